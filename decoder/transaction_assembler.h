@@ -1,0 +1,84 @@
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <memory_resource>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "decoder/decode_error.h"
+#include "decoder/frame.h"
+#include "decoder/lsn.h"
+#include "decoder/message.h"
+#include "decoder/relation_cache.h"
+#include "decoder/transaction.h"
+
+namespace teal {
+
+struct AssemblerOptions {
+  std::string own_origin_prefix;            ///< `teal_<name>_`: origins that start with it are teal's own; "" = none is
+  std::size_t slice_bytes_max = 1U << 20U;  ///< a transaction is cut into slices of about this much memory
+};
+
+/// Turns the messages of one connection into slices of transactions, in commit order.
+/// Rows of own transactions are skipped and counted; their relations are read and rows of control tables kept.
+/// A TRUNCATE that names control tables and others becomes two changes, so that no change is both.
+/// Threads: one.
+/// Errors: the first one ends the stream; the assembler must not be used after it. Besides those of `parse_message`:
+/// kUnexpectedMessage, kUnknownRelation, kColumnCount, and kBadValue for a Commit that is not its Begin's; offset 0.
+/// Source: PostgreSQL manual, "Logical Streaming Replication Protocol", protocol version 1.
+class TransactionAssembler {
+ public:
+  explicit TransactionAssembler(AssemblerOptions options);
+
+  /// Adds one message. `message` is exactly one pgoutput message, inside `frame`; `lsn` is its XLogData start.
+  /// Returns a slice when one is complete: at the commit, or when the open one has reached its size.
+  [[nodiscard]] Result<std::optional<TransactionSlice>> add(Lsn lsn, std::span<const std::byte> message, Frame frame);
+
+  /// A transaction was begun and not ended: a keepalive's end must not be taken for its end.
+  [[nodiscard]] bool in_transaction() const { return open_; }
+
+ private:
+  /// Memory for column lists that do not outlive the message: rows that are skipped, messages between transactions.
+  struct Scratch {
+    std::array<std::byte, 16 * 1024> buffer;
+    std::pmr::monotonic_buffer_resource arena{buffer.data(), buffer.size()};
+  };
+
+  /// What arrived with a message.
+  struct Arrival {
+    Lsn lsn;
+    Frame& frame;  ///< moved from when the message's bytes are kept
+  };
+  /// nullopt, or why the message is refused.
+  using Refusal = std::optional<DecodeErrc>;
+
+  Refusal take(const BeginMessage& begin, Arrival arrival);
+  Refusal take(const OriginMessage& origin, Arrival arrival);
+  Refusal take(RelationMessage& relation, Arrival arrival);
+  Refusal take(const TypeMessage& type, Arrival arrival);
+  Refusal take(const InsertMessage& insert, Arrival arrival);
+  Refusal take(const UpdateMessage& update, Arrival arrival);
+  Refusal take(const DeleteMessage& deletion, Arrival arrival);
+  Refusal take(const TruncateMessage& truncate, Arrival arrival);
+  Refusal take(const LogicalMessage& message, Arrival arrival);
+  Refusal take(const CommitMessage& commit, Arrival arrival);
+
+  Refusal take_row(RelationId id, Change change, Arrival arrival);
+  void keep_truncate(std::span<const Relation* const> tables, std::uint8_t flags, Lsn lsn);
+  const Relation* hold(CachedRelation& cached);
+  void count(std::uint64_t changes);
+  void start_slice(TransactionFacts facts, bool first, std::size_t rows_expected);
+
+  AssemblerOptions options_;
+  RelationCache relations_;
+  std::unique_ptr<Scratch> scratch_ = std::make_unique<Scratch>();
+  bool open_ = false;
+  bool rows_seen_ = false;          ///< in the open transaction: an Origin would come too late
+  std::uint64_t slice_number_ = 0;  ///< of `slice_`; see CachedRelation::held_by_slice
+  TransactionSlice slice_;          ///< meaningful while `open_`
+};
+
+}  // namespace teal
