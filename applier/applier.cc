@@ -1,0 +1,188 @@
+#include "applier/applier.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/failpoint.h"
+#include "engine/log.h"
+#include "engine/pg_error.h"
+
+namespace teal {
+namespace {
+
+Ledger sum(Ledger a, const Ledger& b) {
+  a.received += b.received;
+  a.applied += b.applied;
+  a.own += b.own;
+  a.below_watermark += b.below_watermark;
+  a.already_applied += b.already_applied;
+  a.transactions += b.transactions;
+  a.batches += b.batches;
+  return a;
+}
+
+}  // namespace
+
+Applier::Applier(ApplierOptions options, PgConnection connection, ProgressRow progress,
+                 std::shared_ptr<CarefulTables> careful)
+    : options_(std::move(options)),
+      connection_(std::move(connection)),
+      row_(std::move(progress)),
+      careful_(std::move(careful)),
+      writer_(connection_, options_.names),
+      tables_(connection_, options_.names),
+      plan_(tables_,
+            [this](const TargetTable& table) { return all_in_order_ || careful_->contains(table.display_name); }),
+      written_(std::chrono::steady_clock::now()) {
+  // The row that was found is committed, but only the target's flush makes it safe to acknowledge.
+  durability_.committed(row_.held, read_wal_position(connection_));
+}
+
+// The commit record begins at `final_lsn` and ends at `end_lsn`: no other record lies between, so comparing the
+// beginning with the END that progress stores tells the same, before the end is known.
+bool Applier::was_applied(const TransactionSlice& slice) const { return slice.facts.final_lsn < row_.applied; }
+
+void Applier::begin(const TransactionFacts& facts) { facts_ = facts; }
+
+void Applier::append(TransactionSlice slice) {
+  pending_rows_ += slice.changes.size();
+  pending_bytes_ += slice.bytes;
+  pending_.push_back(std::move(slice));
+  if (pending_rows_ < options_.batch_rows_max && pending_bytes_ < options_.batch_bytes_max) return;
+  if (!pending_.back().last) {
+    apply_ended();
+    if (pending_bytes_ >= options_.batch_bytes_max || pending_rows_ >= options_.batch_rows_max) write_open_slices();
+  }
+}
+
+void Applier::commit(Lsn end_lsn) {
+  ended_.push_back(Ended{pending_.size(), end_lsn, facts_.commit_time});
+  const bool full = pending_rows_ >= options_.batch_rows_max || pending_bytes_ >= options_.batch_bytes_max;
+  if (full || writer_.open()) apply_ended();
+}
+
+void Applier::flush() {
+  apply_ended();
+  if (pending_.empty() && !writer_.open()) write_idle_progress();
+}
+
+void Applier::idle(Lsn wal_end) { idle_to_ = wal_end; }
+
+Lsn Applier::durable() { return durability_.poll(connection_); }
+
+void Applier::plan(std::size_t from, std::size_t to) {
+  plan_.clear();
+  for (std::size_t i = from; i < to; ++i) plan_.add(pending_[i], was_applied(pending_[i]));
+}
+
+// Applies every transaction that has ended; one that is still open stays pending.
+void Applier::apply_ended() {
+  if (ended_.empty()) return;
+  const bool streamed = writer_.open();
+  try {
+    all_in_order_ = careful_->forced(facts_.final_lsn);
+    apply_merged(ended_.back());
+  } catch (const RowsRefused& refused) {
+    if (all_in_order_ && (streamed || ended_.size() == 1)) throw Stopped(StopCode::kData, refused.what());
+    log_event(LogLevel::kWarn, "rows refused, applying in source order",
+              {{"link", options_.names.link},
+               {"table", refused.table()},
+               {"sqlstate", refused.sqlstate()},
+               {"reason", refused.what()}});
+    if (!refused.table().empty()) careful_->remember(refused.table());
+    if (streamed) {
+      careful_->force_until(facts_.final_lsn);
+      throw ReplayNeeded("a large transaction has to be read again to apply it in source order");
+    }
+    apply_carefully();
+  }
+  pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(ended_.back().slices));
+  ended_.clear();
+  pending_rows_ = 0;
+  pending_bytes_ = 0;
+  for (const TransactionSlice& slice : pending_) {
+    pending_rows_ += slice.changes.size();
+    pending_bytes_ += slice.bytes;
+  }
+  plan_.clear();
+}
+
+void Applier::apply_merged(const Ended& last) {
+  plan(0, last.slices);
+  finish(last);
+}
+
+// One source transaction per target transaction, every change a statement of its own, in the source's order: what
+// fails here fails for itself.
+void Applier::apply_carefully() {
+  std::size_t from = 0;
+  all_in_order_ = true;
+  for (const Ended& ended : ended_) {
+    plan(from, ended.slices);
+    try {
+      finish(ended);
+    } catch (const RowsRefused& refused) {
+      throw Stopped(StopCode::kData, "link " + options_.names.link + " stopped: " + refused.what() + " (transaction " +
+                                         std::to_string(pending_[from].facts.xid.value) + ", commit " +
+                                         to_string(pending_[from].facts.final_lsn) +
+                                         "); nothing of it was applied and nothing is lost: correct the row on the "
+                                         "target, then run teal again");
+    }
+    from = ended.slices;
+  }
+  all_in_order_ = false;
+}
+
+// A transaction larger than a batch: its slices so far go into the open target transaction and leave memory.
+void Applier::write_open_slices() {
+  all_in_order_ = careful_->forced(facts_.final_lsn);
+  plan(0, pending_.size());
+  try {
+    const std::uint64_t touched = writer_.write(plan_.epochs(), plan_.control(), nullptr);
+    open_ledger_ = sum(open_ledger_, plan_.settle(touched));
+  } catch (const RowsRefused& refused) {
+    if (all_in_order_) throw Stopped(StopCode::kData, refused.what());
+    careful_->force_until(facts_.final_lsn);
+    throw ReplayNeeded(refused.what());
+  }
+  pending_.clear();
+  pending_rows_ = 0;
+  pending_bytes_ = 0;
+  plan_.clear();
+}
+
+// Rows, constraints and the progress row first; then, once every count is right, origin and COMMIT.
+void Applier::finish(const Ended& last) {
+  const Ledger before = sum(row_.ledger, open_ledger_);
+  ProgressRow next = row_;
+  next.applied = std::max(row_.applied, last.end_lsn);
+  next.held = next.applied;
+  next.max_commit_time = std::max(row_.max_commit_time, last.commit_time);
+  next.ledger = sum(before, plan_.expected());
+  next.ledger.batches += 1;
+  const std::uint64_t touched = writer_.write(plan_.epochs(), plan_.control(), &next);
+  Ledger settled = sum(before, plan_.settle(touched));
+  settled.batches += 1;
+  if (!settled.closes() || settled.applied != next.ledger.applied) {
+    throw Stopped(StopCode::kBug, "link " + options_.names.link + ": the ledger does not close; nothing was committed");
+  }
+  const CommitPoint point = writer_.commit(next, next.max_commit_time);
+  row_ = std::move(next);
+  open_ledger_ = {};
+  durability_.committed(row_.held, point);
+  careful_->count_batch();
+  written_ = std::chrono::steady_clock::now();
+  TEAL_FAILPOINT("batch_done");
+}
+
+// The idle way: the row moves first, is flushed, and only then the acknowledgement follows (invariant I4).
+void Applier::write_idle_progress() {
+  const auto since = std::chrono::steady_clock::now() - written_;
+  const bool advance = idle_to_ > row_.applied && since >= options_.advance_interval;
+  if (!advance && since < options_.heartbeat_interval) return;
+  TEAL_FAILPOINT("before_idle_progress");
+  plan_.clear();
+  finish(Ended{0, std::max(idle_to_, row_.applied), row_.max_commit_time});
+}
+
+}  // namespace teal

@@ -1,0 +1,85 @@
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "applier/batch_plan.h"
+#include "applier/batch_writer.h"
+#include "applier/careful_tables.h"
+#include "applier/durability.h"
+#include "applier/progress_row.h"
+#include "engine/names.h"
+#include "engine/transaction_sink.h"
+
+namespace teal {
+
+struct ApplierOptions {
+  LinkNames names;
+  std::size_t batch_rows_max = 20'000;
+  std::size_t batch_bytes_max = 4U << 20U;
+  /// An idle link writes its progress row this often when the source's WAL has moved, ...
+  std::chrono::milliseconds advance_interval{1'000};
+  /// ... and this often when nothing moved: a sign of life for `teal status`.
+  std::chrono::milliseconds heartbeat_interval{5'000};
+};
+
+/// The target end of a link: gathers source transactions into batches and commits each batch, its progress row and its
+/// origin in one target transaction.
+///
+/// A batch ends at a source commit. A transaction that is larger than a batch is written slice by slice inside one
+/// target transaction. Rows that the target refuses when merged are written again as the source made them, transaction
+/// by transaction (careful mode); what is refused then is the operator's to decide, named by table, key and LSN.
+/// Threads: one. Errors: see TransactionSink.
+class Applier final : public TransactionSink {
+ public:
+  /// `connection` holds the link's origin, and `progress` was read after it was acquired.
+  Applier(ApplierOptions options, PgConnection connection, ProgressRow progress,
+          std::shared_ptr<CarefulTables> careful);
+
+  void begin(const TransactionFacts& facts) override;
+  void append(TransactionSlice slice) override;
+  void commit(Lsn end_lsn) override;
+  void flush() override;
+  void idle(Lsn wal_end) override;
+  [[nodiscard]] Lsn applied() const override { return row_.applied; }
+  [[nodiscard]] Lsn durable() override;
+
+ private:
+  struct Ended {
+    std::size_t slices = 0;  ///< of `pending_` up to and including this transaction
+    Lsn end_lsn;
+    Timestamp commit_time;
+  };
+
+  void apply_ended();
+  void apply_merged(const Ended& last);
+  void apply_carefully();
+  void write_open_slices();
+  void plan(std::size_t from, std::size_t to);
+  void finish(const Ended& last);
+  void write_idle_progress();
+  [[nodiscard]] bool was_applied(const TransactionSlice& slice) const;
+
+  ApplierOptions options_;
+  PgConnection connection_;
+  ProgressRow row_;
+  std::shared_ptr<CarefulTables> careful_;
+  BatchWriter writer_;
+  TargetTables tables_;
+  BatchPlan plan_;
+  Durability durability_;
+
+  std::vector<TransactionSlice> pending_;
+  std::vector<Ended> ended_;
+  std::size_t pending_rows_ = 0;
+  std::size_t pending_bytes_ = 0;
+  Ledger open_ledger_;  // of slices already written in the open target transaction
+  TransactionFacts facts_;
+  bool all_in_order_ = false;
+  Lsn idle_to_;
+  std::chrono::steady_clock::time_point written_;
+};
+
+}  // namespace teal

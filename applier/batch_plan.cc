@@ -1,0 +1,108 @@
+#include "applier/batch_plan.h"
+
+#include <vector>
+
+#include "engine/pg_error.h"
+
+namespace teal {
+
+const TargetTable& TargetTables::of(const std::shared_ptr<const Relation>& relation) {
+  const auto found = known_.find(relation.get());
+  if (found != known_.end()) return found->second->table;
+  auto known =
+      std::make_unique<Known>(Known{relation, load_target_table(target_, *relation, names_.migration, names_.link)});
+  return known_.emplace(relation.get(), std::move(known)).first->second->table;
+}
+
+void BatchPlan::clear() {
+  coalescer_.clear();
+  control_.markers.clear();
+  counted_ = {};
+  row_changes_ = 0;
+  truncated_ = 0;
+  last_relation_ = nullptr;
+  last_table_ = nullptr;
+}
+
+void BatchPlan::add(const TransactionSlice& slice, bool skip) {
+  counted_.received += slice.counts.received;
+  if (slice.last && !skip) counted_.transactions += 1;
+  if (skip) {
+    counted_.already_applied += slice.counts.received;
+    return;
+  }
+  counted_.own += slice.counts.own;
+  for (const Change& change : slice.changes) add_change(slice, change);
+}
+
+const TargetTable& BatchPlan::table_of(const TransactionSlice& slice, const Relation* relation) {
+  if (relation == last_relation_) return *last_table_;
+  for (const std::shared_ptr<const Relation>& known : slice.relations) {
+    if (known.get() != relation) continue;
+    last_table_ = &tables_.of(known);
+    last_relation_ = relation;
+    return *last_table_;
+  }
+  throw Stopped(StopCode::kBug, "a slice does not hold the relation of one of its changes");
+}
+
+void BatchPlan::add_change(const TransactionSlice& slice, const Change& change) {
+  if (change.op == ChangeOp::kTruncate) {
+    add_truncate(slice, change);
+    return;
+  }
+  const TargetTable& table = table_of(slice, change.relation);
+  if (table.control) {
+    add_control(change);
+  } else if (slice.facts.final_lsn < table.watermark) {
+    counted_.below_watermark += 1;
+  } else {
+    row_changes_ += 1;
+    coalescer_.add(table, change);
+  }
+}
+
+// Control rows are recognised by their table: markers are acknowledged, progress rows of the other link are read by it.
+void BatchPlan::add_control(const Change& change) {
+  if (change.op != ChangeOp::kInsert || change.relation->name != "marker") return;
+  for (std::size_t i = 0; i < change.relation->columns.size(); ++i) {
+    if (change.relation->columns[i].name == "id") control_.markers.emplace_back(change.new_tuple[i].text());
+  }
+}
+
+void BatchPlan::add_truncate(const TransactionSlice& slice, const Change& change) {
+  std::vector<const TargetTable*> tables;
+  for (const Relation* relation : change.truncated) {
+    const TargetTable& table = table_of(slice, relation);
+    if (table.control) continue;
+    if (slice.facts.final_lsn < table.watermark) {
+      counted_.below_watermark += 1;
+    } else {
+      tables.push_back(&table);
+    }
+  }
+  if (tables.empty()) return;
+  truncated_ += tables.size();
+  coalescer_.truncate(std::move(tables), change);
+}
+
+Ledger BatchPlan::expected() const {
+  Ledger ledger = counted_;
+  ledger.applied += row_changes_ + truncated_;
+  return ledger;
+}
+
+Ledger BatchPlan::settle(std::uint64_t rows_touched) const {
+  const CoalesceCounts& counts = coalescer_.counts();
+  if (rows_touched + counts.merged != row_changes_ + counts.split) {
+    throw Stopped(StopCode::kBug, "the ledger does not close: statements touched " + std::to_string(rows_touched) +
+                                      " rows and " + std::to_string(counts.merged) + " changes were merged, of " +
+                                      std::to_string(row_changes_) + " changes and " + std::to_string(counts.split) +
+                                      " split ones; nothing was committed");
+  }
+  Ledger ledger = counted_;
+  ledger.applied += rows_touched + counts.merged - counts.split + truncated_;
+  return ledger;
+}
+
+}  // namespace teal

@@ -1,0 +1,216 @@
+#include "applier/batch_writer.h"
+
+#include <charconv>
+
+#include "applier/origin_session.h"
+#include "engine/failpoint.h"
+#include "engine/pg_error.h"
+
+namespace teal {
+namespace {
+
+std::uint64_t touched(const ResultHandle& result) {
+  const std::string_view text = PQcmdTuples(result.get());
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+const char* verb(StatementKind kind) {
+  switch (kind) {
+    case StatementKind::kInsert:
+      return "INSERT";
+    case StatementKind::kDelete:
+      return "DELETE";
+    case StatementKind::kUpdate:
+    case StatementKind::kMove:
+      return "UPDATE";
+  }
+  return "";
+}
+
+// PostgreSQL's names for the conflicts that these counts show.
+const char* missing_kind(StatementKind kind) {
+  if (kind == StatementKind::kInsert) return "";
+  return kind == StatementKind::kDelete ? " (delete_missing)" : " (update_missing)";
+}
+
+// "(id)=(42)": the key is what an operator needs to find the row; no other value is shown.
+std::string key_text(const TargetTable& table, const RowKey& key) {
+  std::string names;
+  std::string values;
+  for (std::size_t i = 0; i < table.key.size(); ++i) {
+    const std::string comma = i == 0 ? "" : ", ";
+    names += comma + table.columns[table.key[i]].name;
+    values += comma + std::string(key.columns[i].text());
+  }
+  return "(" + names + ")=(" + values + ")";
+}
+
+std::string where(const RowGroup& group) {
+  const std::string what = std::string(verb(group.shape.kind)) + " on " + group.table->display_name;
+  if (group.rows.size() != 1) return what + " (" + std::to_string(group.rows.size()) + " rows)";
+  const NetRow& row = *group.rows.front();
+  const RowKey& key = group.move_from != nullptr ? *group.move_from : row.key;
+  return what + " key " + key_text(*group.table, key) + " at LSN " + to_string(row.lsn);
+}
+
+Lsn lsn_or_stop(const PGresult* result, int column) {
+  const auto lsn = parse_lsn(PQgetvalue(result, 0, column));
+  if (!lsn) throw Stopped(StopCode::kBug, "the target's WAL position could not be read");
+  return *lsn;
+}
+
+}  // namespace
+
+BatchWriter::BatchWriter(PgConnection& connection, LinkNames names)
+    : connection_(connection), names_(std::move(names)) {}
+
+std::uint64_t BatchWriter::write(std::span<const Epoch> epochs, const ControlRows& control, const ProgressRow* last) {
+  if (statements_.full() && !open_) statements_.forget_all(connection_);
+  sent_.clear();
+  groups_.clear();
+  TEAL_FAILPOINT("before_begin");
+  PgPipeline pipeline(connection_);
+  if (!open_) pipeline.query("begin", "BEGIN");
+  open_ = true;
+  send_epochs(pipeline, epochs);
+  send_markers(pipeline, control);
+  if (last != nullptr) {
+    // Deferred rules have to speak up before the origin's position is set: nothing may fail after that.
+    pipeline.query("check deferred constraints", "SET CONSTRAINTS ALL IMMEDIATE");
+    sent_.push_back(Sent{pipeline.size(), 1, nullptr, nullptr});
+    pipeline.query("write the progress row", update_progress_sql(*last, names_.migration, names_.link));
+  }
+  TEAL_FAILPOINT("rows_sent");
+  std::vector<ResultHandle> results;
+  if (const auto failure = pipeline.run(results)) refuse(*failure);
+  TEAL_FAILPOINT("rows_written");
+  return check_counts(results);
+}
+
+void BatchWriter::send_epochs(PgPipeline& pipeline, std::span<const Epoch> epochs) {
+  for (const Epoch& epoch : epochs) {
+    for (const std::vector<Segment>& segments : epoch.tables) {
+      for (const Segment& segment : segments) {
+        groups_.push_back(group_rows(segment));
+        for (const RowGroup& group : groups_.back()) send_group(pipeline, group);
+      }
+    }
+    if (!epoch.truncated.empty()) send_truncate(pipeline, epoch);
+  }
+}
+
+void BatchWriter::send_group(PgPipeline& pipeline, const RowGroup& group) {
+  const TargetTable& table = *group.table;
+  const bool by_key = group.shape.kind != StatementKind::kInsert;
+  const std::size_t keys = by_key ? table.key.size() : 0;
+  const std::size_t count = keys + group.shape.columns.size();
+  if (arrays_.size() < count) arrays_.resize(count);
+  params_.clear();
+  for (std::size_t i = 0; i < count; ++i) {
+    TextArrayParam& array = arrays_[i];
+    array.reset(group.rows.size() * 16);
+    for (const NetRow* row : group.rows) {
+      const RowKey& key = group.move_from != nullptr ? *group.move_from : row->key;
+      array.add(i < keys ? key.columns[i] : row->values[group.shape.columns[i - keys]]);
+    }
+    params_.push_back(array.param());
+  }
+  const std::string& name = statements_.use(pipeline, table, group.shape);
+  sent_.push_back(Sent{pipeline.size(), group.rows.size(), &table, &group});
+  pipeline.execute("apply rows", name, params_);
+}
+
+void BatchWriter::send_truncate(PgPipeline& pipeline, const Epoch& epoch) {
+  // The source lists every table that its TRUNCATE reached, cascades included: CASCADE here could reach more (J1).
+  std::string sql = "TRUNCATE ";
+  for (std::size_t i = 0; i < epoch.truncated.size(); ++i) {
+    const TargetTable& table = *epoch.truncated[i];
+    sql += (i == 0 ? "" : ", ") + std::string(table.partitioned ? "" : "ONLY ") + table.sql_name;
+  }
+  if ((epoch.truncate_flags & kTruncateRestartIdentity) != 0) sql += " RESTART IDENTITY";
+  sent_.push_back(Sent{pipeline.size(), 0, epoch.truncated.front(), nullptr});
+  pipeline.query("apply a TRUNCATE", sql);
+}
+
+void BatchWriter::send_markers(PgPipeline& pipeline, const ControlRows& control) {
+  for (const std::string& id : control.markers) {
+    const Param params[] = {names_.migration, names_.link, id};
+    pipeline.query("acknowledge a marker",
+                   "INSERT INTO teal.marker_applied (migration, link, id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                   params);
+  }
+}
+
+void BatchWriter::refuse(const PipelineFailure& failure) {
+  const Sent* culprit = nullptr;
+  for (const Sent& sent : sent_) {
+    if (sent.call <= failure.index + 1) culprit = &sent;  // a PREPARE stands right before its use
+  }
+  const std::string context = culprit != nullptr && culprit->group != nullptr ? where(*culprit->group)
+                              : culprit != nullptr && culprit->table != nullptr
+                                  ? "TRUNCATE on " + culprit->table->display_name
+                                  : "the target transaction";
+  const std::string table = culprit != nullptr && culprit->table != nullptr ? culprit->table->display_name : "";
+  try {
+    connection_.raise(context, failure.result.get());
+  } catch (const PgError& error) {
+    if (error.error_class() != ErrorClass::kStop) throw;
+    rollback();
+    const std::string rule = error.constraint().empty() ? "" : ", constraint " + error.constraint();
+    throw RowsRefused(std::string(error.what()) + rule, table, error.sqlstate());
+  }
+}
+
+std::uint64_t BatchWriter::check_counts(const std::vector<ResultHandle>& results) {
+  std::uint64_t rows = 0;
+  for (const Sent& sent : sent_) {
+    if (sent.table != nullptr && sent.group == nullptr) continue;  // TRUNCATE reports no count
+    const std::uint64_t count = touched(results[sent.call]);
+    if (sent.group == nullptr) {
+      if (count != 1)
+        throw Stopped(StopCode::kRefused, "the progress row of " + names_.link + " is gone from the target");
+      continue;
+    }
+    if (count != sent.expected) {
+      const std::string text = where(*sent.group) + ": touched " + std::to_string(count) + " rows instead of " +
+                               std::to_string(sent.expected) +
+                               (count < sent.expected ? missing_kind(sent.group->shape.kind) : "");
+      std::string table = sent.table->display_name;
+      rollback();
+      throw RowsRefused(text, std::move(table), "");
+    }
+    rows += count;
+  }
+  return rows;
+}
+
+CommitPoint BatchWriter::commit(const ProgressRow& row, Timestamp commit_time) {
+  TEAL_FAILPOINT("before_commit");
+  PgPipeline pipeline(connection_);
+  pipeline.query("set the origin's position", xact_setup_sql(row.applied, commit_time));
+  pipeline.query("commit", "COMMIT");
+  pipeline.query("read the target's WAL position", "SELECT pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn()");
+  TEAL_FAILPOINT("commit_sent");
+  std::vector<ResultHandle> results;
+  if (const auto failure = pipeline.run(results)) refuse(*failure);
+  TEAL_FAILPOINT("commit_acknowledged");
+  // A COMMIT of a failed transaction is answered with success and the tag ROLLBACK (invariant I9).
+  if (std::string_view(PQcmdStatus(results[1].get())) != "COMMIT") {
+    rollback();
+    throw RowsRefused("the target answered COMMIT with " + std::string(PQcmdStatus(results[1].get())), "", "");
+  }
+  open_ = false;
+  return {lsn_or_stop(results[2].get(), 0), lsn_or_stop(results[2].get(), 1)};
+}
+
+void BatchWriter::rollback() {
+  if (!open_) return;
+  connection_.exec("roll back", "ROLLBACK");
+  connection_.exec("forget the origin's position", std::string(kXactResetSql));
+  open_ = false;
+  statements_.forget_all(connection_);
+}
+
+}  // namespace teal

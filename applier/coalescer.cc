@@ -1,0 +1,214 @@
+#include "applier/coalescer.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+namespace teal {
+namespace {
+
+bool same_value(const ColumnValue& a, const ColumnValue& b) {
+  return a.kind == b.kind && a.size == b.size && (a.size == 0 || std::memcmp(a.data, b.data, a.size) == 0);
+}
+
+std::uint64_t hash_of(TupleView columns) {
+  std::uint64_t hash = columns.size();
+  for (const ColumnValue& column : columns) hash = XXH3_64bits_withSeed(column.data, column.size, hash + column.size);
+  return hash;
+}
+
+bool has_unchanged(TupleView values) {
+  return std::any_of(values.begin(), values.end(),
+                     [](const ColumnValue& value) { return value.kind == ColumnKind::kUnchangedToast; });
+}
+
+}  // namespace
+
+bool RowKey::operator==(const RowKey& other) const {
+  return hash == other.hash &&
+         std::equal(columns.begin(), columns.end(), other.columns.begin(), other.columns.end(), same_value);
+}
+
+Coalescer::Coalescer(std::function<bool(const TargetTable&)> in_order) : in_order_(std::move(in_order)) {}
+
+void Coalescer::clear() {
+  epochs_.clear();
+  slots_.clear();
+  epoch_open_ = false;
+  counts_ = {};
+  arena_.release();
+}
+
+std::span<ColumnValue> Coalescer::allocate(std::size_t count) {
+  ColumnValue* values = std::pmr::polymorphic_allocator<ColumnValue>(&arena_).allocate(count);
+  std::uninitialized_value_construct_n(values, count);
+  return {values, count};
+}
+
+// A toasted key column that did not change is 'u' in the new image; its value is in the old one (TRAPS C2).
+RowKey Coalescer::key_of(const TargetTable& table, TupleView tuple, TupleView fallback) {
+  const auto pick = [&](std::uint16_t ordinal) -> const ColumnValue& {
+    const ColumnValue& value = tuple[ordinal];
+    return value.kind == ColumnKind::kUnchangedToast && !fallback.empty() ? fallback[ordinal] : value;
+  };
+  RowKey key;
+  if (table.key.size() == 1) {
+    key.columns = TupleView(&pick(table.key[0]), 1);
+  } else {
+    const std::span<ColumnValue> columns = allocate(table.key.size());
+    for (std::size_t i = 0; i < columns.size(); ++i) columns[i] = pick(table.key[i]);
+    key.columns = columns;
+  }
+  key.hash = hash_of(key.columns);
+  return key;
+}
+
+// Only a full old image may fill in what the new one leaves out: in a key image, absent means "not sent" (TRAPS C3).
+TupleView Coalescer::backfilled(const Change& change) {
+  if (change.old_kind == OldTupleKind::kNone || !has_unchanged(change.new_tuple)) return change.new_tuple;
+  const std::span<ColumnValue> values = allocate(change.new_tuple.size());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const ColumnValue& old_value = change.old_tuple[i];
+    const bool known = change.old_kind == OldTupleKind::kFull || old_value.has_value();
+    values[i] = change.new_tuple[i].kind == ColumnKind::kUnchangedToast && known ? old_value : change.new_tuple[i];
+  }
+  return values;
+}
+
+Segment& Coalescer::new_segment(const TargetTable& table) {
+  if (!epoch_open_) {
+    epochs_.emplace_back();
+    slots_.clear();
+    epoch_open_ = true;
+  }
+  Epoch& epoch = epochs_.back();
+  const auto [slot, inserted] = slots_.try_emplace(&table, epoch.tables.size());
+  if (inserted) epoch.tables.emplace_back();
+  std::vector<Segment>& segments = epoch.tables[slot->second];
+  segments.emplace_back();
+  segments.back().table = &table;
+  return segments.back();
+}
+
+Segment& Coalescer::open_segment(const TargetTable& table) {
+  if (epoch_open_ && !in_order_(table)) {
+    const auto slot = slots_.find(&table);
+    if (slot != slots_.end()) {
+      Segment& last = epochs_.back().tables[slot->second].back();
+      if (!last.move_from) return last;
+    }
+  }
+  return new_segment(table);
+}
+
+void Coalescer::add(const TargetTable& table, const Change& change) {
+  if (change.op == ChangeOp::kInsert) {
+    put(table, key_of(table, change.new_tuple, {}), NetOp::kInsert, change.new_tuple, change.lsn);
+    return;
+  }
+  if (change.op == ChangeOp::kDelete) {
+    put(table, key_of(table, change.old_tuple, {}), NetOp::kDelete, {}, change.lsn);
+    return;
+  }
+  const TupleView values = backfilled(change);
+  const RowKey to = key_of(table, values, change.old_tuple);
+  if (change.old_kind != OldTupleKind::kNone) {
+    const RowKey from = key_of(table, change.old_tuple, {});
+    if (!(from == to)) {
+      update_key(table, change, from, to, values);
+      return;
+    }
+  }
+  put(table, to, NetOp::kUpdate, values, change.lsn);
+}
+
+// A key change is delete + insert when the whole new row is known and nothing of the target's own would be lost,
+// or when the target's key is GENERATED ALWAYS and refuses to be updated (TRAPS E9).
+void Coalescer::update_key(const TargetTable& table, const Change& change, RowKey from, RowKey to, TupleView values) {
+  const bool key_settable = std::all_of(table.key.begin(), table.key.end(),
+                                        [&](std::uint16_t ordinal) { return table.columns[ordinal].settable; });
+  const bool mergeable = !table.keeps_more_than_source && !in_order_(table);
+  if (!has_unchanged(values) && (mergeable || !key_settable)) {
+    counts_.split += 1;
+    put(table, from, NetOp::kDelete, {}, change.lsn);
+    put(table, to, NetOp::kInsert, values, change.lsn);
+    return;
+  }
+  Segment& segment = new_segment(table);
+  segment.move_from = from;
+  segment.rows.push_back(NetRow{to, values, NetOp::kUpdate, nullptr, change.lsn});
+}
+
+void Coalescer::put(const TargetTable& table, RowKey key, NetOp op, TupleView values, Lsn lsn) {
+  Segment* segment = &open_segment(table);
+  const auto found = segment->index.find(key);
+  if (found != segment->index.end()) {
+    NetRow& row = segment->rows[found->second];
+    if (merge(table, row, op, values)) {
+      row.lsn = lsn;
+      return;
+    }
+    segment = &new_segment(table);
+  }
+  segment->index.emplace(key, static_cast<std::uint32_t>(segment->rows.size()));
+  segment->rows.push_back(NetRow{key, values, op, nullptr, lsn});
+}
+
+// Returns false when the pair is outside the algebra: the second change then waits for the first to be written.
+bool Coalescer::merge(const TargetTable& table, NetRow& row, NetOp op, TupleView values) {
+  const bool row_is_there = row.op == NetOp::kInsert || row.op == NetOp::kUpdate || row.op == NetOp::kReplace;
+  if (op == NetOp::kUpdate && row_is_there) {
+    overlay(row, values);
+    counts_.merged += 1;
+    return true;
+  }
+  if (op == NetOp::kDelete && row_is_there) {
+    counts_.merged += row.op == NetOp::kInsert ? 2 : 1;
+    row.op = row.op == NetOp::kInsert ? NetOp::kNone : NetOp::kDelete;
+    row.values = {};
+    row.own_values = nullptr;
+    return true;
+  }
+  if (op == NetOp::kInsert && row.op == NetOp::kDelete && !table.keeps_more_than_source) {
+    counts_.merged += 1;
+    row.op = NetOp::kReplace;
+    row.values = values;
+    return true;
+  }
+  if (op == NetOp::kInsert && row.op == NetOp::kNone) {
+    row.op = NetOp::kInsert;
+    row.values = values;
+    return true;
+  }
+  return false;
+}
+
+void Coalescer::overlay(NetRow& row, TupleView values) {
+  if (!has_unchanged(values)) {  // nothing of the earlier image survives
+    row.values = values;
+    row.own_values = nullptr;
+    return;
+  }
+  if (row.own_values == nullptr) {
+    const std::span<ColumnValue> copy = allocate(row.values.size());
+    std::copy(row.values.begin(), row.values.end(), copy.begin());
+    row.values = copy;
+    row.own_values = copy.data();
+  }
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i].kind != ColumnKind::kUnchangedToast) row.own_values[i] = values[i];
+  }
+}
+
+void Coalescer::truncate(std::vector<const TargetTable*> tables, const Change& change) {
+  if (!epoch_open_) epochs_.emplace_back();
+  Epoch& epoch = epochs_.back();
+  epoch.truncated = std::move(tables);
+  epoch.truncate_flags = change.truncate_flags;
+  epoch.truncate_lsn = change.lsn;
+  epoch_open_ = false;
+}
+
+}  // namespace teal

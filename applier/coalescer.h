@@ -1,0 +1,109 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory_resource>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include "applier/target_table.h"
+#include "decoder/change.h"
+
+namespace teal {
+
+/// What is left to do for one key after the changes of a batch were merged.
+enum class NetOp : std::uint8_t {
+  kNone,     ///< inserted and deleted again
+  kInsert,   ///< a whole row
+  kUpdate,   ///< the columns that are present
+  kReplace,  ///< deleted and inserted again: an update of the whole row
+  kDelete,
+};
+
+/// The identity of a row as the source wrote it: its key columns, in ascending column order.
+/// Lifetime: points into a slice's arena or the coalescer's.
+struct RowKey {
+  TupleView columns;
+  std::uint64_t hash = 0;
+  bool operator==(const RowKey& other) const;
+};
+
+struct RowKeyHash {
+  using is_avalanching = void;
+  std::size_t operator()(const RowKey& key) const { return key.hash; }
+};
+
+/// One row's net change. `values` is in the source relation's column order; empty for deletes.
+struct NetRow {
+  RowKey key;
+  TupleView values;
+  NetOp op = NetOp::kNone;
+  ColumnValue* own_values = nullptr;  ///< where `values` is a copy of the coalescer's, which may be written to
+  Lsn lsn;                            ///< of the last change merged into it
+};
+
+/// Rows of one table that may be written in any order, because every key occurs once.
+/// A move is a key change that has to stay an UPDATE; it is alone in its segment.
+struct Segment {
+  const TargetTable* table = nullptr;
+  std::vector<NetRow> rows;
+  std::optional<RowKey> move_from;
+  boost::unordered_flat_map<RowKey, std::uint32_t, RowKeyHash> index;
+};
+
+/// Segments of all tables, each table's in order, then at most one TRUNCATE.
+struct Epoch {
+  std::vector<std::vector<Segment>> tables;  ///< by order of first appearance
+  std::vector<const TargetTable*> truncated;
+  std::uint8_t truncate_flags = 0;
+  Lsn truncate_lsn;
+};
+
+/// How the changes of a batch turned into row operations: the ledger's share of the coalescer.
+struct CoalesceCounts {
+  std::uint64_t merged = 0;  ///< changes that need no row operation of their own
+  std::uint64_t split = 0;   ///< row operations added: a key change became delete + insert
+};
+
+/// Merges the changes of several transactions, given in commit order, into net changes per key.
+///
+/// I+U->I, I+D->nothing (one-way links), U+U->U, U+D->D, D+I->U of the whole row; columns that were not sent never
+/// overwrite. What is outside this algebra (a row of a key that another segment must finish first) begins a new
+/// segment, so that the server decides and the counts tell. Lifetime: holds views into the slices of the changes; they
+/// must outlive it. Threads: one. Source: GoldenGate BATCHSQL's grouping; TRAPS F1-F4, F7, C2, C3.
+class Coalescer {
+ public:
+  /// `in_order(table)`: every change of that table gets a segment of its own, as the source made it.
+  explicit Coalescer(std::function<bool(const TargetTable&)> in_order);
+
+  /// A row change of `table`. Truncates go to `truncate`.
+  void add(const TargetTable& table, const Change& change);
+  void truncate(std::vector<const TargetTable*> tables, const Change& change);
+
+  [[nodiscard]] const std::vector<Epoch>& epochs() const { return epochs_; }
+  [[nodiscard]] const CoalesceCounts& counts() const { return counts_; }
+  [[nodiscard]] bool empty() const { return epochs_.empty(); }
+  void clear();
+
+ private:
+  Segment& open_segment(const TargetTable& table);
+  Segment& new_segment(const TargetTable& table);
+  void put(const TargetTable& table, RowKey key, NetOp op, TupleView values, Lsn lsn);
+  bool merge(const TargetTable& table, NetRow& row, NetOp op, TupleView values);
+  void overlay(NetRow& row, TupleView values);
+  void update_key(const TargetTable& table, const Change& change, RowKey from, RowKey to, TupleView values);
+  RowKey key_of(const TargetTable& table, TupleView tuple, TupleView fallback);
+  TupleView backfilled(const Change& change);
+  std::span<ColumnValue> allocate(std::size_t count);
+
+  std::function<bool(const TargetTable&)> in_order_;
+  std::pmr::monotonic_buffer_resource arena_;
+  std::vector<Epoch> epochs_;
+  boost::unordered_flat_map<const TargetTable*, std::size_t> slots_;  // of the open epoch
+  bool epoch_open_ = false;
+  CoalesceCounts counts_;
+};
+
+}  // namespace teal

@@ -1,0 +1,24 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <stop_token>
+#include <string>
+
+#include "engine/pg_connection.h"
+
+namespace teal {
+
+/// What a copy has moved so far. Threads: any.
+struct CopyCounters {
+  std::atomic<std::uint64_t> rows{0};
+  std::atomic<std::uint64_t> bytes{0};
+  std::atomic<int> tables_done{0};
+};
+
+/// Moves one table's rows: the source's COPY TO STDOUT straight into the target's COPY FROM STDIN, without parsing.
+/// Units: returns the rows that the target took, which are the rows that the source sent.
+/// Errors: PgError; Stopped(kData) when the two counts differ. The target's transaction has to be rolled back then.
+std::uint64_t relay_copy(PgConnection& source, const std::string& copy_out, PgConnection& target,
+                         const std::string& copy_in, CopyCounters& counters);
+
+}  // namespace teal

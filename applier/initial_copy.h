@@ -1,0 +1,41 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "applier/copy_relay.h"
+#include "applier/table_snapshot.h"
+#include "engine/names.h"
+#include "engine/pg_connection.h"
+
+namespace teal {
+
+/// A table to copy: the same names on both sides.
+struct CopyTable {
+  std::string schema;
+  std::string name;
+  std::vector<std::string> columns;  ///< that both sides have and the target lets be written
+  std::uint64_t bytes = 0;           ///< estimated, to begin with the largest
+
+  [[nodiscard]] std::string display_name() const { return schema + "." + name; }
+};
+
+struct InitialCopyOptions {
+  LinkNames names;
+  ConnectOptions source;  ///< ordinary session
+  ConnectOptions target;  ///< ordinary session
+  SnapshotOptions snapshot;
+  int jobs = 2;  ///< tables at the same time; each job has an origin of its own
+};
+
+/// Copies tables from one snapshot of the source. Each table is one target transaction: its rows, its state `copied`
+/// and its watermark become visible together, so a crash leaves a table either whole or untouched. A table that fails
+/// does not stop the others. Threads: `jobs` of its own; returns when all have ended. Errors: Stopped(kRefused) for a
+/// table that is not empty on the target, Stopped(kData) that lists the tables that failed, PgError when a server is
+/// gone (the tables that were finished stay finished: call again).
+void copy_tables(const InitialCopyOptions& options, std::vector<CopyTable> tables, CopyCounters& counters,
+                 std::stop_token stop);
+
+}  // namespace teal

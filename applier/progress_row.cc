@@ -1,0 +1,65 @@
+#include "applier/progress_row.h"
+
+#include <nlohmann/json.hpp>
+
+#include "engine/pg_error.h"
+#include "engine/time_text.h"
+
+namespace teal {
+namespace {
+
+nlohmann::json to_json(const ProgressRow& row) {
+  const Ledger& ledger = row.ledger;
+  return {{"received", ledger.received},
+          {"applied", ledger.applied},
+          {"own", ledger.own},
+          {"below_watermark", ledger.below_watermark},
+          {"already_applied", ledger.already_applied},
+          {"transactions", ledger.transactions},
+          {"batches", ledger.batches},
+          {"last_commit_time", to_string(row.max_commit_time)}};
+}
+
+Ledger ledger_from(const nlohmann::json& json) {
+  Ledger ledger;
+  ledger.received = json.value("received", std::uint64_t{0});
+  ledger.applied = json.value("applied", std::uint64_t{0});
+  ledger.own = json.value("own", std::uint64_t{0});
+  ledger.below_watermark = json.value("below_watermark", std::uint64_t{0});
+  ledger.already_applied = json.value("already_applied", std::uint64_t{0});
+  ledger.transactions = json.value("transactions", std::uint64_t{0});
+  ledger.batches = json.value("batches", std::uint64_t{0});
+  return ledger;
+}
+
+}  // namespace
+
+ProgressRow read_progress(PgConnection& target, std::string_view migration, std::string_view link) {
+  const Rows rows =
+      target.exec("read the progress row",
+                  "SELECT applied, held, coalesce((extract(epoch FROM max_commit_time - '2000-01-01 00:00:00+00') * "
+                  "1000000)::bigint, "
+                  "0), source_system_id, counters FROM teal.progress WHERE migration = $1 AND link = $2 AND lane = 0",
+                  {std::string(migration), std::string(link)});
+  if (rows.size() != 1) {
+    throw Stopped(StopCode::kRefused, "link " + std::string(link) + ": teal.progress on " + target.label() +
+                                          " has no row for it; run `teal init` first");
+  }
+  ProgressRow row;
+  row.applied = parse_lsn(rows.at(0, 0)).value_or(Lsn{});
+  row.held = parse_lsn(rows.at(0, 1)).value_or(Lsn{});
+  row.max_commit_time = Timestamp{rows.integer(0, 2)};
+  row.source_system_id = rows.str(0, 3);
+  row.ledger = ledger_from(nlohmann::json::parse(rows.at(0, 4)));
+  return row;
+}
+
+std::string update_progress_sql(const ProgressRow& row, std::string_view migration, std::string_view link) {
+  return "UPDATE teal.progress SET applied = '" + to_string(row.applied) + "', held = '" + to_string(row.held) +
+         "', max_commit_time = '" + to_string(row.max_commit_time) +
+         "', counters = " + quote_literal(to_json(row).dump()) +
+         ", updated_at = clock_timestamp() WHERE migration = " + quote_literal(migration) +
+         " AND link = " + quote_literal(link) + " AND lane = 0";
+}
+
+}  // namespace teal

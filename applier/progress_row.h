@@ -1,0 +1,29 @@
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "decoder/ids.h"
+#include "decoder/lsn.h"
+#include "engine/ledger.h"
+#include "engine/pg_connection.h"
+
+namespace teal {
+
+/// A link's row in teal.progress on its target: the truth about what was applied.
+/// `applied` and `held` move together, in the transaction that wrote the rows.
+struct ProgressRow {
+  Lsn applied;                ///< END of the last applied commit: nothing at or below it is applied again
+  Lsn held;                   ///< where the stream starts, and the most that may be acknowledged
+  Timestamp max_commit_time;  ///< running maximum of the source's commit times
+  std::string source_system_id;
+  Ledger ledger;
+};
+
+/// Errors: Stopped(kRefused) when the row is missing; PgError.
+[[nodiscard]] ProgressRow read_progress(PgConnection& target, std::string_view migration, std::string_view link);
+
+/// The UPDATE that moves the row, without parameters. It has to touch exactly one row: the caller checks.
+[[nodiscard]] std::string update_progress_sql(const ProgressRow& row, std::string_view migration,
+                                              std::string_view link);
+
+}  // namespace teal

@@ -1,0 +1,39 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "applier/coalescer.h"
+#include "applier/target_table.h"
+
+namespace teal {
+
+enum class StatementKind : std::uint8_t { kInsert, kUpdate, kMove, kDelete };
+
+/// The shape of a set-based statement: which columns of the source travel as arrays, and in which order.
+/// An array of a key column that is only looked up (an UPDATE's WHERE) stands first.
+struct StatementShape {
+  StatementKind kind = StatementKind::kInsert;
+  std::vector<std::uint16_t> columns;  ///< ordinals that are written, ascending; empty for deletes
+
+  bool operator==(const StatementShape&) const = default;
+};
+
+/// Rows of one segment that one statement writes.
+struct RowGroup {
+  const TargetTable* table = nullptr;
+  StatementShape shape;
+  std::vector<const NetRow*> rows;
+  const RowKey* move_from = nullptr;
+};
+
+/// Splits a segment into the groups that are sent, in the order in which they must run: deletes, updates, inserts.
+/// Lifetime: groups point into the segment.
+[[nodiscard]] std::vector<RowGroup> group_rows(const Segment& segment);
+
+/// The SQL of a shape: one `text[]` parameter per key column (UPDATE, DELETE), then one per written column.
+/// `INSERT ... SELECT`, `UPDATE ... FROM`, `DELETE ... USING` over unnest: REFERENCE of the technique in
+/// docs/design.md.
+[[nodiscard]] std::string build_statement(const TargetTable& table, const StatementShape& shape);
+
+}  // namespace teal

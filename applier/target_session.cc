@@ -1,0 +1,46 @@
+#include "applier/target_session.h"
+
+#include <array>
+#include <utility>
+
+#include "applier/origin_session.h"
+#include "engine/pg_error.h"
+
+namespace teal {
+namespace {
+
+constexpr std::chrono::milliseconds kOriginPatience{10'000};
+
+// Stale statistics turn UPDATE ... FROM into a scan of the whole table; a lookup by key is always right here.
+constexpr std::array kSettings{
+    std::pair{"session_replication_role", "replica"},
+    std::pair{"plan_cache_mode", "force_generic_plan"},
+    std::pair{"enable_seqscan", "off"},
+    std::pair{"enable_bitmapscan", "off"},
+    std::pair{"enable_hashjoin", "off"},
+    std::pair{"enable_mergejoin", "off"},
+    std::pair{"jit", "off"},
+    std::pair{"synchronous_commit", "off"},
+};
+
+void set_and_check(PgConnection& connection, const std::string& name, const std::string& value) {
+  const Rows set =
+      connection.exec("set " + name + " on " + connection.label(), "SELECT set_config($1, $2, false)", {name, value});
+  if (set.at(0, 0) != value) {
+    throw Stopped(StopCode::kRefused, name + " on " + connection.label() + " was set to " + value + " but reads " +
+                                          set.str(0, 0) + ": connect teal directly, not by a pooler");
+  }
+}
+
+}  // namespace
+
+PgConnection open_target_session(const TargetSessionOptions& options, std::stop_token stop) {
+  PgConnection connection = PgConnection::connect(options.connect);
+  connection.set_stop_token(std::move(stop));
+  for (const auto& [name, value] : kSettings) set_and_check(connection, name, value);
+  set_and_check(connection, "synchronous_commit", options.synchronous_commit ? "on" : "off");
+  acquire_origin(connection, options.origin, options.connect.application_name, kOriginPatience);
+  return connection;
+}
+
+}  // namespace teal

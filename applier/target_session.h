@@ -1,0 +1,22 @@
+#pragma once
+#include <stop_token>
+#include <string>
+
+#include "engine/names.h"
+#include "engine/pg_connection.h"
+
+namespace teal {
+
+struct TargetSessionOptions {
+  ConnectOptions connect;
+  std::string origin;  ///< acquired before anything is read
+  /// on: every commit waits for its flush; off: the caller proves durability by itself (Durability).
+  bool synchronous_commit = false;
+};
+
+/// Opens a session that writes rows under an origin: replica role (no triggers, no foreign key checks), plans pinned to
+/// index lookups, commits as asked for. What was set is read back.
+/// Errors: PgError; Stopped(kRefused) when the server did not take a setting.
+[[nodiscard]] PgConnection open_target_session(const TargetSessionOptions& options, std::stop_token stop);
+
+}  // namespace teal

@@ -1,0 +1,44 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "decoder/lsn.h"
+#include "decoder/relation.h"
+#include "engine/pg_connection.h"
+
+namespace teal {
+
+/// A column of the target that the source sends, in the source relation's column order.
+struct MappedColumn {
+  std::string name;      ///< quoted for SQL
+  std::string type;      ///< the target's type without modifier, as a cast takes it
+  std::string equality;  ///< the operator of the key's index, e.g. `OPERATOR(pg_catalog.=)`; empty for non-key columns
+  bool key = false;
+  bool written = true;   ///< false: generated on the target
+  bool settable = true;  ///< false: an UPDATE may not assign it (generated, or GENERATED ALWAYS AS IDENTITY)
+};
+
+/// How one announced relation of the source is written to the target: made once per Relation, then only read.
+/// Units: ordinals are positions in the source relation's columns.
+struct TargetTable {
+  std::string display_name;  ///< schema.table, for messages
+  std::string sql_name;      ///< quoted
+  bool partitioned = false;
+  std::vector<MappedColumn> columns;
+  std::vector<std::uint16_t> key;  ///< ordinals of the identity, ascending
+  bool control = false;            ///< a table of schema teal: handled by name, never written as rows
+  /// Columns that only the target has, or that an UPDATE cannot set: delete + insert of a key is not an UPDATE then.
+  bool keeps_more_than_source = false;
+  Lsn watermark;  ///< transactions whose commit lies below it are already in the copied rows
+};
+
+/// Reads the target's catalogs for `relation`.
+/// Errors: Stopped(kData) that names table and column when the target lacks one, has no unique index on the identity,
+/// or the table was never copied; PgError.
+[[nodiscard]] TargetTable load_target_table(PgConnection& target, const Relation& relation, std::string_view migration,
+                                            std::string_view link);
+
+}  // namespace teal

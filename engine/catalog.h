@@ -1,0 +1,81 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "decoder/relation.h"
+#include "engine/pg_connection.h"
+#include "engine/table_pattern.h"
+
+namespace teal {
+
+/// A live column of a table, in attnum order.
+struct CatalogColumn {
+  std::string name;
+  std::string type;       ///< as format_type spells it, with its modifier, qualified unless built in
+  std::string base_type;  ///< the same without the modifier
+  int attnum = 0;
+  bool not_null = false;
+  bool has_default = false;  ///< an expression, an identity or a generation rule
+  bool generated = false;    ///< stored or virtual: never written, not published
+  char identity = '\0';      ///< 'a' always, 'd' by default, '\0' none. Source: pg_attribute.attidentity
+};
+
+/// A table of the source that is selected for replication.
+struct SourceTable {
+  TableName name;
+  std::uint32_t oid = 0;
+  std::string owner;
+  std::vector<CatalogColumn> columns;
+  ReplicaIdentity replica_identity = ReplicaIdentity::kDefault;
+  /// Names of the key that rows are found by: primary key or replica identity index, in the key's order.
+  std::vector<std::string> identity_columns;
+  std::string refusal;          ///< why it cannot be replicated, in words; empty: it can
+  std::string refusal_mend;     ///< SQL that mends it; empty: excluding the table is the only way
+  bool row_security = false;    ///< policies would hide rows from the current role
+  bool may_select = false;      ///< SELECT on the table
+  bool may_use_schema = false;  ///< USAGE on its schema
+  bool owned = false;           ///< the current role has the owner's rights
+  std::uint64_t bytes = 0;      ///< size on disk without indexes, to copy the largest first
+};
+
+/// A relation that the selection matches but that is nothing to replicate, and why.
+struct SkippedRelation {
+  TableName name;
+  std::string why;
+};
+
+/// What is selected on the source.
+struct SourceCatalog {
+  std::vector<SourceTable> tables;       ///< sorted by name
+  std::vector<SkippedRelation> skipped;  ///< unlogged and foreign tables, materialized views
+};
+
+/// Reads what `selection` selects on `source`: permanent tables outside the system's and teal's schemas that belong to
+/// no extension. Tables that cannot be replicated (partitioned, inherited, without a usable key) are in it with a
+/// `refusal`. Errors: Stopped(kUsage) for a pattern that matches nothing, or that names something that is no table;
+/// PgError.
+[[nodiscard]] SourceCatalog read_source_catalog(PgConnection& source, const TableSelection& selection);
+
+/// The tables of `read_source_catalog`.
+[[nodiscard]] std::vector<SourceTable> find_source_tables(PgConnection& source, const TableSelection& selection);
+
+/// The other side of a source table.
+struct TargetRelation {
+  TableName name;
+  bool schema_exists = false;
+  bool exists = false;    ///< as an ordinary or partitioned table; what follows is only meant when it does
+  bool is_other = false;  ///< the name belongs to something else (a view, a foreign table)
+  std::vector<CatalogColumn> columns;
+  std::vector<std::string> missing_rights;  ///< of SELECT, INSERT, UPDATE, DELETE, TRUNCATE
+  bool may_use_schema = false;
+  bool may_create_in_schema = false;
+  bool identity_index = false;  ///< a unique, valid, immediate, whole, plain index on exactly the identity columns
+  bool row_security = false;    ///< policies would hide rows from the current role
+};
+
+/// Looks up the same names on `target`, in the order of `tables`. Errors: PgError.
+[[nodiscard]] std::vector<TargetRelation> find_target_relations(PgConnection& target,
+                                                                const std::vector<SourceTable>& tables);
+
+}  // namespace teal

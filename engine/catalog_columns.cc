@@ -1,0 +1,64 @@
+#include "engine/catalog_columns.h"
+
+namespace teal {
+
+std::string oid_array(const std::vector<std::uint32_t>& oids) {
+  std::string out = "{";
+  for (const std::uint32_t oid : oids) out += (out.size() == 1 ? "" : ",") + std::to_string(oid);
+  return out + "}";
+}
+
+std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& connection,
+                                                                 const std::vector<std::uint32_t>& oids) {
+  const Rows rows = connection.exec("read the columns on " + connection.label(),
+                                    "SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), "
+                                    "format_type(a.atttypid, NULL), a.attnum, a.attnotnull, "
+                                    "a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', a.attidentity "
+                                    "FROM pg_attribute a WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 "
+                                    "AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum",
+                                    {oid_array(oids)});
+  std::map<std::uint32_t, std::vector<CatalogColumn>> columns;
+  for (int i = 0; i < rows.size(); ++i) {
+    CatalogColumn column;
+    column.name = rows.str(i, 1);
+    column.type = rows.str(i, 2);
+    column.base_type = rows.str(i, 3);
+    column.attnum = static_cast<int>(rows.integer(i, 4));
+    column.not_null = rows.boolean(i, 5);
+    column.has_default = rows.boolean(i, 6);
+    column.generated = rows.boolean(i, 7);
+    column.identity = rows.at(i, 8).empty() ? '\0' : rows.at(i, 8).front();
+    columns[static_cast<std::uint32_t>(rows.integer(i, 0))].push_back(std::move(column));
+  }
+  return columns;
+}
+
+std::map<std::uint32_t, std::vector<UniqueIndex>> read_unique_indexes(PgConnection& connection,
+                                                                      const std::vector<std::uint32_t>& oids) {
+  const Rows rows = connection.exec(
+      "read the unique indexes on " + connection.label(),
+      "SELECT x.indrelid, x.indexrelid, c.relname, x.indisprimary, x.indisreplident, x.indisvalid, x.indimmediate, "
+      "a.attname FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid "
+      "CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY AS k (attnum, place) "
+      "JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum "
+      "WHERE x.indrelid = ANY ($1::oid[]) AND x.indisunique AND x.indpred IS NULL AND x.indexprs IS NULL "
+      "AND k.place <= x.indnkeyatts ORDER BY x.indrelid, x.indexrelid, k.place",
+      {oid_array(oids)});
+  std::map<std::uint32_t, std::vector<UniqueIndex>> indexes;
+  for (int i = 0; i < rows.size(); ++i) {
+    std::vector<UniqueIndex>& of_table = indexes[static_cast<std::uint32_t>(rows.integer(i, 0))];
+    if (i == 0 || rows.at(i, 1) != rows.at(i - 1, 1)) {
+      UniqueIndex index;
+      index.name = rows.str(i, 2);
+      index.primary = rows.boolean(i, 3);
+      index.replica_identity = rows.boolean(i, 4);
+      index.valid = rows.boolean(i, 5);
+      index.immediate = rows.boolean(i, 6);
+      of_table.push_back(std::move(index));
+    }
+    of_table.back().columns.push_back(rows.str(i, 7));
+  }
+  return indexes;
+}
+
+}  // namespace teal

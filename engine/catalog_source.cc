@@ -1,0 +1,221 @@
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "engine/catalog.h"
+#include "engine/catalog_columns.h"
+#include "engine/nearest_name.h"
+#include "engine/pg_error.h"
+
+namespace teal {
+namespace {
+
+// One row of pg_class that a pattern could mean.
+struct ClassRow {
+  std::uint32_t oid = 0;
+  TableName name;
+  char kind = 'r';         // relkind
+  char persistence = 'p';  // relpersistence
+  bool partition = false;  // relispartition
+  bool inheritance = false;
+  SourceTable table;
+};
+
+std::vector<ClassRow> read_relations(PgConnection& source) {
+  const Rows rows = source.exec(
+      "list the tables of " + source.label(),
+      "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relispartition, "
+      "EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid OR i.inhparent = c.oid), c.relreplident, "
+      "row_security_active(c.oid), has_table_privilege(c.oid, 'SELECT'), has_schema_privilege(n.oid, 'USAGE'), "
+      "pg_get_userbyid(c.relowner), pg_has_role(c.relowner, 'USAGE') "
+      "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+      "WHERE c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't' "
+      "AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'teal') "
+      "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid "
+      "AND d.deptype = 'e') ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"");
+  std::vector<ClassRow> relations;
+  for (int i = 0; i < rows.size(); ++i) {
+    ClassRow relation;
+    relation.oid = static_cast<std::uint32_t>(rows.integer(i, 0));
+    relation.name = {rows.str(i, 1), rows.str(i, 2)};
+    relation.kind = rows.at(i, 3).front();
+    relation.persistence = rows.at(i, 4).front();
+    relation.partition = rows.boolean(i, 5);
+    relation.inheritance = rows.boolean(i, 6);
+    SourceTable& table = relation.table;
+    table.name = relation.name;
+    table.oid = relation.oid;
+    table.replica_identity = static_cast<ReplicaIdentity>(rows.at(i, 7).front());
+    table.row_security = rows.boolean(i, 8);
+    table.may_select = rows.boolean(i, 9);
+    table.may_use_schema = rows.boolean(i, 10);
+    table.owner = rows.str(i, 11);
+    table.owned = rows.boolean(i, 12);
+    relations.push_back(std::move(relation));
+  }
+  return relations;
+}
+
+// Why a relation holds nothing that could be replicated; "" when it does.
+std::string skip_reason(const ClassRow& relation) {
+  if (relation.kind == 'f') return "is a foreign table";
+  if (relation.kind == 'm') return "is a materialized view";
+  if (relation.persistence == 'u') return "is an unlogged table";
+  return "";
+}
+
+void check_pattern(const TablePattern& pattern, bool include, const std::vector<ClassRow>& relations,
+                   std::vector<std::string>& problems) {
+  std::vector<std::string> names;
+  for (const ClassRow& relation : relations) {
+    if (!pattern.matches(relation.name)) {
+      if (skip_reason(relation).empty()) names.push_back(to_string(relation.name));
+      continue;
+    }
+    const std::string why = skip_reason(relation);
+    if (!include || !pattern.literal() || why.empty()) return;
+    problems.push_back(pattern.where() + ": " + pattern.text() + " " + why + ": it cannot be replicated; remove it");
+    return;
+  }
+  problems.push_back(pattern.where() + ": \"" + pattern.text() + "\" matches no table" +
+                     did_you_mean(nearest_names(pattern.text(), names, 3)));
+}
+
+void check_patterns(const TableSelection& selection, const std::vector<ClassRow>& relations) {
+  std::vector<std::string> problems;
+  for (const TablePattern& pattern : selection.include) check_pattern(pattern, true, relations, problems);
+  for (const TablePattern& pattern : selection.exclude) check_pattern(pattern, false, relations, problems);
+  if (problems.empty()) return;
+  std::string text;
+  for (const std::string& line : problems) text += (text.empty() ? "" : "\n") + line;
+  throw Stopped(StopCode::kUsage, text);
+}
+
+void refuse(SourceTable& table, std::string why, std::string mend = {}) {
+  if (!table.refusal.empty()) return;
+  table.refusal = std::move(why);
+  table.refusal_mend = std::move(mend);
+}
+
+std::string alter(const SourceTable& table, const std::string& what) {
+  return "ALTER TABLE " + quote_qualified(table.name.schema, table.name.name) + " " + what;
+}
+
+const UniqueIndex* find_index(const std::vector<UniqueIndex>& indexes, bool UniqueIndex::* flag) {
+  const auto found = std::find_if(indexes.begin(), indexes.end(), [&](const UniqueIndex& x) { return x.*flag; });
+  return found == indexes.end() ? nullptr : &*found;
+}
+
+// The way to a key for a table that has none: an index that could serve, or a new primary key.
+std::string key_mend(const SourceTable& table, const std::vector<UniqueIndex>& indexes) {
+  for (const UniqueIndex& index : indexes) {
+    const auto not_null = [&](const std::string& name) {
+      return std::any_of(table.columns.begin(), table.columns.end(),
+                         [&](const CatalogColumn& c) { return c.name == name && c.not_null && !c.generated; });
+    };
+    if (index.valid && index.immediate && std::all_of(index.columns.begin(), index.columns.end(), not_null)) {
+      return alter(table, "REPLICA IDENTITY USING INDEX " + quote_identifier(index.name) + ";");
+    }
+  }
+  return alter(table, "ADD PRIMARY KEY (...);");
+}
+
+std::string deferrable_mend(const SourceTable& table, const UniqueIndex& key) {
+  std::string columns;
+  for (const std::string& column : key.columns) columns += (columns.empty() ? "" : ", ") + quote_identifier(column);
+  const std::string name = quote_identifier(key.name);
+  return alter(table, "DROP CONSTRAINT " + name + ", ADD CONSTRAINT " + name + " PRIMARY KEY (" + columns + ");");
+}
+
+void set_identity(SourceTable& table, const std::vector<UniqueIndex>& indexes) {
+  const UniqueIndex* primary = find_index(indexes, &UniqueIndex::primary);
+  const UniqueIndex* key = primary;
+  switch (table.replica_identity) {
+    case ReplicaIdentity::kNothing:
+      return refuse(table, "has REPLICA IDENTITY NOTHING: its UPDATEs and DELETEs cannot be replicated",
+                    primary != nullptr && primary->immediate ? alter(table, "REPLICA IDENTITY DEFAULT;")
+                                                             : key_mend(table, indexes));
+    case ReplicaIdentity::kIndex:
+      key = find_index(indexes, &UniqueIndex::replica_identity);
+      if (key == nullptr) return refuse(table, "has lost its replica identity index", key_mend(table, indexes));
+      break;
+    case ReplicaIdentity::kFull:
+      if (key == nullptr) {
+        return refuse(table, "has REPLICA IDENTITY FULL and no primary key, which is not supported yet",
+                      key_mend(table, indexes));
+      }
+      break;
+    case ReplicaIdentity::kDefault:
+      if (key == nullptr) return refuse(table, "has no primary key", key_mend(table, indexes));
+      break;
+  }
+  if (!key->immediate) {
+    return refuse(
+        table,
+        "has a deferrable primary key, by which rows cannot be found: once it is published, UPDATE and DELETE "
+        "fail on it",
+        deferrable_mend(table, *key));
+  }
+  if (!key->valid)
+    return refuse(table, "has an invalid key index, " + key->name,
+                  "REINDEX INDEX " + quote_qualified(table.name.schema, key->name) + ";");
+  table.identity_columns = key->columns;
+  for (const CatalogColumn& column : table.columns) {
+    if (!column.generated) continue;
+    if (std::find(key->columns.begin(), key->columns.end(), column.name) != key->columns.end()) {
+      refuse(table, "has the generated column " + column.name + " in its key, which is not sent by the source");
+    }
+  }
+}
+
+void refuse_by_shape(const ClassRow& relation, SourceTable& table) {
+  if (relation.kind == 'p') refuse(table, "is partitioned, which is not supported yet");
+  if (relation.partition) refuse(table, "is a partition, which is not supported yet");
+  if (relation.inheritance) refuse(table, "takes part in table inheritance, which is not supported yet");
+}
+
+void read_sizes(PgConnection& source, const std::vector<std::uint32_t>& oids,
+                std::map<std::uint32_t, SourceTable*>& tables) {
+  const Rows sizes = source.exec("read the sizes of the tables on " + source.label(),
+                                 "SELECT t.oid, coalesce(pg_table_size(t.oid), 0) FROM unnest($1::oid[]) AS t (oid)",
+                                 {oid_array(oids)});
+  for (int i = 0; i < sizes.size(); ++i) {
+    tables.at(static_cast<std::uint32_t>(sizes.integer(i, 0)))->bytes = static_cast<std::uint64_t>(sizes.integer(i, 1));
+  }
+}
+
+}  // namespace
+
+SourceCatalog read_source_catalog(PgConnection& source, const TableSelection& selection) {
+  std::vector<ClassRow> relations = read_relations(source);
+  check_patterns(selection, relations);
+  SourceCatalog catalog;
+  std::vector<std::uint32_t> oids;
+  for (ClassRow& relation : relations) {
+    if (!selection.selects(relation.name)) continue;
+    if (std::string why = skip_reason(relation); !why.empty()) {
+      catalog.skipped.push_back({relation.name, std::move(why)});
+      continue;
+    }
+    refuse_by_shape(relation, relation.table);
+    oids.push_back(relation.oid);
+    catalog.tables.push_back(std::move(relation.table));
+  }
+  auto columns = read_columns(source, oids);
+  auto indexes = read_unique_indexes(source, oids);
+  std::map<std::uint32_t, SourceTable*> by_oid;
+  for (SourceTable& table : catalog.tables) {
+    by_oid[table.oid] = &table;
+    table.columns = std::move(columns[table.oid]);
+    set_identity(table, indexes[table.oid]);
+  }
+  read_sizes(source, oids, by_oid);
+  return catalog;
+}
+
+std::vector<SourceTable> find_source_tables(PgConnection& source, const TableSelection& selection) {
+  return read_source_catalog(source, selection).tables;
+}
+
+}  // namespace teal

@@ -1,0 +1,86 @@
+#include <algorithm>
+#include <array>
+#include <map>
+#include <utility>
+
+#include "engine/catalog.h"
+#include "engine/catalog_columns.h"
+
+namespace teal {
+namespace {
+
+constexpr std::array<const char*, 5> kRights{"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE"};
+
+bool covers_exactly(const UniqueIndex& index, std::vector<std::string> identity) {
+  if (!index.valid || !index.immediate) return false;
+  std::vector<std::string> columns = index.columns;
+  std::sort(columns.begin(), columns.end());
+  std::sort(identity.begin(), identity.end());
+  return columns == identity;
+}
+
+// `{"a","b"}` with what needs it escaped: a parameter of type text[].
+std::string text_array(const std::vector<SourceTable>& tables, std::string TableName::* part) {
+  std::string out = "{";
+  for (const SourceTable& table : tables) {
+    out += out.size() == 1 ? "\"" : ",\"";
+    for (const char c : table.name.*part) {
+      if (c == '"' || c == '\\') out.push_back('\\');
+      out.push_back(c);
+    }
+    out.push_back('"');
+  }
+  return out + "}";
+}
+
+}  // namespace
+
+std::vector<TargetRelation> find_target_relations(PgConnection& target, const std::vector<SourceTable>& tables) {
+  const Rows rows = target.exec(
+      "look up the tables on " + target.label(),
+      "SELECT n.oid IS NOT NULL, c.oid, c.relkind, coalesce(has_schema_privilege(n.oid, 'USAGE'), false), "
+      "coalesce(has_schema_privilege(n.oid, 'CREATE'), false), coalesce(row_security_active(c.oid), false), "
+      "has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'), "
+      "has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE'), "
+      "has_table_privilege(c.oid, 'TRUNCATE') "
+      "FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (schema, name, place) "
+      "LEFT JOIN pg_namespace n ON n.nspname = w.schema "
+      "LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name AND c.relkind IN "
+      "('r','p','v','m','f','S') "
+      "ORDER BY w.place",
+      {text_array(tables, &TableName::schema), text_array(tables, &TableName::name)});
+  std::vector<TargetRelation> relations;
+  std::vector<std::uint32_t> oids(tables.size(), 0);
+  for (int i = 0; i < rows.size(); ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    TargetRelation relation;
+    relation.name = tables.at(at).name;
+    relation.schema_exists = rows.boolean(i, 0);
+    relation.may_use_schema = rows.boolean(i, 3);
+    relation.may_create_in_schema = rows.boolean(i, 4);
+    if (!rows.is_null(i, 1)) {
+      const char kind = rows.at(i, 2).front();
+      relation.exists = kind == 'r' || kind == 'p';
+      relation.is_other = !relation.exists;
+      relation.row_security = rows.boolean(i, 5);
+      oids[at] = static_cast<std::uint32_t>(rows.integer(i, 1));
+      for (std::size_t right = 0; right < kRights.size(); ++right) {
+        if (!rows.boolean(i, 6 + static_cast<int>(right))) relation.missing_rights.emplace_back(kRights[right]);
+      }
+    }
+    relations.push_back(std::move(relation));
+  }
+  auto columns = read_columns(target, oids);
+  const auto indexes = read_unique_indexes(target, oids);
+  for (std::size_t i = 0; i < relations.size(); ++i) {
+    relations[i].columns = std::move(columns[oids[i]]);
+    const auto found = indexes.find(oids[i]);
+    if (found == indexes.end()) continue;
+    relations[i].identity_index = std::any_of(found->second.begin(), found->second.end(), [&](const UniqueIndex& x) {
+      return covers_exactly(x, tables[i].identity_columns);
+    });
+  }
+  return relations;
+}
+
+}  // namespace teal

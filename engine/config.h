@@ -1,0 +1,68 @@
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/log.h"
+#include "engine/table_pattern.h"
+
+namespace teal {
+
+/// Which links run. `both` is part of the contract and refused until there are two links.
+enum class Direction { kForward };
+
+struct CopyConfig {
+  int jobs = 2;        ///< tables that are copied at the same time, each with two sessions
+  bool schema = true;  ///< create green's tables from blue's; false: they are there
+};
+
+/// Bounds of one link.
+struct ApplyConfig {
+  std::size_t batch_rows_max = 20000;
+  std::size_t batch_bytes_max = std::size_t{4} << 20;
+  std::size_t queue_bytes_max = std::size_t{16} << 20;
+  std::chrono::milliseconds lock_timeout{200};  ///< 0: wait without limit
+};
+
+struct LogConfig {
+  LogLevel level = LogLevel::kInfo;
+  LogFormat format = LogFormat::kText;
+};
+
+/// Everything that a command needs to know, checked. The keys are described in docs/reference.md.
+struct Config {
+  std::string name = "default";  ///< identity of the migration, [a-z][a-z0-9]{0,31}
+  std::string blue;              ///< connection string; may hold a password: never printed
+  std::string green;             ///< the same for the other side
+  Direction direction = Direction::kForward;
+  std::string pg_bindir;  ///< where pg_dump and pg_restore are; empty: PATH
+  TableSelection tables;
+  CopyConfig copy;
+  ApplyConfig apply;
+  LogConfig log;
+};
+
+/// What the command line says; nullopt where it says nothing.
+struct ConfigFlags {
+  std::optional<std::string> file;
+  std::optional<std::string> blue;
+  std::optional<std::string> green;
+  std::optional<std::string> log_level;
+  std::optional<std::string> log_format;
+};
+
+/// Looks up an environment variable; nullopt when it is not set.
+using Environment = std::function<std::optional<std::string>(const std::string&)>;
+
+/// The process' own environment.
+[[nodiscard]] std::optional<std::string> process_environment(const std::string& name);
+
+/// Finds, reads and checks the configuration: flag before environment (TEAL_BLUE, TEAL_GREEN, TEAL_CONFIG,
+/// TEAL_LOG_LEVEL) before file (`./teal.yml` when none is named and it is there) before default.
+/// Errors: Stopped(kUsage) that lists every mistake with file, line and key; never a connection string.
+[[nodiscard]] Config load_config(const ConfigFlags& flags, const Environment& environment = process_environment);
+
+}  // namespace teal

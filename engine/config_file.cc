@@ -1,0 +1,277 @@
+// Reads the configuration file.
+//
+// Design: each section is a list of keys with what each does with its value, so that reading, the search for unknown
+// keys and "did you mean" share one list. Values are scalars from which this file makes numbers itself: yaml-cpp's
+// conversions accept too much (octal, "1e3", "~") and name no key. Rejected: a schema language; there are 16 keys.
+#include "engine/config_file.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <set>
+#include <utility>
+
+#include "engine/config_values.h"
+#include "engine/nearest_name.h"
+
+namespace teal {
+namespace {
+
+class FileReader {
+ public:
+  FileReader(std::string file, const Environment& environment, std::vector<std::string>& problems)
+      : file_(std::move(file)), environment_(environment), problems_(problems) {}
+
+  void read(const YAML::Node& root, Config& config);
+
+ private:
+  using Reader = std::function<void(const YAML::Node&, const std::string&)>;
+  struct Key {
+    std::string name;
+    Reader read;
+  };
+
+  void read_section(const YAML::Node& node, const std::string& path, const std::vector<Key>& keys);
+  [[nodiscard]] Key unsupported(const std::string& name);
+  [[nodiscard]] Key text(const std::string& name, std::string& out);
+  template <typename T>
+  [[nodiscard]] Key integer(const std::string& name, T& out, std::int64_t least, std::int64_t most);
+  [[nodiscard]] Key bytes(const std::string& name, std::size_t& out, std::uint64_t least);
+  [[nodiscard]] Key patterns(const std::string& name, std::vector<TablePattern>& out);
+  [[nodiscard]] Key tables(TableSelection& out);
+  [[nodiscard]] Key copy(CopyConfig& out);
+  [[nodiscard]] Key apply(ApplyConfig& out);
+  [[nodiscard]] Key log(LogConfig& out);
+
+  /// A key whose value `set` takes; `set` returns what is wrong with it, or "".
+  [[nodiscard]] Key scalar(const std::string& name, std::function<std::string(const std::string&)> set);
+  std::optional<std::string> scalar_value(const YAML::Node& node, const std::string& path);
+  [[nodiscard]] std::string place(const YAML::Node& node) const {
+    return file_ + ":" + std::to_string(node.Mark().line + 1);
+  }
+  void problem(const YAML::Node& node, const std::string& path, const std::string& what) {
+    problems_.push_back(place(node) + ": " + path + (path.empty() ? "" : ": ") + what);
+  }
+
+  std::string file_;
+  const Environment& environment_;
+  std::vector<std::string>& problems_;
+};
+
+std::string join(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
+
+void FileReader::read_section(const YAML::Node& node, const std::string& path, const std::vector<Key>& keys) {
+  if (!node.IsMap()) return problem(node, path, "must hold key: value pairs");
+  std::set<std::string> seen;
+  for (const auto& entry : node) {
+    if (!entry.first.IsScalar()) {
+      problem(entry.first, path, "a key must be a word");
+      continue;
+    }
+    const std::string name = entry.first.Scalar();
+    const std::string full = join(path, name);
+    if (!seen.insert(name).second) {
+      problem(entry.first, full, "is given twice");
+      continue;
+    }
+    const auto key = std::find_if(keys.begin(), keys.end(), [&](const Key& k) { return k.name == name; });
+    if (key != keys.end()) {
+      key->read(entry.second, full);
+      continue;
+    }
+    std::vector<std::string> names;
+    names.reserve(keys.size());
+    for (const Key& k : keys) names.push_back(k.name);
+    problem(entry.first, full, "unknown key" + did_you_mean(nearest_names(name, names, 2)));
+  }
+}
+
+// Part of the contract, but nothing here acts on it: refused, because a setting that is ignored is worse.
+FileReader::Key FileReader::unsupported(const std::string& name) {
+  return {name, [this](const YAML::Node& node, const std::string& path) {
+            problem(node, path, "not supported by teal " TEAL_VERSION " yet; remove it");
+          }};
+}
+
+std::optional<std::string> FileReader::scalar_value(const YAML::Node& node, const std::string& path) {
+  if (!node.IsScalar()) {
+    problem(node, path, node.IsNull() ? "has no value" : "must be a single value");
+    return std::nullopt;
+  }
+  Expanded expanded = expand_variables(node.Scalar(), environment_);
+  if (!expanded.problem.empty()) {
+    problem(node, path, expanded.problem);
+    return std::nullopt;
+  }
+  return std::move(expanded.text);
+}
+
+FileReader::Key FileReader::scalar(const std::string& name, std::function<std::string(const std::string&)> set) {
+  return {name, [this, set = std::move(set)](const YAML::Node& node, const std::string& path) {
+            const std::optional<std::string> value = scalar_value(node, path);
+            if (!value) return;
+            // Quoted as it stands in the file: what came from the environment may be a secret.
+            const std::string wrong = set(*value);
+            if (!wrong.empty()) problem(node, path, "\"" + node.Scalar() + "\" " + wrong);
+          }};
+}
+
+FileReader::Key FileReader::text(const std::string& name, std::string& out) {
+  return scalar(name, [&out](const std::string& value) {
+    out = value;
+    return "";
+  });
+}
+
+template <typename T>
+FileReader::Key FileReader::integer(const std::string& name, T& out, std::int64_t least, std::int64_t most) {
+  return scalar(name, [&out, least, most](const std::string& value) -> std::string {
+    const std::optional<std::int64_t> number = parse_integer(value);
+    if (!number) return "is not a whole number";
+    if (*number < least || *number > most) {
+      return "is outside " + std::to_string(least) + ".." + std::to_string(most);
+    }
+    out = static_cast<T>(*number);
+    return "";
+  });
+}
+
+FileReader::Key FileReader::bytes(const std::string& name, std::size_t& out, std::uint64_t least) {
+  return scalar(name, [&out, least](const std::string& value) -> std::string {
+    const std::optional<std::uint64_t> number = parse_bytes(value);
+    if (!number) return "is not a size like 65536, 64KiB, 16MiB or 1GiB";
+    if (*number < least) return "is less than " + std::to_string(least >> 10U) + "KiB";
+    if (*number > std::numeric_limits<std::size_t>::max()) return "is too large";
+    out = static_cast<std::size_t>(*number);
+    return "";
+  });
+}
+
+FileReader::Key FileReader::patterns(const std::string& name, std::vector<TablePattern>& out) {
+  return {name, [this, &out](const YAML::Node& node, const std::string& path) {
+            if (!node.IsSequence()) return problem(node, path, "must be a list like [\"public.*\"]");
+            for (const auto& item : node) {
+              const std::optional<std::string> value = scalar_value(item, path);
+              if (!value) continue;
+              std::optional<TablePattern> pattern = TablePattern::parse(*value, place(item) + ": " + path);
+              if (pattern) {
+                out.push_back(std::move(*pattern));
+              } else {
+                problem(item, path, "\"" + item.Scalar() + "\" is not schema.table; write for example public.users");
+              }
+            }
+          }};
+}
+
+FileReader::Key FileReader::tables(TableSelection& out) {
+  return {"tables", [this, &out](const YAML::Node& node, const std::string& path) {
+            read_section(node, path, {patterns("include", out.include), patterns("exclude", out.exclude)});
+          }};
+}
+
+FileReader::Key FileReader::copy(CopyConfig& out) {
+  return {"copy", [this, &out](const YAML::Node& node, const std::string& path) {
+            read_section(node, path,
+                         {integer("jobs", out.jobs, 1, 64),
+                          scalar("schema",
+                                 [&out](const std::string& value) -> std::string {
+                                   const auto flag = parse_boolean(value);
+                                   if (!flag) return "is neither true nor false";
+                                   out.schema = *flag;
+                                   return "";
+                                 }),
+                          unsupported("split_larger_than"), unsupported("max_rate")});
+          }};
+}
+
+FileReader::Key FileReader::apply(ApplyConfig& out) {
+  const auto lock_timeout = [&out](const std::string& value) -> std::string {
+    const auto duration = parse_duration(value);
+    if (!duration) return "is not a duration like 200ms, 1s or 5m";
+    if (*duration > std::chrono::hours(24)) return "is longer than 24h";
+    out.lock_timeout = *duration;
+    return "";
+  };
+  return {"apply", [this, &out, lock_timeout](const YAML::Node& node, const std::string& path) {
+            const std::size_t problems_before = problems_.size();
+            read_section(
+                node, path,
+                {integer("batch_rows_max", out.batch_rows_max, 1, 1'000'000),
+                 bytes("batch_bytes_max", out.batch_bytes_max, 64U << 10U),
+                 bytes("queue_bytes_max", out.queue_bytes_max, 64U << 10U), scalar("lock_timeout", lock_timeout),
+                 unsupported("two_way_batch_rows"), unsupported("spill_bytes_max"), unsupported("spill_dir")});
+            if (problems_.size() == problems_before && out.queue_bytes_max < out.batch_bytes_max) {
+              problem(node, path,
+                      "queue_bytes_max (" + std::to_string(out.queue_bytes_max) + ") is less than batch_bytes_max (" +
+                          std::to_string(out.batch_bytes_max) + "): a batch could never fill");
+            }
+          }};
+}
+
+FileReader::Key FileReader::log(LogConfig& out) {
+  const auto level = [&out](const std::string& value) -> std::string {
+    const std::optional<LogLevel> parsed = parse_log_level(value);
+    if (parsed) out.level = *parsed;
+    return parsed ? "" : "is not debug, info, warn or error";
+  };
+  const auto format = [&out](const std::string& value) -> std::string {
+    const std::optional<LogFormat> parsed = parse_log_format(value);
+    if (parsed) out.format = *parsed;
+    return parsed ? "" : "is neither text nor json";
+  };
+  return {"log", [this, level, format](const YAML::Node& node, const std::string& path) {
+            read_section(node, path, {scalar("level", level), scalar("format", format)});
+          }};
+}
+
+bool valid_name(const std::string& name) {
+  const auto letter = [](char c) { return c >= 'a' && c <= 'z'; };
+  const auto allowed = [&](char c) { return letter(c) || (c >= '0' && c <= '9'); };
+  return !name.empty() && name.size() <= 32 && letter(name.front()) && std::all_of(name.begin(), name.end(), allowed);
+}
+
+void FileReader::read(const YAML::Node& root, Config& config) {
+  if (root.IsNull()) return;
+  const auto name = [&config](const std::string& value) -> std::string {
+    if (!valid_name(value)) return "must be 1 to 32 of a-z and 0-9, a letter first";
+    config.name = value;
+    return "";
+  };
+  const auto direction = [](const std::string& value) -> std::string {
+    if (value == "both") return "is not supported by teal " TEAL_VERSION " yet; use forward";
+    return value == "forward" ? "" : "is neither both nor forward";
+  };
+  std::vector<Key> keys{scalar("name", name),
+                        text("blue", config.blue),
+                        text("green", config.green),
+                        scalar("direction", direction),
+                        text("pg_bindir", config.pg_bindir),
+                        tables(config.tables),
+                        copy(config.copy),
+                        apply(config.apply),
+                        log(config.log)};
+  for (const char* later : {"writers", "maps", "conflicts", "verify", "cutover", "alerts", "http", "migrations"}) {
+    keys.push_back(unsupported(later));
+  }
+  read_section(root, "", keys);
+}
+
+}  // namespace
+
+void read_config_file(const std::string& file, const std::string& text, const Environment& environment, Config& config,
+                      std::vector<std::string>& problems) {
+  try {
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    if (documents.size() > 1) {
+      problems.push_back(file + ": holds more than one YAML document");
+      return;
+    }
+    if (!documents.empty()) FileReader(file, environment, problems).read(documents.front(), config);
+  } catch (const YAML::Exception& error) {
+    problems.push_back(file + ":" + std::to_string(error.mark.line + 1) + ": not valid YAML: " + error.msg);
+  }
+}
+
+}  // namespace teal

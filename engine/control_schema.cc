@@ -1,0 +1,75 @@
+#include "engine/control_schema.h"
+
+#include <string>
+
+#include "engine/pg_error.h"
+
+namespace teal {
+
+std::string_view control_schema_sql() {
+  return R"sql(
+CREATE SCHEMA IF NOT EXISTS teal;
+CREATE TABLE IF NOT EXISTS teal.schema_version (
+  version int PRIMARY KEY,
+  installed_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS teal.progress (
+  migration text NOT NULL,
+  link text NOT NULL,
+  lane int NOT NULL DEFAULT 0,
+  applied pg_lsn NOT NULL,
+  held pg_lsn NOT NULL,
+  seen pg_lsn NOT NULL DEFAULT '0/0',
+  max_commit_time timestamptz,
+  source_system_id text NOT NULL,
+  counters jsonb NOT NULL DEFAULT '{}',
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (migration, link, lane)
+);
+CREATE TABLE IF NOT EXISTS teal.table_state (
+  migration text NOT NULL,
+  link text NOT NULL,
+  schema_name text NOT NULL,
+  table_name text NOT NULL,
+  state text NOT NULL CHECK (state IN ('pending', 'copied')),
+  watermark pg_lsn NOT NULL DEFAULT '0/0',
+  copied_rows bigint NOT NULL DEFAULT 0,
+  copied_bytes bigint NOT NULL DEFAULT 0,
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (migration, link, schema_name, table_name)
+);
+CREATE TABLE IF NOT EXISTS teal.marker (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  migration text NOT NULL,
+  link text NOT NULL,
+  made_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE IF NOT EXISTS teal.marker_applied (
+  migration text NOT NULL,
+  link text NOT NULL,
+  id bigint NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (migration, link, id)
+);
+)sql";
+}
+
+void install_control_schema(PgConnection& connection) {
+  // Two of teal's processes may come here at once: the second waits and then finds everything there.
+  connection.exec("begin", "BEGIN");
+  connection.exec("lock out other installations", "SELECT pg_advisory_xact_lock(hashtextextended('teal.schema', 0))");
+  connection.exec("create schema teal", std::string(control_schema_sql()));
+  const Rows newest =
+      connection.exec("read the version of schema teal", "SELECT max(version) FROM teal.schema_version");
+  if (!newest.is_null(0, 0) && newest.integer(0, 0) > kControlSchemaVersion) {
+    throw Stopped(StopCode::kRefused, "schema teal on " + connection.label() + " has version " + newest.str(0, 0) +
+                                          ", this teal knows " + std::to_string(kControlSchemaVersion) +
+                                          ": use the newer teal");
+  }
+  connection.exec("note the version of schema teal", "INSERT INTO teal.schema_version (version) VALUES (" +
+                                                         std::to_string(kControlSchemaVersion) +
+                                                         ") ON CONFLICT DO NOTHING");
+  connection.exec("commit schema teal", "COMMIT");
+}
+
+}  // namespace teal

@@ -1,0 +1,22 @@
+#pragma once
+#include <string_view>
+
+#include "engine/pg_connection.h"
+
+namespace teal {
+
+/// Version of the tables below; raised with every change to them.
+inline constexpr int kControlSchemaVersion = 1;
+
+/// The DDL of schema `teal`, as one script that may be run again.
+/// progress       one row per migration, link and lane, on the link's TARGET: the truth about what was applied
+/// table_state    copy state and watermark of each table, on the link's TARGET
+/// marker         local control rows, published on the side where they are inserted
+/// marker_applied acknowledgements, on the side where the marker arrived
+[[nodiscard]] std::string_view control_schema_sql();
+
+/// Creates or completes schema `teal` in one transaction.
+/// Errors: PgError (42501 when the role may not); Stopped when a newer teal made the schema.
+void install_control_schema(PgConnection& connection);
+
+}  // namespace teal

@@ -1,0 +1,22 @@
+#pragma once
+#include <cstdint>
+
+namespace teal {
+
+/// Where every received change of a link went (invariant I2). Each term is counted where it happens, never computed
+/// from the others.
+/// Units: row changes; a TRUNCATE counts once per table. Since the link was made: it is stored with the progress.
+struct Ledger {
+  std::uint64_t received = 0;         ///< counted by the decoder
+  std::uint64_t applied = 0;          ///< rows that statements touched, plus changes merged into others
+  std::uint64_t own = 0;              ///< written by teal itself: skipped
+  std::uint64_t below_watermark = 0;  ///< already in the copied rows
+  std::uint64_t already_applied = 0;  ///< sent again after a restart
+
+  std::uint64_t transactions = 0;  ///< source transactions, not part of the balance
+  std::uint64_t batches = 0;       ///< target transactions, not part of the balance
+
+  [[nodiscard]] bool closes() const { return received == applied + own + below_watermark + already_applied; }
+};
+
+}  // namespace teal

@@ -1,0 +1,97 @@
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "engine/link_state.h"
+#include "engine/progress.h"
+#include "engine/receiver.h"
+#include "engine/replication_stream.h"
+#include "engine/transaction_sink.h"
+
+namespace teal {
+
+/// A sink that is ready, and where the source has to begin.
+struct OpenedSink {
+  std::unique_ptr<TransactionSink> sink;
+  StreamStart start;
+};
+
+/// Opens the target end: connects, takes the origin, reads the progress row. Called again after every failure.
+/// `abort` cancels what waits for the target.
+using SinkFactory = std::function<OpenedSink(std::stop_token abort)>;
+
+struct LinkOptions {
+  std::string name;  ///< as in names of objects: blue_to_green
+  StreamOptions stream;
+  ReceiverOptions receiver;
+  BackoffOptions backoff;
+  std::size_t queue_bytes_max = 16U << 20U;
+  /// A link that is behind gathers for so long before it applies what it has; one that keeps up never waits.
+  std::chrono::milliseconds linger{30};
+  /// How long a stop waits for what was received to be applied and durable.
+  std::chrono::milliseconds drain_timeout{10'000};
+  std::uint64_t seed = 0;  ///< spreads the waits between attempts
+};
+
+/// One direction: a source's stream applied to a target, until it is stopped or has to stop.
+///
+/// Two threads: this one's body applies, and per session one receives (Receiver). They share the queue, Progress and
+/// the stop. A failure of either ends the session of both; the next begins at the progress row, which is the only
+/// memory that counts. Threads: public calls from any thread.
+class Link {
+ public:
+  Link(LinkOptions options, SinkFactory open_sink);
+  /// Stops without draining and joins.
+  ~Link();
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+
+  void start();
+  /// Drains (applies what was received), then ends. A second call gives up draining.
+  void request_stop();
+  /// Waits until the link has ended. Returns false when it still runs after `wait`.
+  bool wait_ended(std::chrono::milliseconds wait);
+
+  [[nodiscard]] LinkPhase phase() const { return phase_.load(); }
+  /// Why the link stopped by itself; null while it runs and after a stop by request. Valid after `wait_ended`.
+  [[nodiscard]] std::exception_ptr stopped_by() const { return stopped_by_; }
+  [[nodiscard]] const Progress& progress() const { return progress_; }
+  [[nodiscard]] const std::string& name() const { return options_.name; }
+
+ private:
+  struct Session;
+
+  void run();
+  void run_session();
+  void apply(Session& session);
+  void drain(Session& session);
+  bool take(Session& session, std::chrono::milliseconds wait);
+  void back_off();
+  void note(const std::exception& error);
+
+  LinkOptions options_;
+  SinkFactory open_sink_;
+  LinkState state_;
+  Progress progress_;
+  std::atomic<LinkPhase> phase_{LinkPhase::kConnecting};
+  std::exception_ptr stopped_by_;
+
+  std::stop_source stop_;   // drain, then end
+  std::stop_source abort_;  // end now
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  bool ended_ = false;  // guarded by mutex_
+  std::jthread thread_;
+};
+
+}  // namespace teal

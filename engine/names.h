@@ -1,0 +1,27 @@
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace teal {
+
+/// Which direction a link serves, as it stands in the names of objects. Only tools choose one.
+inline constexpr std::string_view kBlueToGreen = "blue_to_green";
+inline constexpr std::string_view kGreenToBlue = "green_to_blue";
+
+/// Names of everything that teal creates for one link. They are part of the contract with users.
+struct LinkNames {
+  std::string migration;  ///< the configuration's `name`
+  std::string link;       ///< kBlueToGreen or kGreenToBlue
+
+  [[nodiscard]] std::string base() const { return "teal_" + migration + "_" + link; }
+  [[nodiscard]] std::string slot() const { return base(); }
+  [[nodiscard]] std::string publication() const { return base(); }
+  [[nodiscard]] std::string control_publication() const { return base() + "_ctl"; }
+  [[nodiscard]] std::string origin() const { return base(); }
+  [[nodiscard]] std::string copy_origin(int worker) const { return base() + "_copy" + std::to_string(worker); }
+  [[nodiscard]] std::string copy_slot() const { return base() + "_copy"; }
+  /// Origins that start with this are teal's own.
+  [[nodiscard]] std::string own_origin_prefix() const { return "teal_" + migration + "_"; }
+};
+
+}  // namespace teal

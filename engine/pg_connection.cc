@@ -1,0 +1,282 @@
+#include "engine/pg_connection.h"
+
+#include <poll.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+
+#include "engine/pg_error.h"
+
+namespace teal {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kStopCheck{100};  // how late a stop may be noticed inside a wait
+
+struct Setting {
+  const char* name;
+  const char* value;
+  int since_major;
+};
+
+// What a server, a role or a database could otherwise change under us (TRAPS C12, M7, I5).
+constexpr std::array kPinned{
+    Setting{"datestyle", "ISO, MDY", 0},
+    Setting{"intervalstyle", "postgres", 0},
+    Setting{"extra_float_digits", "3", 0},
+    Setting{"bytea_output", "hex", 0},
+    Setting{"timezone", "UTC", 0},
+    Setting{"search_path", "", 0},
+    Setting{"row_security", "off", 0},
+    Setting{"standard_conforming_strings", "on", 0},
+    Setting{"xmloption", "content", 0},
+    Setting{"client_min_messages", "warning", 0},
+    Setting{"default_transaction_isolation", "read committed", 0},
+    Setting{"default_transaction_read_only", "off", 0},
+    Setting{"default_transaction_deferrable", "off", 0},
+    Setting{"synchronous_commit", "on", 0},
+    Setting{"statement_timeout", "0", 0},
+    Setting{"lock_timeout", "0", 0},
+    Setting{"idle_in_transaction_session_timeout", "0", 0},
+    Setting{"idle_session_timeout", "0", 14},
+    Setting{"transaction_timeout", "0", 17},
+};
+
+std::string trimmed(const char* text) {
+  std::string out = text == nullptr ? "" : text;
+  while (!out.empty() && (out.back() == '\n' || out.back() == ' ')) out.pop_back();
+  for (char& c : out) {
+    if (c == '\n') c = ' ';
+  }
+  return out;
+}
+
+// libpq quotes the whole connection string, password included, after the position of a syntax error.
+std::string without_quoted_conninfo(std::string text) {
+  const std::size_t quote = text.rfind(": \"");
+  return quote == std::string::npos ? text : text.substr(0, quote);
+}
+
+struct ConnectParams {
+  std::vector<std::string> keys;
+  std::vector<std::string> values;
+
+  void set(std::string key, std::string value) {
+    keys.push_back(std::move(key));
+    values.push_back(std::move(value));
+  }
+  [[nodiscard]] bool has(std::string_view key) const {
+    for (const std::string& known : keys) {
+      if (known == key) return true;
+    }
+    return false;
+  }
+  void set_default(const char* key, std::string value) {
+    if (!has(key)) set(key, std::move(value));
+  }
+};
+
+ConnectParams connect_params(const ConnectOptions& options) {
+  char* error = nullptr;
+  const ConninfoHandle parsed(PQconninfoParse(options.conninfo.c_str(), &error));
+  if (!parsed) {
+    const TextHandle text(error);
+    throw PgError("read the connection string of " + options.label, without_quoted_conninfo(trimmed(text.get())),
+                  "08001");
+  }
+  ConnectParams params;
+  for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option) {
+    const std::string_view key = option->keyword;
+    if (option->val == nullptr || key == "client_encoding" || key == "replication") continue;
+    if (key == "application_name" && !options.application_name.empty()) continue;
+    params.set(option->keyword, option->val);
+  }
+  params.set("application_name", options.application_name);
+  params.set("client_encoding", "UTF8");
+  if (options.replication) params.set("replication", "database");
+  params.set_default("connect_timeout", std::to_string(options.connect_timeout.count()));
+  // A peer that vanished without a word is noticed within half a minute, not after the kernel's two hours.
+  params.set_default("keepalives_idle", "10");
+  params.set_default("keepalives_interval", "5");
+  params.set_default("keepalives_count", "3");
+  params.set_default("tcp_user_timeout", "30000");
+  return params;
+}
+
+}  // namespace
+
+long long Rows::integer(int row, int column) const {
+  const std::string_view text = at(row, column);
+  long long value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) {
+    throw Stopped(StopCode::kBug, "the server answered \"" + std::string(text) + "\" where a number was asked for");
+  }
+  return value;
+}
+
+std::uint64_t Rows::affected() const {
+  const std::string_view text = PQcmdTuples(result_.get());
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+PgConnection::PgConnection(ConnHandle connection, std::string label)
+    : connection_(std::move(connection)), label_(std::move(label)) {}
+
+PgConnection PgConnection::connect(const ConnectOptions& options) {
+  const ConnectParams params = connect_params(options);
+  std::vector<const char*> keys;
+  std::vector<const char*> values;
+  for (std::size_t i = 0; i < params.keys.size(); ++i) {
+    keys.push_back(params.keys[i].c_str());
+    values.push_back(params.values[i].c_str());
+  }
+  keys.push_back(nullptr);
+  values.push_back(nullptr);
+  ConnHandle handle(PQconnectdbParams(keys.data(), values.data(), 0));
+  if (!handle || PQstatus(handle.get()) != CONNECTION_OK) {
+    throw PgError("connect to " + options.label, handle ? trimmed(PQerrorMessage(handle.get())) : "out of memory",
+                  "08001");
+  }
+  if (PQsetnonblocking(handle.get(), 1) != 0) throw PgError("connect to " + options.label, "no asynchronous mode", "");
+  // Notices may quote row values; what matters is read from results.
+  PQsetNoticeProcessor(handle.get(), [](void*, const char*) {}, nullptr);
+  PgConnection connection(std::move(handle), options.label);
+  connection.pin_settings();
+  return connection;
+}
+
+void PgConnection::pin_settings() {
+  // Plain literals, no parameters: a walsender session only knows the simple protocol.
+  std::string sql = "SELECT ";
+  std::vector<const Setting*> asked;
+  for (const Setting& setting : kPinned) {
+    if (server_major() < setting.since_major) continue;
+    if (!asked.empty()) sql += ", ";
+    sql += "pg_catalog.set_config(" + quote_literal(setting.name) + ", " + quote_literal(setting.value) + ", false)";
+    asked.push_back(&setting);
+  }
+  const Rows rows = exec("pin the session's settings on " + label_, sql);
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const std::string_view effective = rows.at(0, static_cast<int>(i));
+    if (effective == asked[i]->value) continue;
+    throw PgError("pin the session's settings on " + label_,
+                  std::string(asked[i]->name) + " was set to \"" + asked[i]->value + "\" but reads \"" +
+                      std::string(effective) + "\": a pooler between teal and the server? connect directly",
+                  "55000");
+  }
+}
+
+Rows PgConnection::exec(std::string_view operation, const std::string& sql) {
+  if (PQsendQuery(raw(), sql.c_str()) == 0) raise(operation, nullptr);
+  return collect(operation);
+}
+
+Rows PgConnection::exec(std::string_view operation, const std::string& sql, std::span<const Param> params) {
+  std::vector<const char*> values;
+  values.reserve(params.size());
+  for (const Param& param : params) values.push_back(param ? param->c_str() : nullptr);
+  if (PQsendQueryParams(raw(), sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(), nullptr, nullptr,
+                        0) == 0) {
+    raise(operation, nullptr);
+  }
+  return collect(operation);
+}
+
+Rows PgConnection::collect(std::string_view operation) {
+  const auto start = std::chrono::steady_clock::now();
+  bool cancelled = false;
+  ResultHandle last;
+  ResultHandle failed;
+  for (;;) {
+    const int unsent = PQflush(raw());
+    if (unsent < 0) raise(operation, nullptr);
+    if (PQisBusy(raw()) != 0 || unsent > 0) {
+      if (stop_.stop_requested() && !cancelled) {
+        cancel();
+        cancelled = true;
+      }
+      if (wait_socket(unsent > 0, kStopCheck)) {
+        if (PQconsumeInput(raw()) == 0) raise(operation, nullptr);
+      } else if (wait_listener_) {
+        wait_listener_(std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - start));
+      }
+      continue;
+    }
+    ResultHandle result(PQgetResult(raw()));
+    if (!result) break;
+    const ExecStatusType status = PQresultStatus(result.get());
+    if (status == PGRES_COPY_BOTH || status == PGRES_COPY_IN || status == PGRES_COPY_OUT)
+      return Rows(std::move(result));
+    if (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE) {
+      if (!failed) failed = std::move(result);
+    } else {
+      last = std::move(result);
+    }
+  }
+  if (failed) raise(operation, failed.get());
+  if (!last) raise(operation, nullptr);
+  return Rows(std::move(last));
+}
+
+void PgConnection::raise(std::string_view operation, const PGresult* result) const {
+  const auto field = [result](int code) {
+    const char* text = result == nullptr ? nullptr : PQresultErrorField(result, code);
+    return std::string(text == nullptr ? "" : text);
+  };
+  std::string text = field(PG_DIAG_MESSAGE_PRIMARY);
+  if (text.empty()) text = trimmed(PQerrorMessage(raw()));
+  if (text.empty()) text = "the connection to " + label_ + " was lost";
+  std::string constraint = field(PG_DIAG_CONSTRAINT_NAME);
+  throw PgError(std::string(operation), std::move(text), field(PG_DIAG_SQLSTATE), std::move(constraint));
+}
+
+bool PgConnection::wait_socket(bool want_write, milliseconds wait) const {
+  pollfd entry{.fd = PQsocket(raw()), .events = POLLIN, .revents = 0};
+  if (want_write) entry.events |= POLLOUT;
+  if (entry.fd < 0) raise("wait for " + label_, nullptr);
+  const int ready = ::poll(&entry, 1, static_cast<int>(wait.count()));
+  if (ready < 0 && errno != EINTR) raise("wait for " + label_, nullptr);
+  return ready > 0;
+}
+
+void PgConnection::cancel() const {
+  const CancelHandle handle(PQgetCancel(raw()));
+  std::array<char, 256> ignored{};
+  if (handle) PQcancel(handle.get(), ignored.data(), static_cast<int>(ignored.size()));
+}
+
+std::string quote_identifier(std::string_view name) {
+  std::string out = "\"";
+  for (const char c : name) {
+    if (c == '"') out.push_back('"');
+    out.push_back(c);
+  }
+  out.push_back('"');
+  return out;
+}
+
+std::string quote_qualified(std::string_view schema, std::string_view name) {
+  return quote_identifier(schema) + "." + quote_identifier(name);
+}
+
+std::string quote_literal(std::string_view text) {
+  std::string out;
+  bool escaped = false;
+  for (const char c : text) {
+    if (c == '\'') out.push_back('\'');
+    if (c == '\\') {
+      out.push_back('\\');
+      escaped = true;
+    }
+    out.push_back(c);
+  }
+  return (escaped ? " E'" : "'") + out + "'";
+}
+
+}  // namespace teal

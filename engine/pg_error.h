@@ -1,0 +1,53 @@
+#pragma once
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace teal {
+
+/// What to do about a failure. `classify` is the only place that decides it.
+enum class ErrorClass {
+  kRetry,      ///< transient inside the session: the same work again
+  kReconnect,  ///< the connection or the server is gone: new sessions, with backoff
+  kLogin,      ///< the server cannot be reached with what the configuration says: exit code 4 at start
+  kStop,       ///< the operator has to act
+};
+
+/// The only retry table. `sqlstate` is empty when the failure came from libpq and not from the server.
+/// Source: PostgreSQL manual, "PostgreSQL Error Codes".
+[[nodiscard]] ErrorClass classify(std::string_view sqlstate);
+
+/// A failure of the world: a server, the network, a statement.
+class PgError : public std::runtime_error {
+ public:
+  /// `operation` says what was tried, in words ("create the slot"); `text` is the server's primary message.
+  PgError(std::string operation, std::string text, std::string sqlstate, std::string constraint = {});
+
+  [[nodiscard]] const std::string& operation() const { return operation_; }
+  [[nodiscard]] const std::string& text() const { return text_; }
+  [[nodiscard]] const std::string& sqlstate() const { return sqlstate_; }
+  [[nodiscard]] const std::string& constraint() const { return constraint_; }
+  [[nodiscard]] ErrorClass error_class() const { return classify(sqlstate_); }
+
+ private:
+  std::string operation_;
+  std::string text_;
+  std::string sqlstate_;
+  std::string constraint_;
+};
+
+/// Why a stop is final until somebody acts, and how the process should exit.
+/// Source: the exit codes in docs/reference.md.
+enum class StopCode : int { kRefused = 1, kUsage = 2, kIncomplete = 3, kUnreachable = 4, kData = 5, kBug = 70 };
+
+/// The link, or the command, must not go on: the text says what happened, where, and what to do.
+class Stopped : public std::runtime_error {
+ public:
+  Stopped(StopCode code, const std::string& text) : std::runtime_error(text), code_(code) {}
+  [[nodiscard]] StopCode code() const { return code_; }
+
+ private:
+  StopCode code_;
+};
+
+}  // namespace teal

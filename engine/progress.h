@@ -1,0 +1,35 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+
+#include "decoder/lsn.h"
+
+namespace teal {
+
+/// Where one link stands: what its two threads tell each other besides the queue.
+/// Threads: any; each value has one writer (named). Values only grow.
+class Progress {
+ public:
+  /// END of what the receiver has taken off the wire. Writer: receiver.
+  [[nodiscard]] Lsn received() const { return Lsn{received_.load(std::memory_order_relaxed)}; }
+  void set_received(Lsn lsn) { raise(received_, lsn); }
+
+  /// Covered by a flushed progress row on the target: what feedback acknowledges. Writer: applier.
+  [[nodiscard]] Lsn durable() const { return Lsn{durable_.load(std::memory_order_acquire)}; }
+  void set_durable(Lsn lsn) { raise(durable_, lsn); }
+
+  /// The receiver's last reads were limited by itself, not by the source. Writer: receiver.
+  [[nodiscard]] bool behind() const { return behind_.load(std::memory_order_relaxed); }
+  void set_behind(bool behind) { behind_.store(behind, std::memory_order_relaxed); }
+
+ private:
+  static void raise(std::atomic<std::uint64_t>& value, Lsn lsn) {
+    if (lsn.value > value.load(std::memory_order_relaxed)) value.store(lsn.value, std::memory_order_release);
+  }
+
+  std::atomic<std::uint64_t> received_{0};
+  std::atomic<std::uint64_t> durable_{0};
+  std::atomic<bool> behind_{false};
+};
+
+}  // namespace teal

@@ -1,0 +1,50 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/pg_connection.h"
+#include "engine/table_pattern.h"
+
+namespace teal {
+
+/// A table of a publication.
+struct PublishedTable {
+  TableName name;
+  bool filtered = false;  ///< it has a row filter or a column list (15+)
+};
+
+/// A publication as it stands in the catalogs. Source: pg_publication, pg_publication_rel, pg_publication_namespace.
+struct Publication {
+  std::string name;
+  std::string owner;
+  bool owned = false;              ///< the current role has the owner's rights
+  bool open_ended = false;         ///< FOR ALL TABLES or FOR TABLES IN SCHEMA: also tables that come later
+  bool all_operations = false;     ///< insert, update, delete and truncate
+  bool via_root = false;           ///< publish_via_partition_root
+  bool generated_columns = false;  ///< publish_generated_columns (18+)
+  std::vector<PublishedTable> tables;
+};
+
+/// Errors: nullopt when there is no such publication in this database; PgError.
+[[nodiscard]] std::optional<Publication> read_publication(PgConnection& source, const std::string& name);
+
+/// The CREATE PUBLICATION that teal wants for `tables`, with a semicolon.
+[[nodiscard]] std::string create_publication_sql(const std::string& name, const std::vector<TableName>& tables);
+
+/// `"a"."b", "a"."c"`.
+[[nodiscard]] std::string quoted_list(const std::vector<TableName>& tables);
+
+/// What separates a publication from the one that teal wants.
+struct PublicationGap {
+  std::vector<std::string> differences;  ///< in words; empty: nothing is missing
+  std::vector<std::string> sql;          ///< statements that mend it, in order
+  bool needs_table_owner = false;        ///< the statements need the rights of the tables' owner
+  bool needs_new_publication = false;    ///< only a drop and a new one would do
+};
+
+/// Compares `present` (nullopt: none) with exactly `tables`, every operation, no filters.
+[[nodiscard]] PublicationGap compare_publication(const std::optional<Publication>& present, const std::string& name,
+                                                 const std::vector<TableName>& tables);
+
+}  // namespace teal

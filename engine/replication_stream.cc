@@ -1,0 +1,100 @@
+#include "engine/replication_stream.h"
+
+#include "engine/pg_error.h"
+
+namespace teal {
+namespace {
+
+[[noreturn]] void refuse(const StreamOptions& options, const std::string& text) {
+  throw Stopped(StopCode::kRefused, "link " + options.link + ": " + text);
+}
+
+void check_system(PgConnection& connection, const StreamOptions& options, const StreamStart& start) {
+  const Rows system = connection.exec("identify the source", "IDENTIFY_SYSTEM");
+  if (system.at(0, 0) != start.source_system_id) {
+    refuse(options, connection.label() + " is another cluster (system identifier " + system.str(0, 0) +
+                        ") than the one that "
+                        "was copied (" +
+                        start.source_system_id + "): correct the address, or start over with `teal finish`");
+  }
+}
+
+void check_slot(PgConnection& connection, const StreamOptions& options, const StreamStart& start) {
+  const Rows slot =
+      connection.exec("look at the slot",
+                      "SELECT plugin, confirmed_flush_lsn, wal_status FROM pg_catalog.pg_replication_slots "
+                      "WHERE slot_name = " +
+                          quote_literal(options.slot));
+  const std::string gap = "everything after " + to_string(start.held) +
+                          " is missing on the target: end this migration with `teal finish` and start over";
+  if (slot.empty()) refuse(options, "slot " + options.slot + " does not exist on " + connection.label() + "; " + gap);
+  if (slot.at(0, 0) != "pgoutput")
+    refuse(options, "slot " + options.slot + " is not ours: its plugin is " + slot.str(0, 0));
+  if (slot.at(0, 2) == "lost")
+    refuse(options, "slot " + options.slot + " was invalidated by the server (wal_status lost); " + gap);
+  const auto confirmed = parse_lsn(slot.at(0, 1));
+  if (!confirmed || *confirmed > start.held) {
+    refuse(options,
+           "gap " + to_string(start.held) + ".." + slot.str(0, 1) +
+               ": the slot was acknowledged beyond the target's progress row, so the target lost what it had "
+               "(a restore, a failover to a standby that lagged?); the server will not send it again: verify and "
+               "repair the target, or end this migration with `teal finish` and start over");
+  }
+}
+
+std::chrono::milliseconds read_sender_timeout(PgConnection& connection) {
+  const Rows rows = connection.exec("read wal_sender_timeout",
+                                    "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'");
+  return std::chrono::milliseconds(rows.integer(0, 0));
+}
+
+std::string start_command(const StreamOptions& options, Lsn start) {
+  std::string publications;
+  for (const std::string& publication : options.publications) {
+    publications += (publications.empty() ? "" : ",") + quote_identifier(publication);
+  }
+  return "START_REPLICATION SLOT " + quote_identifier(options.slot) + " LOGICAL " + to_string(start) +
+         " (proto_version '1', publication_names " + quote_literal(publications) + ")";
+}
+
+}  // namespace
+
+ReplicationStream ReplicationStream::open(const StreamOptions& options, const StreamStart& start) {
+  PgConnection connection = PgConnection::connect(options.connect);
+  check_system(connection, options, start);
+  check_slot(connection, options, start);
+  const auto sender_timeout = read_sender_timeout(connection);
+  const Rows started = connection.exec("start streaming from slot " + options.slot, start_command(options, start.held));
+  if (PQresultStatus(started.raw()) != PGRES_COPY_BOTH) {
+    throw PgError("start streaming from slot " + options.slot, "the server did not begin to stream", "");
+  }
+  return {std::move(connection), sender_timeout};
+}
+
+std::optional<Frame> ReplicationStream::next_frame() {
+  char* buffer = nullptr;
+  const int size = PQgetCopyData(connection_.raw(), &buffer, 1);
+  if (size > 0) return frame_from_copy_buffer(buffer, static_cast<std::size_t>(size));
+  if (size == 0) return std::nullopt;
+  const ResultHandle result(size == -1 ? PQgetResult(connection_.raw()) : nullptr);
+  connection_.raise("read the stream of " + connection_.label(), result.get());
+}
+
+bool ReplicationStream::read_socket() { return PQconsumeInput(connection_.raw()) != 0; }
+
+bool ReplicationStream::send(const StandbyStatusUpdate& update) {
+  const auto bytes = encode(update);
+  if (PQputCopyData(connection_.raw(), reinterpret_cast<const char*>(bytes.data()), static_cast<int>(bytes.size())) <
+      0) {
+    connection_.raise("acknowledge to " + connection_.label(), nullptr);
+  }
+  return flush();
+}
+
+bool ReplicationStream::flush() {
+  const int left = PQflush(connection_.raw());
+  if (left < 0) connection_.raise("acknowledge to " + connection_.label(), nullptr);
+  return left == 0;
+}
+
+}  // namespace teal

@@ -1,0 +1,66 @@
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "decoder/copy_data.h"
+#include "decoder/frame.h"
+#include "decoder/lsn.h"
+#include "engine/pg_connection.h"
+
+namespace teal {
+
+struct StreamOptions {
+  ConnectOptions connect;  ///< a replication session
+  std::string link;        ///< for messages
+  std::string slot;
+  std::vector<std::string> publications;
+};
+
+/// Where a stream begins, as the target's progress row says.
+struct StreamStart {
+  Lsn held;
+  std::string source_system_id;
+};
+
+/// One START_REPLICATION session: frames in, status updates out. Never waits after `open`.
+/// Threads: one.
+/// Errors: PgError for world failures; Stopped(kRefused) when going on would lose changes (see `open`).
+/// Source: PostgreSQL manual, "Logical Streaming Replication Protocol".
+class ReplicationStream {
+ public:
+  /// Connects, proves that nothing is missing between the progress row and the slot, and starts the stream.
+  /// Refuses: another cluster than before, a slot that is missing or invalidated, and a slot whose confirmed LSN is
+  /// above `start.held`, because the server would skip to it without a word (invariant I4).
+  [[nodiscard]] static ReplicationStream open(const StreamOptions& options, const StreamStart& start);
+
+  /// The next whole message, if one has been read already.
+  /// Errors: PgError when the server ended the stream.
+  std::optional<Frame> next_frame();
+
+  /// The socket has something, right now.
+  [[nodiscard]] bool readable() const { return connection_.wait_socket(false, std::chrono::milliseconds(0)); }
+
+  /// Reads what the socket has. Returns false when the server has hung up (next_frame then tells why).
+  bool read_socket();
+
+  /// Queues a status update and sends what the socket takes. Returns true when all of it has left.
+  bool send(const StandbyStatusUpdate& update);
+  /// Goes on with what `send` left. Returns true when all of it has left.
+  bool flush();
+
+  [[nodiscard]] int socket() const { return PQsocket(connection_.raw()); }
+  /// How long the server waits for a sign of life; zero: for ever.
+  [[nodiscard]] std::chrono::milliseconds sender_timeout() const { return sender_timeout_; }
+
+ private:
+  ReplicationStream(PgConnection connection, std::chrono::milliseconds sender_timeout)
+      : connection_(std::move(connection)), sender_timeout_(sender_timeout) {}
+
+  PgConnection connection_;
+  std::chrono::milliseconds sender_timeout_;
+};
+
+}  // namespace teal

@@ -1,0 +1,132 @@
+#include "engine/subprocess.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <string_view>
+#include <system_error>
+
+extern char** environ;
+
+namespace teal {
+namespace {
+
+class Pipe {
+ public:
+  Pipe() {
+    if (::pipe2(ends_.data(), O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "make a pipe");
+  }
+  ~Pipe() {
+    close_end(0);
+    close_end(1);
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+
+  [[nodiscard]] int read_end() const { return ends_[0]; }
+  [[nodiscard]] int write_end() const { return ends_[1]; }
+  void close_end(std::size_t end) {
+    if (ends_[end] >= 0) ::close(ends_[end]);
+    ends_[end] = -1;
+  }
+
+ private:
+  std::array<int, 2> ends_{-1, -1};
+};
+
+std::vector<std::string> merged_environment(const std::map<std::string, std::string>& additions) {
+  std::vector<std::string> merged;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    if (!additions.contains(std::string(text.substr(0, text.find('='))))) merged.emplace_back(text);
+  }
+  for (const auto& [name, value] : additions) merged.push_back(name + "=" + value);
+  return merged;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  for (std::string& text : texts) out.push_back(text.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+int spawn(const std::vector<std::string>& argv, const std::map<std::string, std::string>& environment, const Pipe& out,
+          const Pipe& err, pid_t& pid) {
+  std::vector<std::string> arguments = argv;
+  std::vector<std::string> variables = merged_environment(environment);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, out.write_end(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, err.write_end(), STDERR_FILENO);
+  // Signals that we block for our own handling must reach the child.
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  const int error = ::posix_spawnp(&pid, arguments[0].c_str(), &actions, &attributes, pointers(arguments).data(),
+                                   pointers(variables).data());
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  return error;
+}
+
+void read_both(Pipe& out, Pipe& err, SubprocessResult& result, pid_t pid, const std::stop_token& stop) {
+  constexpr int kStopCheckMs = 100;
+  std::array<pollfd, 2> ends{pollfd{out.read_end(), POLLIN, 0}, pollfd{err.read_end(), POLLIN, 0}};
+  std::array<std::string*, 2> texts{&result.out, &result.err};
+  bool told = false;
+  while (ends[0].fd >= 0 || ends[1].fd >= 0) {
+    if (stop.stop_requested() && !told) {
+      ::kill(pid, SIGTERM);
+      told = true;
+    }
+    if (::poll(ends.data(), ends.size(), kStopCheckMs) < 0 && errno != EINTR) return;
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      if (ends[i].fd < 0 || ends[i].revents == 0) continue;
+      std::array<char, 4096> buffer{};
+      const ssize_t count = ::read(ends[i].fd, buffer.data(), buffer.size());
+      if (count > 0) {
+        texts[i]->append(buffer.data(), static_cast<std::size_t>(count));
+      } else if (count == 0 || errno != EINTR) {
+        ends[i].fd = -1;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+SubprocessResult run_subprocess(const std::vector<std::string>& argv,
+                                const std::map<std::string, std::string>& environment, std::stop_token stop) {
+  Pipe out;
+  Pipe err;
+  SubprocessResult result;
+  pid_t pid = 0;
+  const int error = spawn(argv, environment, out, err, pid);
+  if (error != 0) {
+    result.exit_code = 127;
+    result.err = argv[0] + ": " + std::generic_category().message(error);
+    return result;
+  }
+  out.close_end(1);
+  err.close_end(1);
+  read_both(out, err, result, pid, stop);
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0) {
+    if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "wait for " + argv[0]);
+  }
+  result.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  return result;
+}
+
+}  // namespace teal
