@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Builds teal and runs its tests, from nothing but a Debian 12 with root or sudo:
+#   tests/run.sh            lint, unit tests, scenarios (at most 20 minutes on two cores)
+#   tests/run.sh NAME...    only the tests whose full name contains one of the NAMEs (* and ? are wildcards)
+#   tests/run.sh --ci       adds clang-tidy, and the unit tests under address+undefined and thread sanitizers
+#   tests/run.sh --long     everything there is
+# The last line is "N passed, N failed"; a lint check counts as a test, a failed build as one failed test.
+# Exit code 0 only when something passed and nothing failed. Environment: TEAL_TEST_JOBS (2) tests at a time,
+# TEAL_BUILD_JOBS (number of cores) compilers, TEAL_TEST_PG_BIN another PostgreSQL's programs.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+tier=default
+names=()
+for argument in "$@"; do
+  case $argument in
+    --ci) tier=ci ;;
+    --long) tier=long ;;
+    -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
+    -*) echo "run.sh: unknown option $argument" >&2; exit 2 ;;
+    *) names+=("$argument") ;;
+  esac
+done
+
+fail() {
+  echo "run.sh: $1 failed" >&2
+  echo "0 passed, 1 failed"
+  exit 1
+}
+
+sets=(tests)
+[[ $tier == default ]] || sets+=(ci)
+tools/setup.sh "${sets[@]}" || fail "the installation of packages"
+
+export HOME=${HOME:-$(getent passwd "$EUID" | cut -d: -f6)}  # where ccache keeps its files
+jobs=${TEAL_BUILD_JOBS:-$(nproc)}
+programs=(teal unit_tests scenario_tests)
+
+# build DIRECTORY TARGETS... -- CMAKE_ARGUMENTS...
+build() {
+  local directory=$1 targets=()
+  shift
+  while [[ $1 != -- ]]; do targets+=("$1"); shift; done
+  shift
+  mkdir -p "$directory"
+  if ! cmake -S . -B "$directory" -G Ninja -DTEAL_TESTS=ON -DTEAL_FAILPOINTS=ON "$@" >"$directory/configure.log" 2>&1; then
+    cat "$directory/configure.log" >&2
+    return 1
+  fi
+  # Ninja's lines go to stderr: on stdout there are results only.
+  NINJA_STATUS="[$(basename "$directory") %f/%t %es] " ninja -C "$directory" -j "$jobs" "${targets[@]}" >&2
+}
+
+build build/tests "${programs[@]}" -- -DCMAKE_BUILD_TYPE=RelWithDebInfo || fail "the build"
+arguments=(--build build/tests --tier "$tier")
+if [[ $tier != default ]]; then
+  build build/asan unit_tests -- -DCMAKE_BUILD_TYPE=Debug -DTEAL_SANITIZE=address,undefined || fail "the asan build"
+  build build/tsan unit_tests -- -DCMAKE_BUILD_TYPE=Debug -DTEAL_SANITIZE=thread || fail "the tsan build"
+  arguments+=(--asan build/asan --tsan build/tsan)
+fi
+
+# exec: signals reach the runner, which ends what it started and removes its files.
+exec python3 tests/support/run_tests.py "${arguments[@]}" -- "${names[@]}"

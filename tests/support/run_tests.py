@@ -1,0 +1,305 @@
+"""Runs built tests and prints "N passed, N failed"; called by tests/run.sh.
+
+Each scenario runs in a process of its own and each suite of unit tests in one, two at a time and each with a time
+limit, so that a crash or a hang costs one test and not the run. All processes that a test leaves behind come to this
+one (it is their "subreaper"): they are killed at the end and count as a failure.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import ctypes
+import dataclasses
+import fnmatch
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+PR_SET_CHILD_SUBREAPER = 36
+SCENARIO_SECONDS_MAX = 300
+UNIT_SECONDS_MAX = 300
+LONG_FACTOR = 6
+TIDY_SECONDS_MAX = 2400
+OUTPUT_BYTES_MAX = 40_000
+
+
+@dataclasses.dataclass
+class Job:
+    """One process to run. `names` are the tests in it: a crash fails those that it did not come to."""
+
+    title: str
+    argv: list
+    names: list
+    seconds_max: int
+    gtest: bool
+
+
+@dataclasses.dataclass
+class Outcome:
+    title: str
+    passed: list
+    failed: list
+    output: str
+    seconds: float
+
+
+class Runner:
+    """Starts jobs in process groups of their own, and ends them all when told to."""
+
+    def __init__(self, scratch):
+        self.scratch = scratch
+        self.lock = threading.Lock()
+        self.running = set()
+        self.stopped = False
+
+    def run(self, job):
+        started = time.monotonic()
+        report = self.scratch / f"{threading.get_ident()}.json"
+        report.unlink(missing_ok=True)
+        argv = job.argv + ([f"--gtest_output=json:{report}"] if job.gtest else [])
+        environment = dict(os.environ, TEAL_TEST_DIR=str(self.scratch), TEAL_TEST_TEMPLATE=str(self.scratch / "template"))
+        with tempfile.TemporaryFile(dir=self.scratch) as output:
+            with self.lock:
+                if self.stopped:
+                    return Outcome(job.title, [], job.names, "not run", 0)
+                process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                                           env=environment, start_new_session=True)
+                self.running.add(process)
+            code, note = self.wait(process, job.seconds_max)
+            output.seek(0)
+            text = output.read().decode(errors="replace")[-OUTPUT_BYTES_MAX:] + note
+        passed, failed = judge(job, code, report)
+        return Outcome(job.title, passed, failed, text, time.monotonic() - started)
+
+    def wait(self, process, seconds_max):
+        note = ""
+        try:
+            code = process.wait(seconds_max)
+        except subprocess.TimeoutExpired:
+            note = f"\nended after its time limit of {seconds_max} s\n"
+            process.terminate()
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                pass
+            code = 124
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+        with self.lock:
+            self.running.discard(process)
+        if code < 0:
+            note += f"\nended by signal {-code} ({signal.Signals(-code).name})\n"
+        return code, note
+
+    def stop(self):
+        with self.lock:
+            self.stopped = True
+            for process in self.running:
+                process.terminate()
+
+
+def judge(job, code, report):
+    """Which of the job's tests passed, and which failed or never ended."""
+    if not job.gtest:
+        return (job.names, []) if code == 0 else ([], job.names)
+    passed = []
+    try:
+        suites = json.loads(report.read_text())["testsuites"]
+    except (OSError, ValueError, KeyError):
+        suites = []
+    for suite in suites:
+        for test in suite["testsuite"]:
+            if test["result"] == "COMPLETED" and not test.get("failures"):
+                passed.append(f"{suite['name']}.{test['name']}")
+    failed = [name for name in job.names if name not in set(passed)]
+    if code != 0 and not failed:  # it broke after its last test, or a sanitizer spoke at the end
+        failed = [job.title + " (exit code)"]
+    return passed, failed
+
+
+def listed_tests(command):
+    """{suite: [full names]} of a gtest program, without those that are disabled."""
+    listing = subprocess.run([*command, "--gtest_list_tests"], capture_output=True, text=True, check=True, timeout=60)
+    suites, suite = {}, ""
+    for line in listing.stdout.splitlines():
+        name = line.split("#")[0].rstrip()
+        if name.startswith("  "):
+            if "DISABLED_" not in suite + name:
+                suites.setdefault(suite, []).append(suite + name.strip())
+        elif name.endswith("."):
+            suite = name
+    return suites
+
+
+def wanted(name, patterns):
+    return not patterns or any(fnmatch.fnmatchcase(name, f"*{pattern}*") for pattern in patterns)
+
+
+def fixed_addresses():
+    """The thread sanitizer of GCC 12 fails where the kernel places memory too randomly: switch that off if we may."""
+    command = ["setarch", "--addr-no-randomize"]
+    works = shutil.which("setarch") and subprocess.run([*command, "true"], capture_output=True).returncode == 0
+    return command if works else []
+
+
+def gtest_jobs(program, patterns, prefix, seconds_max, one_each, launcher=()):
+    jobs = []
+    for suite, names in listed_tests([*launcher, str(program)]).items():
+        names = [name for name in names if wanted(name, patterns)]
+        for group in [[name] for name in names] if one_each else [names]:
+            if group:
+                title = prefix + (group[0] if one_each else suite.rstrip("."))
+                argv = [*launcher, str(program), f"--gtest_filter={':'.join(group)}", "--gtest_color=no"]
+                jobs.append(Job(title, argv, group, seconds_max, True))
+    return jobs
+
+
+def lint_jobs(arguments):
+    jobs = []
+    listing = subprocess.run([sys.executable, TESTS / "lint/lint.py", "--list"], capture_output=True, text=True,
+                             check=True)
+    for check in listing.stdout.split():
+        argv = [sys.executable, str(TESTS / "lint/lint.py"), check]
+        jobs.append(Job(f"lint.{check}", argv, [f"lint.{check}"], 300, False))
+    jobs.append(Job("lint.self_test", [sys.executable, str(TESTS / "lint/lint_test.py")], ["lint.self_test"], 60, False))
+    if arguments.tier != "default":
+        argv = ["bash", str(TESTS / "lint/tidy.sh"), arguments.build]
+        jobs.append(Job("lint.clang_tidy", argv, ["lint.clang_tidy"], TIDY_SECONDS_MAX, False))
+    return [job for job in jobs if wanted(job.title, arguments.names)]
+
+
+def all_jobs(arguments):
+    build = pathlib.Path(arguments.build).resolve()
+    factor = LONG_FACTOR if arguments.tier == "long" else 1
+    jobs = lint_jobs(arguments)
+    jobs += gtest_jobs(build / "unit_tests", arguments.names, "", UNIT_SECONDS_MAX, False)
+    for sanitizer in ("asan", "tsan"):
+        directory = getattr(arguments, sanitizer)
+        if directory:
+            program = pathlib.Path(directory).resolve() / "unit_tests"
+            launcher = fixed_addresses() if sanitizer == "tsan" else []
+            jobs += gtest_jobs(program, arguments.names, f"{sanitizer}: ", UNIT_SECONDS_MAX * 3, False, launcher)
+    jobs += gtest_jobs(build / "scenario_tests", arguments.names, "", SCENARIO_SECONDS_MAX * factor, True)
+    return jobs
+
+
+def become_subreaper():
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def children():
+    """(pid, command) of our children, without those that have ended."""
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except (OSError, ValueError):  # it is gone
+            continue
+        if int(parent) == os.getpid() and state != "Z":
+            found.append((int(entry.name), command))
+    return found
+
+
+def end_strays():
+    """Kills what tests left behind, descendants that come to us included; returns their command lines.
+
+    A server whose postmaster has just been killed needs a moment to notice: that is no stray.
+    """
+    end = time.monotonic() + 5
+    while children() and time.monotonic() < end:
+        time.sleep(0.05)
+    strays = []
+    while left := children():
+        for pid, command in left:
+            strays.append(command)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    return strays
+
+
+def scratch_root():
+    """Where the servers' files go: into memory when there is plenty, which starts servers ten times faster.
+
+    Never below TMPDIR: that may be closed to the servers' user, or too long for a socket's path.
+    """
+    gib = 1 << 30
+    try:
+        available = int(re.search(r"MemAvailable:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text()).group(1)) * 1024
+        in_memory = " /dev/shm tmpfs " in pathlib.Path("/proc/mounts").read_text()
+        if in_memory and available > 12 * gib and shutil.disk_usage("/dev/shm").free > 8 * gib:
+            return "/dev/shm"
+    except (OSError, AttributeError):
+        pass
+    return "/tmp"
+
+
+def report(outcome, label):
+    state = "FAILED" if outcome.failed else "ok"
+    print(f"{label} {state:6} {outcome.title} ({outcome.seconds:.1f} s)", flush=True)
+    if outcome.failed:
+        print(f"---- output of {outcome.title}\n{outcome.output.rstrip()}\n----", flush=True)
+
+
+def run_all(jobs, runner, passed, failed):
+    """Adds the full names of the tests to `passed` or `failed`."""
+    with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("TEAL_TEST_JOBS", "2"))) as pool:
+        pending = [pool.submit(runner.run, job) for job in jobs]
+        for count, future in enumerate(concurrent.futures.as_completed(pending), 1):
+            outcome = future.result()
+            prefix = outcome.title.split(": ")[0] + ": " if ": " in outcome.title else ""
+            passed += [prefix + name for name in outcome.passed]
+            failed += [prefix + name for name in outcome.failed]
+            report(outcome, f"[{count}/{len(jobs)}]")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--asan")
+    parser.add_argument("--tsan")
+    parser.add_argument("--tier", default="default", choices=["default", "ci", "long"])
+    parser.add_argument("names", nargs="*")
+    arguments = parser.parse_args()
+    os.environ["TEAL_TEST_TIER"] = arguments.tier
+    become_subreaper()
+    scratch = pathlib.Path(tempfile.mkdtemp(prefix="teal-tests-", dir=scratch_root()))
+    scratch.chmod(0o755)  # servers run as another user
+    runner = Runner(scratch)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: runner.stop())
+    passed, failed = [], []
+    try:
+        run_all(all_jobs(arguments), runner, passed, failed)
+    except (OSError, subprocess.SubprocessError):
+        traceback.print_exc()
+        failed.append("the run itself")
+    strays = end_strays()
+    if strays:
+        failed.append("processes were left behind: " + "; ".join(strays))
+    shutil.rmtree(scratch, ignore_errors=True)
+    for name in failed:
+        print(f"failed: {name}")
+    if not passed and not failed:
+        print("no test has such a name")
+    print(f"{len(passed)} passed, {len(failed)} failed", flush=True)
+    return 0 if passed and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+#include "tools/cli.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tools/exit_code.h"
+#include "tools/preflight.h"
+#include "tools/status_report.h"
+
+namespace teal {
+namespace {
+
+using testing::HasSubstr;
+
+Invocation accepted(const std::vector<std::string>& arguments) {
+  const auto parsed = parse_cli(arguments);
+  if (const auto* answer = std::get_if<CliAnswer>(&parsed)) throw std::invalid_argument(answer->text);
+  return std::get<Invocation>(parsed);
+}
+
+CliAnswer answered(const std::vector<std::string>& arguments) {
+  const auto parsed = parse_cli(arguments);
+  if (!std::holds_alternative<CliAnswer>(parsed)) throw std::invalid_argument("accepted");
+  return std::get<CliAnswer>(parsed);
+}
+
+template <typename T>
+Failure failure_of(const T& error) {
+  try {
+    throw error;
+  } catch (...) {
+    return describe_current_exception();
+  }
+}
+
+TEST(Cli, KnowsEachCommand) {
+  EXPECT_EQ(accepted({"check"}).command, Command::kCheck);
+  EXPECT_EQ(accepted({"init"}).command, Command::kInit);
+  EXPECT_EQ(accepted({"run"}).command, Command::kRun);
+  EXPECT_EQ(accepted({"status"}).command, Command::kStatus);
+  EXPECT_EQ(accepted({"finish"}).command, Command::kFinish);
+  EXPECT_EQ(accepted({"version"}).command, Command::kVersion);
+}
+
+TEST(Cli, TakesGlobalFlagsBeforeAndAfterTheCommand) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"-c", "x.yml", "--blue", "host=a", "--green=host=b", "--log-level", "debug",
+                                 "--log-format", "json", "--json", "--quiet", "status"},
+        std::vector<std::string>{"status", "-c", "x.yml", "--blue", "host=a", "--green=host=b", "--log-level", "debug",
+                                 "--log-format", "json", "--json", "-q"}}) {
+    const Invocation invocation = accepted(arguments);
+    EXPECT_EQ(invocation.config.file, "x.yml");
+    EXPECT_EQ(invocation.config.blue, "host=a");
+    EXPECT_EQ(invocation.config.green, "host=b");
+    EXPECT_EQ(invocation.config.log_level, "debug");
+    EXPECT_EQ(invocation.config.log_format, "json");
+    EXPECT_TRUE(invocation.output.json);
+    EXPECT_TRUE(invocation.output.quiet);
+  }
+}
+
+TEST(Cli, LeavesUnsaidWhatIsNotSaid) {
+  const Invocation invocation = accepted({"run"});
+  EXPECT_EQ(invocation.config.file, std::nullopt);
+  EXPECT_EQ(invocation.config.blue, std::nullopt);
+  EXPECT_FALSE(invocation.run_no_copy);
+  EXPECT_FALSE(invocation.run_until_synced);
+}
+
+TEST(Cli, TakesTheFlagsOfCommands) {
+  EXPECT_TRUE(accepted({"run", "--no-copy"}).run_no_copy);
+  EXPECT_TRUE(accepted({"run", "--until-synced"}).run_until_synced);
+  EXPECT_TRUE(accepted({"status", "--watch"}).status.watch);
+  EXPECT_TRUE(accepted({"finish", "--force"}).finish.force);
+  EXPECT_TRUE(accepted({"finish", "--yes"}).finish.yes);
+}
+
+TEST(Cli, AnswersUsageErrorsWithTwo) {
+  struct Case {
+    std::vector<std::string> arguments;
+    const char* text;
+  };
+  const Case cases[] = {{{}, "subcommand is required"},
+                        {{"chekc"}, "\"chekc\" is no command; did you mean check?"},
+                        {{"check", "run"}, ""},
+                        {{"check", "--bogus"}, "--bogus"},
+                        {{"check", "--no-copy"}, "--no-copy"},
+                        {{"run", "extra"}, "extra"},
+                        {{"-c"}, "--config"}};
+  for (const Case& one : cases) {
+    const CliAnswer answer = answered(one.arguments);
+    EXPECT_EQ(answer.exit_code, 2) << one.text;
+    EXPECT_THAT(answer.text, HasSubstr("teal: "));
+    EXPECT_THAT(answer.text, HasSubstr(one.text));
+  }
+}
+
+TEST(Cli, ShowsAnExampleInEachHelp) {
+  EXPECT_THAT(answered({"--help"}).text, HasSubstr("Example:"));
+  for (const char* command : {"check", "init", "run", "status", "finish", "version"}) {
+    const CliAnswer answer = answered({command, "--help"});
+    EXPECT_EQ(answer.exit_code, 0);
+    EXPECT_THAT(answer.text, HasSubstr("Example:\n  teal ")) << command;
+  }
+  EXPECT_EQ(answered({"--version"}).text, "teal " TEAL_VERSION "\n");
+}
+
+TEST(ExitCode, SaysWhatKindOfEndItWas) {
+  EXPECT_EQ(failure_of(Stopped(StopCode::kData, "x")).exit_code, 5);
+  EXPECT_EQ(failure_of(PgError("connect to blue", "Connection refused", "08001")).exit_code, 4);
+  EXPECT_EQ(failure_of(PgError("connect to blue", "no", "28P01")).exit_code, 4);
+  EXPECT_EQ(failure_of(PgError("connect to blue", "no", "3D000")).exit_code, 4);
+  EXPECT_EQ(failure_of(PgError("create the slot", "no", "42501")).exit_code, 1);
+  EXPECT_EQ(failure_of(std::logic_error("x")).exit_code, 70);
+  EXPECT_THAT(failure_of(std::logic_error("x")).text, HasSubstr("a bug in teal"));
+}
+
+TEST(ExitCode, AddsWhatToDoAboutAConnection) {
+  const PgError refused("connect to blue", "FATAL:  password authentication failed for user \"teal\"", "08001");
+  EXPECT_THAT(failure_of(refused).text, HasSubstr("check user and password"));
+}
+
+TEST(PreflightReport, LetsTheUnreachableServerDecideTheCode) {
+  PreflightReport report;
+  EXPECT_EQ(report.exit_code(), 0);
+  report.findings.push_back({"blue", "a", "b", StopCode::kRefused});
+  EXPECT_EQ(report.exit_code(), 1);
+  report.findings.push_back({"green", "c", "d", StopCode::kUnreachable});
+  EXPECT_EQ(report.exit_code(), 4);
+  EXPECT_EQ(report.text(), "blue: a\n  mend: b\ngreen: c\n  mend: d");
+}
+
+LinkStatus streaming() {
+  LinkStatus status;
+  status.link = "blue_to_green";
+  status.phase = "streaming";
+  status.active = true;
+  status.source_lsn = Lsn{5000};
+  status.progress.applied = Lsn{3976};
+  status.tables = {{{"a", "x"}, {"copied", 3, 100}}, {{"a", "y"}, {"pending", 0, 0}}};
+  status.counters = {{"received", 7}, {"lag_seconds", 0.25}};
+  return status;
+}
+
+TEST(StatusReport, ShowsLagAndTables) {
+  const std::string text = status_text("shop", streaming());
+  EXPECT_THAT(text, HasSubstr("phase      streaming, 1 of 2 tables copied\n"));
+  EXPECT_THAT(text, HasSubstr("lag        1.0 KiB, 0.2 s\n"));
+  EXPECT_THAT(text, HasSubstr("slot       missing"));
+  EXPECT_THAT(text, HasSubstr("a.x  copied, 3 rows, 100 B\n"));
+}
+
+TEST(StatusReport, HoldsTheSameAsJson) {
+  const auto json = status_json("shop", streaming());
+  const auto& link = json["links"][0];
+  EXPECT_EQ(json["name"], "shop");
+  EXPECT_EQ(link["lag_bytes"], 1024);
+  EXPECT_EQ(link["lag_seconds"], 0.25);
+  EXPECT_EQ(link["tables_copied"], 1);
+  EXPECT_EQ(link["tables"][1]["state"], "pending");
+  EXPECT_EQ(link["counters"]["received"], 7);
+  EXPECT_TRUE(link["slot"].is_null());
+}
+
+TEST(StatusReport, DoesNotGuessAnUnknownLag) {
+  LinkStatus status = streaming();
+  status.counters = nlohmann::json::object();
+  EXPECT_EQ(status.lag_seconds(), std::nullopt);
+  status.progress.applied = status.source_lsn;
+  EXPECT_EQ(status.lag_seconds(), 0.0);
+}
+
+}  // namespace
+}  // namespace teal

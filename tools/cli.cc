@@ -1,0 +1,116 @@
+#include "tools/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <sstream>
+
+#include "engine/nearest_name.h"
+#include "engine/pg_error.h"
+
+namespace teal {
+namespace {
+
+// CLI11 keeps pointers into `invocation` until the arguments are parsed.
+class CommandLine {
+ public:
+  explicit CommandLine(Invocation& invocation) : invocation_(invocation) {
+    add_global_flags();
+    add_commands();
+  }
+  CLI::App& app() { return app_; }
+
+ private:
+  void add_global_flags();
+  void add_commands();
+  CLI::App* add(const char* name, Command command, const char* description, const char* example);
+
+  Invocation& invocation_;
+  CLI::App app_{
+      "teal keeps a green PostgreSQL database in step with a blue one, for upgrades and moves without downtime.",
+      "teal"};
+};
+
+void CommandLine::add_global_flags() {
+  ConfigFlags& config = invocation_.config;
+  app_.require_subcommand(1);
+  app_.fallthrough();
+  app_.set_help_flag("-h,--help", "Print this help and exit");
+  app_.add_option("-c,--config", config.file, "Configuration file (default: TEAL_CONFIG, then ./teal.yml if it exists)")
+      ->type_name("FILE");
+  app_.add_option("--blue", config.blue, "Connection string of the database that is left (or TEAL_BLUE)")
+      ->type_name("CONNINFO");
+  app_.add_option("--green", config.green, "Connection string of the database that is moved to (or TEAL_GREEN)")
+      ->type_name("CONNINFO");
+  app_.add_option("--log-level", config.log_level, "debug, info, warn or error (or TEAL_LOG_LEVEL)")
+      ->type_name("LEVEL");
+  app_.add_option("--log-format", config.log_format, "text or json")->type_name("FORMAT");
+  app_.add_flag("--json", invocation_.output.json, "Print data as JSON");
+  app_.add_flag("-q,--quiet", invocation_.output.quiet, "No progress on stderr, only warnings and errors");
+  app_.footer(
+      "Example:\n  teal --blue postgresql://teal@old/shop --green postgresql://teal@new/shop check\n"
+      "`teal COMMAND --help` shows each command's flags and an example.");
+}
+
+CLI::App* CommandLine::add(const char* name, Command command, const char* description, const char* example) {
+  CLI::App* sub = app_.add_subcommand(name, description);
+  sub->footer(std::string("Example:\n  ") + example + "\nThe global flags (`teal --help`) work here too.");
+  sub->final_callback([this, command] { invocation_.command = command; });
+  return sub;
+}
+
+void CommandLine::add_commands() {
+  add("check", Command::kCheck, "Print everything that is missing on both sides, with what mends it; change nothing",
+      "teal -c teal.yml check");
+  add("init", Command::kInit, "Create what teal needs on both sides; safe to repeat", "teal -c teal.yml init");
+  CLI::App* run =
+      add("run", Command::kRun, "The sidecar: init, copy what is not copied, then replicate until SIGTERM or SIGINT",
+          "teal -c teal.yml run --until-synced");
+  run->add_flag("--no-copy", invocation_.run_no_copy, "Green already holds blue's rows");
+  run->add_flag("--until-synced", invocation_.run_until_synced,
+                "Exit once everything that was committed on blue when the copy was done is durable on green");
+  CLI::App* status = add("status", Command::kStatus, "Show phase, lag, slot health and tables, from the two databases",
+                         "teal -c teal.yml status --watch");
+  status->add_flag("--watch", invocation_.status.watch, "Refresh every two seconds until interrupted");
+  CLI::App* finish = add("finish", Command::kFinish,
+                         "End the migration: remove everything that teal created on both sides; safe to repeat",
+                         "teal -c teal.yml finish --yes");
+  finish->add_flag("--force", invocation_.finish.force, "Go on when one side cannot be reached");
+  finish->add_flag("-y,--yes", invocation_.finish.yes, "Do not ask");
+  add("version", Command::kVersion, "Print version, build, libpq and the supported servers", "teal version --json");
+  app_.set_version_flag("--version", "teal " TEAL_VERSION);
+}
+
+// CLI11 only says that a subcommand is missing; whoever mistyped one wants to hear which.
+std::string unknown_command(const CLI::App& app) {
+  const std::vector<std::string> rest = app.remaining();
+  const auto word = std::find_if(rest.begin(), rest.end(), [](const std::string& s) { return !s.starts_with("-"); });
+  if (word == rest.end()) return "";
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+  return "teal: \"" + *word + "\" is no command" + did_you_mean(nearest_names(*word, names, 2)) +
+         "\nRun with --help for more information.\n";
+}
+
+}  // namespace
+
+std::variant<Invocation, CliAnswer> parse_cli(const std::vector<std::string>& arguments) {
+  Invocation invocation;
+  CommandLine line(invocation);
+  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+  try {
+    line.app().parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out;
+    std::ostringstream err;
+    const int code = line.app().exit(error, out, err);
+    if (code == 0) return CliAnswer{0, out.str()};
+    if (line.app().get_subcommands().empty()) {
+      const std::string wrong = unknown_command(line.app());
+      if (!wrong.empty()) return CliAnswer{static_cast<int>(StopCode::kUsage), wrong};
+    }
+    return CliAnswer{static_cast<int>(StopCode::kUsage), "teal: " + err.str()};
+  }
+  return invocation;
+}
+
+}  // namespace teal

@@ -1,0 +1,127 @@
+#include "tools/copy_step.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "applier/schema_restore.h"
+#include "engine/log.h"
+#include "engine/pause.h"
+#include "engine/pg_error.h"
+#include "tools/copy_progress.h"
+#include "tools/link_facts.h"
+#include "tools/wiring.h"
+
+namespace teal {
+namespace {
+
+constexpr int kAttempts = 10;  // of a copy that a server's restart or a full disk interrupts
+constexpr std::chrono::milliseconds kAttemptPause{2'000};
+
+}  // namespace
+
+CopyStep::CopyStep(const Config& config, LinkNames names, bool quiet, std::stop_token stop)
+    : config_(config), names_(std::move(names)), quiet_(quiet), stop_(std::move(stop)) {
+  PgConnection source = PgConnection::connect(connect_options(config_, true, "copy"));
+  tables_ = find_source_tables(source, config_.tables);
+}
+
+void CopyStep::run(bool no_copy) {
+  if (no_copy) {
+    mark_copied();
+    return;
+  }
+  if (config_.copy.schema) restore_tables_if_missing();
+  const std::vector<CopyTable> pending = pending_tables();
+  if (!pending.empty()) {
+    CopyCounters counters;
+    const CopyProgress progress(counters, pending, quiet_);
+    copy_with_retries(pending, counters);
+  }
+  if (config_.copy.schema && !stop_.stop_requested()) restore_keys_if_missing();
+}
+
+// A crash of a server costs the tables under way, not the finished ones; they come from a new snapshot.
+void CopyStep::copy_with_retries(const std::vector<CopyTable>& pending, CopyCounters& counters) {
+  std::vector<CopyTable> left = pending;
+  for (int attempt = 1; !left.empty() && !stop_.stop_requested(); ++attempt) {
+    try {
+      copy_tables(make_copy_options(config_, names_), left, counters, stop_);
+      return;
+    } catch (const PgError& error) {
+      if (stop_.stop_requested()) return;
+      if (error.error_class() == ErrorClass::kStop || attempt == kAttempts) throw;
+      log_event(LogLevel::kWarn, "copy interrupted, trying again", {{"link", names_.link}, {"reason", error.what()}});
+    }
+    if (!pause_for(kAttemptPause, stop_)) return;
+    try {
+      left = pending_tables();
+    } catch (const PgError& error) {
+      if (error.error_class() == ErrorClass::kStop) throw;  // else: still down, the next attempt tells
+    }
+  }
+}
+
+std::vector<CopyTable> CopyStep::pending_tables() {
+  PgConnection target = PgConnection::connect(connect_options(config_, false, "copy"));
+  const auto states = read_table_states(target, names_);
+  const std::vector<TargetRelation> relations = find_target_relations(target, tables_);
+  std::vector<CopyTable> pending;
+  for (std::size_t i = 0; i < tables_.size(); ++i) {
+    const SourceTable& table = tables_[i];
+    const auto state = states.find(table.name);
+    if (state != states.end() && state->second.state == "copied") continue;
+    CopyTable copy{table.name.schema, table.name.name, {}, table.bytes};
+    for (const CatalogColumn& column : table.columns) {
+      const auto other = std::find_if(relations[i].columns.begin(), relations[i].columns.end(),
+                                      [&](const CatalogColumn& c) { return c.name == column.name; });
+      if (other == relations[i].columns.end()) {
+        if (column.generated) continue;
+        throw Stopped(StopCode::kRefused,
+                      "table " + copy.display_name() + ": green lacks column \"" + column.name + "\"");
+      }
+      if (!column.generated && !other->generated) copy.columns.push_back(column.name);
+    }
+    pending.push_back(std::move(copy));
+  }
+  return pending;
+}
+
+void CopyStep::restore_tables_if_missing() {
+  PgConnection target = PgConnection::connect(connect_options(config_, false, "copy"));
+  const std::vector<TargetRelation> relations = find_target_relations(target, tables_);
+  const auto missing = std::count_if(relations.begin(), relations.end(), [](const auto& r) { return !r.exists; });
+  if (missing == 0) return;
+  log_event(LogLevel::kInfo, "restoring tables on green", {{"tables", missing}});
+  SchemaDump({config_.blue, config_.green, config_.pg_bindir}, stop_).restore_pre_data();
+}
+
+bool CopyStep::keys_missing() {
+  PgConnection target = PgConnection::connect(connect_options(config_, false, "copy"));
+  const std::vector<TargetRelation> relations = find_target_relations(target, tables_);
+  return std::any_of(relations.begin(), relations.end(), [](const auto& r) { return !r.identity_index; });
+}
+
+// The section is restored whole or not at all, so a missing key means that none of it is there yet.
+void CopyStep::restore_keys_if_missing() {
+  if (!keys_missing()) return;
+  log_event(LogLevel::kInfo, "restoring keys, indexes and constraints on green");
+  SchemaDump({config_.blue, config_.green, config_.pg_bindir}, stop_).restore_post_data();
+  if (keys_missing()) {
+    throw Stopped(StopCode::kRefused,
+                  "green lacks the keys that rows are found by, although blue's were restored: "
+                  "`teal check` names the tables");
+  }
+}
+
+void CopyStep::mark_copied() {
+  PgConnection target = PgConnection::connect(connect_options(config_, false, "copy"));
+  const Rows marked = target.exec("mark the tables as copied",
+                                  "UPDATE teal.table_state SET state = 'copied', updated_at = clock_timestamp() WHERE "
+                                  "migration = $1 AND link = $2 AND state = 'pending'",
+                                  {names_.migration, names_.link});
+  if (marked.affected() > 0) {
+    log_event(LogLevel::kInfo, "tables taken as they are", {{"link", names_.link}, {"tables", marked.affected()}});
+  }
+}
+
+}  // namespace teal

@@ -1,0 +1,37 @@
+#pragma once
+#include <stop_token>
+#include <vector>
+
+#include "applier/initial_copy.h"
+#include "engine/catalog.h"
+#include "engine/config.h"
+#include "engine/names.h"
+
+namespace teal {
+
+/// The part of `run` before the stream: green gets its tables, if it has none, and the rows of every table that is
+/// still `pending`. Safe to repeat: what is finished stays. Errors: Stopped with what to do; PgError when a server
+/// stays away.
+class CopyStep {
+ public:
+  CopyStep(const Config& config, LinkNames names, bool quiet, std::stop_token stop);
+
+  /// `no_copy`: the target holds the source's rows already; pending tables are marked as copied.
+  void run(bool no_copy);
+
+ private:
+  void copy_with_retries(const std::vector<CopyTable>& pending, CopyCounters& counters);
+  [[nodiscard]] std::vector<CopyTable> pending_tables();
+  void restore_tables_if_missing();
+  void restore_keys_if_missing();
+  void mark_copied();
+  [[nodiscard]] bool keys_missing();
+
+  const Config& config_;
+  LinkNames names_;
+  bool quiet_;
+  std::stop_token stop_;
+  std::vector<SourceTable> tables_;
+};
+
+}  // namespace teal

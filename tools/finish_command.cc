@@ -1,0 +1,76 @@
+#include <unistd.h>
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "engine/pg_error.h"
+#include "tools/commands.h"
+#include "tools/deprovision.h"
+#include "tools/exit_code.h"
+#include "tools/link_facts.h"
+
+namespace teal {
+namespace {
+
+bool confirmed(const std::string& name) {
+  if (isatty(STDIN_FILENO) == 0) {
+    throw Stopped(StopCode::kUsage,
+                  "finish ends the migration \"" + name + "\" for good; say --yes where nobody can be asked");
+  }
+  std::cerr << "End the migration \"" << name
+            << "\": drop its slots, publications, origins and progress on both sides? [y/N] ";
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+std::optional<PgConnection> connect_side(const Config& config, bool blue, bool force, std::vector<Leftover>& left) {
+  try {
+    return PgConnection::connect(connect_options(config, blue, "finish"));
+  } catch (const PgError& error) {
+    if (!force || stop_code(error) != StopCode::kUnreachable) throw;
+    left.push_back({blue ? "blue" : "green", "not reached: " + error.text(),
+                    "repeat teal finish when it is back; a slot that stays keeps its WAL"});
+    return std::nullopt;
+  }
+}
+
+void print(const DeprovisionReport& report, const std::string& name, bool as_json) {
+  if (as_json) {
+    nlohmann::ordered_json json;
+    json["finished"] = report.left.empty();
+    json["removed"] = report.removed;
+    json["left"] = nlohmann::ordered_json::array();
+    for (const Leftover& left : report.left) {
+      json["left"].push_back({{"side", left.side}, {"what", left.what}, {"mend", left.mend}});
+    }
+    std::cout << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+    return;
+  }
+  for (const std::string& line : report.removed) std::cout << "removed " << line << "\n";
+  for (const Leftover& left : report.left) {
+    std::cout << "left " << left.side << ": " << left.what << "\n  mend: " << left.mend << "\n";
+  }
+  if (report.left.empty()) std::cout << "nothing of \"" << name << "\" is left\n";
+}
+
+}  // namespace
+
+int finish_command(const Config& config, const OutputOptions& output, const FinishOptions& options) {
+  if (!options.yes && !confirmed(config.name)) {
+    std::cerr << "nothing was changed\n";
+    return static_cast<int>(StopCode::kRefused);
+  }
+  std::vector<Leftover> unreached;
+  std::optional<PgConnection> blue = connect_side(config, true, options.force, unreached);
+  std::optional<PgConnection> green = connect_side(config, false, options.force, unreached);
+  if (!blue && !green) throw Stopped(StopCode::kUnreachable, "neither side can be reached: " + unreached[0].what);
+  DeprovisionReport report = deprovision(config.name, blue ? &*blue : nullptr, green ? &*green : nullptr);
+  const bool own_done = report.left.empty();
+  report.left.insert(report.left.end(), unreached.begin(), unreached.end());
+  print(report, config.name, output.json);
+  // With --force, the side that is gone is no failure.
+  return own_done ? 0 : static_cast<int>(StopCode::kRefused);
+}
+
+}  // namespace teal

@@ -1,0 +1,73 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "decoder/lsn.h"
+#include "engine/config.h"
+#include "engine/names.h"
+#include "engine/pg_connection.h"
+#include "engine/table_pattern.h"
+
+namespace teal {
+
+/// What a server says about itself and about the role that asks.
+struct ServerFacts {
+  std::string system_id;   ///< of the cluster; copies of its files have the same
+  std::string started_at;  ///< when the server was started: tells copies of a cluster apart
+  std::string database;
+  std::string role;
+  bool superuser = false;
+  bool replication = false;         ///< the role has the attribute REPLICATION
+  bool create_in_database = false;  ///< CREATE on the database
+  bool in_recovery = false;
+  std::optional<std::string> teal_schema_owner;  ///< nullopt: there is no schema teal
+  bool create_in_teal_schema = false;
+};
+
+/// A logical replication slot. Source: pg_replication_slots.
+struct SlotFacts {
+  std::string plugin;
+  std::string database;
+  bool temporary = false;
+  std::optional<int> active_pid;
+  std::optional<Lsn> confirmed_flush;
+  std::optional<Lsn> restart;
+  std::string wal_status;                      ///< reserved, extended, unreserved, lost; empty when unknown
+  std::optional<std::int64_t> safe_wal_bytes;  ///< until the slot may be lost; nullopt: no limit is set
+};
+
+/// The link's row in teal.progress, as far as set-up and status need it.
+struct LinkRow {
+  Lsn applied;
+  Lsn held;
+  std::string source_system_id;
+  std::string counters;            ///< JSON
+  std::string updated_at;          ///< timestamptz as text
+  double updated_seconds_ago = 0;  ///< by the target's clock
+};
+
+struct TableCopyState {
+  std::string state;  ///< pending or copied
+  std::int64_t rows = 0;
+  std::int64_t bytes = 0;
+};
+
+/// The one link that this version runs.
+[[nodiscard]] LinkNames forward_link(const Config& config);
+
+/// How teal's sessions appear on the servers: `teal/<name>/<role>`.
+[[nodiscard]] ConnectOptions connect_options(const Config& config, bool blue, const std::string& role);
+
+/// Errors of all below: PgError.
+[[nodiscard]] ServerFacts read_server_facts(PgConnection& connection);
+[[nodiscard]] std::optional<SlotFacts> read_slot(PgConnection& source, const std::string& name);
+/// nullopt when there is no such row, or no schema teal yet.
+[[nodiscard]] std::optional<LinkRow> read_link_row(PgConnection& target, const LinkNames& link);
+/// Empty when there is no schema teal yet.
+[[nodiscard]] std::map<TableName, TableCopyState> read_table_states(PgConnection& target, const LinkNames& link);
+/// Whether a table of schema teal exists and may be read.
+[[nodiscard]] bool has_control_table(PgConnection& connection, const std::string& name);
+
+}  // namespace teal

@@ -1,0 +1,104 @@
+#include "tools/preflight.h"
+
+#include <algorithm>
+
+#include "tools/exit_code.h"
+#include "tools/preflight_checks.h"
+
+namespace teal {
+namespace {
+
+std::optional<PgConnection> try_connect(Preflight& preflight, bool blue) {
+  try {
+    PgConnection connection = PgConnection::connect(connect_options(preflight.config, blue, "check"));
+    // Looking must not wait behind somebody's ALTER TABLE.
+    connection.exec("limit waiting for locks", "SET lock_timeout = '5s'");
+    return connection;
+  } catch (const PgError& error) {
+    if (stop_code(error) != StopCode::kUnreachable) throw;
+    std::string mend = connection_mend(error);
+    if (mend.empty()) mend = "check the connection string, the server and the network between";
+    preflight.add(blue ? "blue" : "green", error.text(), std::move(mend), StopCode::kUnreachable);
+    return std::nullopt;
+  }
+}
+
+// Copies of a cluster's files share the system identifier, so the start time has to agree too.
+void check_two_databases(Preflight& preflight, const ServerFacts& blue, const ServerFacts& green) {
+  if (blue.system_id != green.system_id || blue.started_at != green.started_at || blue.database != green.database)
+    return;
+  preflight.add("green", "blue and green are the same database (" + blue.database + " on one server)",
+                "point --green, TEAL_GREEN or \"green:\" to the other database", StopCode::kUsage);
+}
+
+void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) {
+  std::optional<ServerFacts> blue_facts;
+  std::optional<ServerFacts> green_facts;
+  if (blue != nullptr) blue_facts = read_server_facts(*blue);
+  if (green != nullptr) green_facts = read_server_facts(*green);
+  if (blue_facts && green_facts) check_two_databases(preflight, *blue_facts, *green_facts);
+  if (green != nullptr) {
+    preflight.resumed = read_link_row(*green, preflight.link).has_value();
+    preflight.states = read_table_states(*green, preflight.link);
+  }
+  if (blue != nullptr) {
+    preflight.slot = read_slot(*blue, preflight.link.slot());
+    SourceCatalog catalog = read_source_catalog(*blue, preflight.config.tables);
+    preflight.tables = std::move(catalog.tables);
+    for (const SkippedRelation& skipped : catalog.skipped) {
+      preflight.report.notes.push_back(to_string(skipped.name) + " " + skipped.why + ": not replicated");
+    }
+    check_source_server(preflight, *blue, *blue_facts);
+    check_control_schema(preflight, *blue, *blue_facts, true);
+    check_source_tables(preflight, *blue_facts);
+    check_publication(preflight, *blue, *blue_facts);
+  }
+  if (green != nullptr) {
+    check_target_server(preflight, *green, *green_facts);
+    check_control_schema(preflight, *green, *green_facts, false);
+  }
+  if (blue != nullptr && green != nullptr) {
+    check_target_tables(preflight, *green, *green_facts);
+    const bool ahead = schema_ahead(preflight, find_target_relations(*green, preflight.tables));
+    check_programs(preflight, std::max(blue->server_major(), green->server_major()), ahead);
+  }
+}
+
+}  // namespace
+
+int PreflightReport::exit_code() const {
+  if (ready()) return 0;
+  const auto has = [this](StopCode code) {
+    return std::any_of(findings.begin(), findings.end(), [code](const Finding& f) { return f.code == code; });
+  };
+  for (const StopCode code : {StopCode::kUnreachable, StopCode::kUsage}) {
+    if (has(code)) return static_cast<int>(code);
+  }
+  return static_cast<int>(StopCode::kRefused);
+}
+
+std::string PreflightReport::text() const {
+  std::string out;
+  for (const Finding& finding : findings) {
+    out += (out.empty() ? "" : "\n") + finding.side + ": " + finding.what + "\n  mend: " + finding.mend;
+  }
+  return out;
+}
+
+bool Preflight::copy_ahead() const {
+  if (mode == PreflightMode::kNoCopy) return false;
+  return std::any_of(tables.begin(), tables.end(), [this](const SourceTable& table) {
+    const auto state = states.find(table.name);
+    return state == states.end() || state->second.state != "copied";
+  });
+}
+
+PreflightReport run_preflight(const Config& config, PreflightMode mode) {
+  Preflight preflight{.config = config, .mode = mode, .link = forward_link(config)};
+  std::optional<PgConnection> blue = try_connect(preflight, true);
+  std::optional<PgConnection> green = try_connect(preflight, false);
+  check_sides(preflight, blue ? &*blue : nullptr, green ? &*green : nullptr);
+  return std::move(preflight.report);
+}
+
+}  // namespace teal

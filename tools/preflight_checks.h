@@ -1,0 +1,51 @@
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/catalog.h"
+#include "engine/pg_connection.h"
+#include "tools/link_facts.h"
+#include "tools/preflight.h"
+
+namespace teal {
+
+/// What the checks share: the question, what is known so far, and the answer that they fill in.
+struct Preflight {
+  const Config& config;
+  PreflightMode mode;
+  LinkNames link;
+  PreflightReport report{};
+
+  std::optional<SlotFacts> slot{};               ///< the link's slot on blue
+  bool resumed = false;                          ///< the link has a progress row: teal was here before
+  std::map<TableName, TableCopyState> states{};  ///< copy states of the tables, from green
+  std::vector<SourceTable> tables{};             ///< what is selected on blue
+
+  void add(std::string side, std::string what, std::string mend, StopCode code = StopCode::kRefused) {
+    report.findings.push_back({std::move(side), std::move(what), std::move(mend), code});
+  }
+  /// Some selected table is still to be copied.
+  [[nodiscard]] bool copy_ahead() const;
+};
+
+/// Version, recovery, wal_level, slots, walsenders, the replication connection.
+void check_source_server(Preflight& preflight, PgConnection& source, const ServerFacts& facts);
+/// Version, recovery, origins and their functions, session_replication_role.
+void check_target_server(Preflight& preflight, PgConnection& target, const ServerFacts& facts);
+/// Schema teal exists and is ours, or may be made. `also_publish`: the control publication is made here.
+void check_control_schema(Preflight& preflight, PgConnection& connection, const ServerFacts& facts, bool also_publish);
+/// Rights, row security and usable identity of the selected tables.
+void check_source_tables(Preflight& preflight, const ServerFacts& facts);
+/// The user tables' publication: as it has to be, or teal may make it so.
+void check_publication(Preflight& preflight, PgConnection& source, const ServerFacts& facts);
+/// The same tables on green: there or creatable, columns, rights, key.
+void check_target_tables(Preflight& preflight, PgConnection& target, const ServerFacts& facts);
+/// pg_dump and pg_restore, when green's tables are still to be made.
+void check_programs(Preflight& preflight, int newest_major, bool schema_ahead);
+
+/// Some selected table is missing on green and will be made from blue's.
+[[nodiscard]] bool schema_ahead(const Preflight& preflight, const std::vector<TargetRelation>& targets);
+
+}  // namespace teal

@@ -1,0 +1,91 @@
+#include <set>
+
+#include "engine/publication.h"
+#include "tools/preflight_checks.h"
+
+namespace teal {
+namespace {
+
+std::string words(const std::set<std::string>& items) {
+  std::string out;
+  for (const std::string& item : items) out += (out.empty() ? "" : ", ") + item;
+  return out;
+}
+
+std::string schema_list(const std::set<std::string>& schemas) {
+  std::string out;
+  for (const std::string& schema : schemas) out += (out.empty() ? "" : ", ") + quote_identifier(schema);
+  return out;
+}
+
+}  // namespace
+
+void check_source_tables(Preflight& preflight, const ServerFacts& facts) {
+  if (preflight.tables.empty()) {
+    preflight.add("blue", "there is no table to replicate in database " + facts.database,
+                  "check the database in the connection string, and tables.include");
+  }
+  const std::string role = quote_identifier(facts.role);
+  std::set<std::string> schemas;
+  std::vector<TableName> unreadable;
+  for (const SourceTable& table : preflight.tables) {
+    const std::string name = to_string(table.name);
+    if (!table.refusal.empty()) {
+      preflight.add("blue", name + " " + table.refusal,
+                    table.refusal_mend.empty() ? "add it to tables.exclude" : table.refusal_mend);
+    }
+    if (table.row_security) {
+      preflight.add("blue", "row security hides rows of " + name + " from " + facts.role,
+                    "ALTER ROLE " + role + " BYPASSRLS;");
+    }
+    if (!table.may_use_schema) schemas.insert(table.name.schema);
+    if (!table.may_select) unreadable.push_back(table.name);
+  }
+  if (!schemas.empty()) {
+    preflight.add("blue", "the role " + facts.role + " may not use the schemas " + words(schemas),
+                  "GRANT USAGE ON SCHEMA " + schema_list(schemas) + " TO " + role + ";");
+  }
+  if (!unreadable.empty()) {
+    preflight.add("blue",
+                  "the role " + facts.role + " may not read " + std::to_string(unreadable.size()) + " of the tables",
+                  "GRANT SELECT ON " + quoted_list(unreadable) + " TO " + role + ";");
+  }
+}
+
+void check_publication(Preflight& preflight, PgConnection& source, const ServerFacts& facts) {
+  if (preflight.tables.empty()) return;
+  // A published table without a usable key refuses UPDATE and DELETE, so such a table is never put into the SQL.
+  std::vector<TableName> wanted;
+  std::set<std::string> owners;
+  bool all_owned = true;
+  for (const SourceTable& table : preflight.tables) {
+    if (!table.refusal.empty()) continue;
+    wanted.push_back(table.name);
+    owners.insert(table.owner);
+    all_owned = all_owned && table.owned;
+  }
+  if (wanted.empty()) return;
+  const std::string name = preflight.link.publication();
+  const std::optional<Publication> present = read_publication(source, name);
+  const PublicationGap gap = compare_publication(present, name, wanted);
+  if (gap.differences.empty()) return;
+  const bool may_publish = present ? present->owned : facts.create_in_database;
+  if (may_publish && (all_owned || !gap.needs_table_owner) && !gap.needs_new_publication) return;
+  std::string what;
+  for (const std::string& difference : gap.differences) what += (what.empty() ? "" : "; ") + difference;
+  std::string as = present ? present->owner : words(owners);
+  if (!present && owners.size() > 1) as = "a role with the rights of " + as;
+  std::string mend = "as " + as + (present ? "" : " (with CREATE on database " + facts.database + ")") + ":";
+  for (const std::string& sql : gap.sql) mend += " " + sql;
+  preflight.add("blue", what + ", and " + facts.role + " may not change that", mend);
+}
+
+bool schema_ahead(const Preflight& preflight, const std::vector<TargetRelation>& targets) {
+  if (!preflight.copy_ahead() || !preflight.config.copy.schema) return false;
+  for (const TargetRelation& target : targets) {
+    if (!target.exists) return true;
+  }
+  return false;
+}
+
+}  // namespace teal

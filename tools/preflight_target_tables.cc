@@ -1,0 +1,148 @@
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "engine/publication.h"
+#include "tools/preflight_checks.h"
+
+namespace teal {
+namespace {
+
+std::string alter_table(const TableName& table, const std::string& what) {
+  return "ALTER TABLE " + quote_qualified(table.schema, table.name) + " " + what + ";";
+}
+
+std::string grant(const ServerFacts& facts, const std::string& rights, const std::string& object) {
+  return "GRANT " + rights + " ON " + object + " TO " + quote_identifier(facts.role) + ";";
+}
+
+const CatalogColumn* find_column(const std::vector<CatalogColumn>& columns, const std::string& name) {
+  const auto found =
+      std::find_if(columns.begin(), columns.end(), [&](const CatalogColumn& c) { return c.name == name; });
+  return found == columns.end() ? nullptr : &*found;
+}
+
+std::string key_list(const std::vector<std::string>& columns) {
+  std::string out;
+  for (const std::string& column : columns) out += (out.empty() ? "" : ", ") + quote_identifier(column);
+  return out;
+}
+
+void check_columns(Preflight& preflight, const SourceTable& source, const TargetRelation& target) {
+  const std::string name = to_string(source.name);
+  for (const CatalogColumn& column : source.columns) {
+    if (column.generated) continue;  // not sent
+    const CatalogColumn* there = find_column(target.columns, column.name);
+    const std::string full = name + "." + column.name;
+    if (there == nullptr) {
+      preflight.add("green",
+                    "the table " + name + " lacks the column " + column.name + " (" + column.type + " on blue)",
+                    alter_table(source.name, "ADD COLUMN " + quote_identifier(column.name) + " " + column.type));
+    } else if (there->generated) {
+      preflight.add("green", full + " is a plain column on blue and generated on green, so it cannot be written",
+                    alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " DROP EXPRESSION"));
+    } else if (there->base_type != column.base_type) {
+      preflight.add("green",
+                    full + " is " + column.base_type + " on blue and " + there->base_type +
+                        " on green; columns that differ are not supported yet",
+                    alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " TYPE " + column.type));
+    }
+  }
+  for (const CatalogColumn& column : target.columns) {
+    const CatalogColumn* sent = find_column(source.columns, column.name);
+    if ((sent != nullptr && !sent->generated) || !column.not_null || column.has_default) continue;
+    preflight.add("green",
+                  name + "." + column.name + " is NOT NULL without a default, and blue " +
+                      (sent == nullptr ? "has no such column" : "does not send it (it is generated there)"),
+                  alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " DROP NOT NULL"));
+  }
+}
+
+void check_existing_table(Preflight& preflight, const ServerFacts& facts, const SourceTable& source,
+                          const TargetRelation& target, std::map<std::string, std::vector<TableName>>& missing_rights) {
+  const std::string name = to_string(source.name);
+  check_columns(preflight, source, target);
+  if (target.row_security) {
+    preflight.add("green", "row security hides rows of " + name + " from " + facts.role,
+                  "ALTER ROLE " + quote_identifier(facts.role) + " BYPASSRLS;");
+  }
+  if (!target.missing_rights.empty()) {
+    std::string rights;
+    for (const std::string& right : target.missing_rights) rights += (rights.empty() ? "" : ", ") + right;
+    missing_rights[rights].push_back(source.name);
+  }
+  // Where teal itself makes the tables, their keys come after the rows; the copy checks them then.
+  const bool key_ahead = preflight.resumed && preflight.config.copy.schema;
+  if (target.identity_index || key_ahead || source.identity_columns.empty()) return;
+  preflight.add("green",
+                name + " has no unique index on its key (" + key_list(source.identity_columns) +
+                    "), so no row could be found again",
+                alter_table(source.name, "ADD UNIQUE (" + key_list(source.identity_columns) + ")"));
+}
+
+// Tables that are not there: made by teal together with the others, or missing.
+void check_missing_tables(Preflight& preflight, const ServerFacts& facts, const std::vector<TargetRelation>& missing,
+                          bool some_exist) {
+  if (missing.empty()) return;
+  const bool by_teal = schema_ahead(preflight, missing);
+  const bool halves = some_exist && !preflight.resumed;
+  if (!by_teal || halves) {
+    std::string names;
+    for (const TargetRelation& table : missing) names += (names.empty() ? "" : ", ") + to_string(table.name);
+    preflight.add("green", "missing tables: " + names + (by_teal ? "; other selected tables are there" : ""),
+                  by_teal ? "drop the others, so that teal makes all of them, or create the missing ones and set "
+                            "copy.schema: false"
+                          : "create them as on blue (pg_dump --schema-only), or set copy.schema: true");
+    return;
+  }
+  std::set<std::string> schemas;
+  bool new_schema = false;
+  for (const TargetRelation& table : missing) {
+    if (!table.schema_exists) new_schema = true;
+    if (table.schema_exists && !table.may_create_in_schema) schemas.insert(quote_identifier(table.name.schema));
+  }
+  if (new_schema && !facts.create_in_database) {
+    preflight.add("green", "the role " + facts.role + " may not create the schemas of blue's tables",
+                  grant(facts, "CREATE", "DATABASE " + quote_identifier(facts.database)));
+  }
+  for (const std::string& schema : schemas) {
+    preflight.add("green", "the role " + facts.role + " may not create tables in schema " + schema,
+                  grant(facts, "USAGE, CREATE", "SCHEMA " + schema));
+  }
+}
+
+}  // namespace
+
+void check_target_tables(Preflight& preflight, PgConnection& target, const ServerFacts& facts) {
+  const std::vector<TargetRelation> relations = find_target_relations(target, preflight.tables);
+  std::map<std::string, std::vector<TableName>> missing_rights;
+  std::set<std::string> closed_schemas;
+  std::vector<TargetRelation> missing;
+  bool some_exist = false;
+  for (std::size_t i = 0; i < relations.size(); ++i) {
+    const TargetRelation& relation = relations[i];
+    if (!preflight.tables[i].refusal.empty()) continue;
+    if (relation.is_other) {
+      preflight.add("green", to_string(relation.name) + " is no table on green", "rename it, or exclude the table");
+    } else if (!relation.exists) {
+      missing.push_back(relation);
+    } else {
+      some_exist = true;
+      if (!relation.may_use_schema) closed_schemas.insert(quote_identifier(relation.name.schema));
+      check_existing_table(preflight, facts, preflight.tables[i], relation, missing_rights);
+    }
+  }
+  check_missing_tables(preflight, facts, missing, some_exist);
+  for (const std::string& schema : closed_schemas) {
+    preflight.add("green", "the role " + facts.role + " may not use the schema " + schema,
+                  grant(facts, "USAGE", "SCHEMA " + schema));
+  }
+  for (const auto& [rights, tables] : missing_rights) {
+    preflight.add(
+        "green",
+        "the role " + facts.role + " lacks " + rights + " on " + std::to_string(tables.size()) + " of the tables",
+        grant(facts, rights, quoted_list(tables)));
+  }
+}
+
+}  // namespace teal

@@ -1,0 +1,189 @@
+// Set-up of a link, in the order in which the parts depend on each other:
+// schema teal, publications, origins, slot, then the progress row with the slot's consistent point.
+//
+// The progress row is what makes a link exist: a slot without a row was never used and is made anew (its publications
+// may be younger than it, for which decoding fails for good), a row without its slot has lost changes and stops
+// everything. Rejected: noting the step reached. What is there says it, also after a crash between two steps.
+#include "tools/provision.h"
+
+#include <chrono>
+#include <set>
+#include <utility>
+
+#include "engine/catalog.h"
+#include "engine/control_schema.h"
+#include "engine/log.h"
+#include "engine/pause.h"
+#include "engine/pg_error.h"
+#include "engine/publication.h"
+#include "tools/link_facts.h"
+#include "tools/signals.h"
+#include "tools/slot_creation.h"
+
+namespace teal {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kOtherSetupTimeout{10};
+constexpr std::chrono::milliseconds kRetryInterval{200};
+
+struct Setup {
+  const Config& config;
+  const std::stop_token& stop;
+  LinkNames link;
+  PgConnection blue;
+  PgConnection green;
+  ServerFacts blue_facts;
+  std::vector<TableName> tables;
+};
+
+// Held by the session on green: it goes with the process, however that ends.
+void take_setup_lock(Setup& setup) {
+  const auto deadline = steady_clock::now() + kOtherSetupTimeout;
+  for (;;) {
+    const Rows rows = setup.green.exec("lock out other set-ups", "SELECT pg_try_advisory_lock(hashtextextended($1, 0))",
+                                       {"teal.setup." + setup.config.name});
+    if (rows.boolean(0, 0)) return;
+    if (setup.stop.stop_requested() || steady_clock::now() > deadline) {
+      throw Stopped(StopCode::kRefused,
+                    "another teal is setting up \"" + setup.config.name + "\" at this moment; try again");
+    }
+    wait_or_stop(kRetryInterval, setup.stop);
+  }
+}
+
+void complete_publication(Setup& setup, const std::string& name, const std::vector<TableName>& tables) {
+  const PublicationGap gap = compare_publication(read_publication(setup.blue, name), name, tables);
+  for (const std::string& sql : gap.sql) setup.blue.exec("set up the publication " + name, sql);
+  if (!gap.sql.empty()) log_event(LogLevel::kInfo, "publication set up", {{"publication", name}});
+}
+
+void create_origins(Setup& setup) {
+  std::vector<std::string> names{setup.link.origin()};
+  for (int worker = 0; worker < setup.config.copy.jobs; ++worker) names.push_back(setup.link.copy_origin(worker));
+  for (const std::string& name : names) {
+    const Rows known = setup.green.exec("look for the origin " + name,
+                                        "SELECT 1 FROM pg_replication_origin WHERE roname = $1", {name});
+    if (!known.empty()) continue;
+    setup.green.exec("create the origin " + name, "SELECT pg_replication_origin_create($1)", {name});
+    log_event(LogLevel::kInfo, "origin created", {{"origin", name}});
+  }
+}
+
+void insert_pending(Setup& setup, const TableName& table) {
+  setup.green.exec("note a table to copy",
+                   "INSERT INTO teal.table_state (migration, link, schema_name, table_name, state) "
+                   "VALUES ($1, $2, $3, $4, 'pending') ON CONFLICT DO NOTHING",
+                   {setup.link.migration, setup.link.link, table.schema, table.name});
+}
+
+void insert_link_row(Setup& setup, Lsn start) {
+  setup.green.exec("begin", "BEGIN");
+  // Without a progress row, older states tell about a link that is no more.
+  setup.green.exec("forget older table states", "DELETE FROM teal.table_state WHERE migration = $1 AND link = $2",
+                   {setup.link.migration, setup.link.link});
+  const Rows inserted =
+      setup.green.exec("start the link's progress",
+                       "INSERT INTO teal.progress (migration, link, lane, applied, held, "
+                       "source_system_id) VALUES ($1, $2, 0, $3, $3, $4)",
+                       {setup.link.migration, setup.link.link, to_string(start), setup.blue_facts.system_id});
+  if (inserted.affected() != 1) throw Stopped(StopCode::kBug, "the progress row was not inserted");
+  for (const TableName& table : setup.tables) insert_pending(setup, table);
+  setup.green.exec("commit the link's progress", "COMMIT");
+}
+
+void create_link(Setup& setup, bool unused_slot_present) {
+  const std::string name = setup.link.slot();
+  if (unused_slot_present) drop_unused_slot(setup.blue, name);
+  const Lsn start = create_slot(setup.config, setup.blue, name, setup.stop);
+  log_event(LogLevel::kInfo, "slot created", {{"link", setup.link.link}, {"slot", name}, {"lsn", to_string(start)}});
+  try {
+    insert_link_row(setup, start);
+  } catch (...) {
+    // A slot that nobody reads would keep blue's WAL for ever.
+    drop_unused_slot(setup.blue, name);
+    throw;
+  }
+}
+
+[[noreturn]] void refuse(const std::string& why) {
+  throw Stopped(StopCode::kRefused,
+                why + ": the link cannot go on without losing changes; run teal finish and start again");
+}
+
+void check_link(Setup& setup, const std::optional<SlotFacts>& slot, const LinkRow& row) {
+  const std::string name = setup.link.slot();
+  if (row.source_system_id != setup.blue_facts.system_id) {
+    refuse("blue is another cluster (system identifier " + setup.blue_facts.system_id +
+           ") than the one that this link began with (" + row.source_system_id + ")");
+  }
+  if (!slot) refuse("the slot " + name + " is gone, and with it the changes since " + to_string(row.held));
+  if (slot->wal_status == "lost" || !slot->confirmed_flush) {
+    refuse("the slot " + name + " is lost: blue removed WAL since " + to_string(row.held) +
+           " (max_slot_wal_keep_size)");
+  }
+  if (slot->plugin != "pgoutput" || slot->database != setup.blue_facts.database || slot->temporary) {
+    refuse("the slot " + name + " is another one: plugin " + slot->plugin + ", database " + slot->database);
+  }
+  if (*slot->confirmed_flush > row.held) {
+    refuse("gap " + to_string(row.held) + ".." + to_string(*slot->confirmed_flush) +
+           ": green lost what it had acknowledged (a failover to an asynchronous standby, or a restore)");
+  }
+}
+
+// New tables become pending; a state that is kept for a table that is not replicated now would hide what it missed.
+void update_table_states(Setup& setup) {
+  std::set<TableName> selected(setup.tables.begin(), setup.tables.end());
+  for (const auto& [table, state] : read_table_states(setup.green, setup.link)) {
+    if (selected.erase(table) == 1) continue;
+    setup.green.exec(
+        "forget a table that is not selected any more",
+        "DELETE FROM teal.table_state WHERE migration = $1 AND link = $2 AND schema_name = $3 AND table_name = $4",
+        {setup.link.migration, setup.link.link, table.schema, table.name});
+    log_event(LogLevel::kInfo, "table no longer replicated", {{"table", to_string(table)}});
+  }
+  for (const TableName& table : selected) insert_pending(setup, table);
+}
+
+Setup connect(const Config& config, const std::stop_token& stop) {
+  PgConnection blue = PgConnection::connect(connect_options(config, true, "init"));
+  PgConnection green = PgConnection::connect(connect_options(config, false, "init"));
+  ServerFacts facts = read_server_facts(blue);
+  std::vector<TableName> tables;
+  for (const SourceTable& table : find_source_tables(blue, config.tables)) tables.push_back(table.name);
+  return {.config = config,
+          .stop = stop,
+          .link = forward_link(config),
+          .blue = std::move(blue),
+          .green = std::move(green),
+          .blue_facts = std::move(facts),
+          .tables = std::move(tables)};
+}
+
+}  // namespace
+
+void provision(const Config& config, const std::stop_token& stop, PreflightMode mode) {
+  const PreflightReport report = run_preflight(config, mode);
+  if (!report.ready()) {
+    throw Stopped(static_cast<StopCode>(report.exit_code()), "not ready:\n" + report.text());
+  }
+  Setup setup = connect(config, stop);
+  take_setup_lock(setup);
+  install_control_schema(setup.blue);
+  install_control_schema(setup.green);
+  complete_publication(setup, setup.link.control_publication(), {{"teal", "marker"}, {"teal", "progress"}});
+  complete_publication(setup, setup.link.publication(), setup.tables);
+  create_origins(setup);
+  // The slot before the row: what a running teal confirms meanwhile is never above the row that is read later.
+  const std::optional<SlotFacts> slot = read_slot(setup.blue, setup.link.slot());
+  const std::optional<LinkRow> row = read_link_row(setup.green, setup.link);
+  if (!row) {
+    create_link(setup, slot.has_value());
+  } else {
+    check_link(setup, slot, *row);
+    update_table_states(setup);
+  }
+}
+
+}  // namespace teal

@@ -1,0 +1,50 @@
+#include "tools/signals.h"
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <csignal>
+#include <ctime>
+#include <mutex>
+
+namespace teal {
+namespace {
+
+sigset_t stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+}  // namespace
+
+SignalStop::SignalStop() {
+  const sigset_t blocked = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+  waiter_ = std::jthread([this](const std::stop_token& ended) {
+    const sigset_t awaited = stop_signals();
+    constexpr timespec kWait{.tv_sec = 0, .tv_nsec = 100'000'000};
+    while (!ended.stop_requested()) {
+      if (sigtimedwait(&awaited, nullptr, &kWait) > 0) stop_.request_stop();
+    }
+  });
+}
+
+SignalStop::~SignalStop() {
+  waiter_.request_stop();
+  waiter_.join();
+  const sigset_t unblocked = stop_signals();
+  pthread_sigmask(SIG_UNBLOCK, &unblocked, nullptr);
+}
+
+bool wait_or_stop(std::chrono::milliseconds time, const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any wake;
+  std::unique_lock lock(mutex);
+  wake.wait_for(lock, stop, time, [] { return false; });
+  return !stop.stop_requested();
+}
+
+}  // namespace teal

@@ -1,0 +1,186 @@
+#include "tools/status_report.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "engine/pg_error.h"
+
+namespace teal {
+namespace {
+
+// A position that the target reports as applied can be behind by what an idle source writes on its own.
+std::string phase_of(const LinkStatus& status) {
+  const bool all_copied = status.copied_count() == status.tables.size();
+  if (status.active) return all_copied ? "streaming" : "copying";
+  return "stopped";
+}
+
+std::string seconds_text(double seconds) {
+  std::array<char, 40> text{};
+  const int length = std::snprintf(text.data(), text.size(), seconds < 10 ? "%.1f s" : "%.0f s", seconds);
+  return {text.data(), static_cast<std::size_t>(length)};
+}
+
+std::string slot_text(const LinkStatus& status) {
+  if (!status.slot) return "missing: changes are lost, teal finish and start again";
+  const SlotFacts& slot = *status.slot;
+  std::string out = slot.wal_status.empty() ? "present" : slot.wal_status;
+  if (slot.active_pid) out += ", read by pid " + std::to_string(*slot.active_pid);
+  if (slot.restart) {
+    out += ", keeps " + bytes_text(bytes_between(*slot.restart, status.source_lsn)) + " of WAL";
+  }
+  if (slot.safe_wal_bytes) {
+    out += *slot.safe_wal_bytes > 0
+               ? ", safe for another " + bytes_text(static_cast<std::uint64_t>(*slot.safe_wal_bytes))
+               : ", may be lost at any moment";
+  }
+  return out;
+}
+
+std::string lag_text(const LinkStatus& status) {
+  std::string out = bytes_text(status.lag_bytes());
+  if (const auto seconds = status.lag_seconds()) out += ", " + seconds_text(*seconds);
+  return out;
+}
+
+std::string counters_text(const nlohmann::json& counters) {
+  std::string out;
+  for (const char* name :
+       {"received", "applied", "own", "filtered", "below_watermark", "already_applied", "transactions", "batches"}) {
+    if (!counters.contains(name) || !counters[name].is_number()) continue;
+    out += (out.empty() ? "" : ", ") + std::string(name) + " " + counters[name].dump();
+  }
+  return out.empty() ? "none yet" : out;
+}
+
+nlohmann::ordered_json slot_json(const LinkStatus& status) {
+  if (!status.slot) return nullptr;
+  const SlotFacts& slot = *status.slot;
+  nlohmann::ordered_json json;
+  json["wal_status"] = slot.wal_status;
+  json["active_pid"] = slot.active_pid ? nlohmann::ordered_json(*slot.active_pid) : nullptr;
+  json["confirmed_flush_lsn"] =
+      slot.confirmed_flush ? nlohmann::ordered_json(to_string(*slot.confirmed_flush)) : nullptr;
+  json["restart_lsn"] = slot.restart ? nlohmann::ordered_json(to_string(*slot.restart)) : nullptr;
+  json["retained_wal_bytes"] =
+      slot.restart ? nlohmann::ordered_json(bytes_between(*slot.restart, status.source_lsn)) : nullptr;
+  json["safe_wal_bytes"] = slot.safe_wal_bytes ? nlohmann::ordered_json(*slot.safe_wal_bytes) : nullptr;
+  return json;
+}
+
+}  // namespace
+
+std::optional<double> LinkStatus::lag_seconds() const {
+  if (lag_bytes() == 0) return 0.0;
+  if (active && counters.contains("lag_seconds") && counters["lag_seconds"].is_number()) {
+    return counters["lag_seconds"].get<double>();
+  }
+  return std::nullopt;
+}
+
+std::size_t LinkStatus::copied_count() const {
+  return static_cast<std::size_t>(
+      std::count_if(tables.begin(), tables.end(), [](const TableStatus& t) { return t.copy.state == "copied"; }));
+}
+
+std::optional<LinkStatus> read_link_status(const Config& config, PgConnection& source, PgConnection& target) {
+  const LinkNames link = forward_link(config);
+  std::optional<LinkRow> row = read_link_row(target, link);
+  if (!row) return std::nullopt;
+  LinkStatus status;
+  status.link = link.link;
+  status.progress = std::move(*row);
+  for (const auto& [name, copy] : read_table_states(target, link)) status.tables.push_back({name, copy});
+  status.slot = read_slot(source, link.slot());
+  // Asked last, so that it is never behind what was applied.
+  const Rows now = source.exec("read the WAL position of " + source.label(),
+                               "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "
+                               "ELSE pg_current_wal_insert_lsn() END");
+  if (!now.is_null(0, 0)) status.source_lsn = parse_lsn(now.at(0, 0)).value_or(Lsn{});
+  status.counters = nlohmann::json::parse(status.progress.counters, nullptr, false);
+  if (!status.counters.is_object()) status.counters = nlohmann::json::object();
+  // While tables are copied nothing reads the slot yet, but the sidecar is there.
+  const Rows sessions = target.exec("look for the sidecar's sessions",
+                                    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND "
+                                    "application_name IN ($1, $2) LIMIT 1",
+                                    {"teal/" + config.name + "/run", "teal/" + config.name + "/" + link.link});
+  status.active = (status.slot && status.slot->active_pid) || !sessions.empty();
+  status.phase = phase_of(status);
+  return status;
+}
+
+std::string bytes_text(std::uint64_t bytes) {
+  constexpr std::array<const char*, 5> kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
+  double value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  std::array<char, 40> text{};
+  const int length = std::snprintf(text.data(), text.size(), unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
+  return {text.data(), static_cast<std::size_t>(length)};
+}
+
+std::string status_text(const std::string& name, const LinkStatus& status) {
+  std::string out = "migration  " + name + "\n";
+  out += "link       " + status.link + "\n";
+  out += "phase      " + status.phase;
+  if (status.copied_count() < status.tables.size()) {
+    out +=
+        ", " + std::to_string(status.copied_count()) + " of " + std::to_string(status.tables.size()) + " tables copied";
+  }
+  out += "\nlag        " + lag_text(status) + "\n";
+  out += "applied    " + to_string(status.progress.applied) + ", held " + to_string(status.progress.held) +
+         ", source at " + to_string(status.source_lsn) + ", written " +
+         seconds_text(status.progress.updated_seconds_ago) + " ago\n";
+  if (status.counters.contains("last_commit_time") && status.counters["last_commit_time"].is_string()) {
+    out += "last       source commit of " + status.counters["last_commit_time"].get<std::string>() + "\n";
+  }
+  out += "slot       " + slot_text(status) + "\n";
+  out += "changes    " + counters_text(status.counters) + "\n";
+  out += "tables\n";
+  for (const TableStatus& table : status.tables) {
+    out += "  " + to_string(table.name) + "  " + table.copy.state;
+    if (table.copy.state == "copied") {
+      out +=
+          ", " + std::to_string(table.copy.rows) + " rows, " + bytes_text(static_cast<std::uint64_t>(table.copy.bytes));
+    }
+    out += "\n";
+  }
+  return out;
+}
+
+nlohmann::ordered_json status_json(const std::string& name, const LinkStatus& status) {
+  nlohmann::ordered_json link;
+  link["link"] = status.link;
+  link["phase"] = status.phase;
+  link["active"] = status.active;
+  link["lag_bytes"] = status.lag_bytes();
+  const auto seconds = status.lag_seconds();
+  link["lag_seconds"] = seconds ? nlohmann::ordered_json(*seconds) : nullptr;
+  link["applied_lsn"] = to_string(status.progress.applied);
+  link["held_lsn"] = to_string(status.progress.held);
+  link["source_lsn"] = to_string(status.source_lsn);
+  link["updated_at"] = status.progress.updated_at;
+  link["updated_seconds_ago"] = status.progress.updated_seconds_ago;
+  link["slot"] = slot_json(status);
+  link["tables_total"] = status.tables.size();
+  link["tables_copied"] = status.copied_count();
+  link["tables"] = nlohmann::ordered_json::array();
+  for (const TableStatus& table : status.tables) {
+    link["tables"].push_back({{"schema", table.name.schema},
+                              {"table", table.name.name},
+                              {"state", table.copy.state},
+                              {"copied_rows", table.copy.rows},
+                              {"copied_bytes", table.copy.bytes}});
+  }
+  link["counters"] = status.counters;
+  nlohmann::ordered_json json;
+  json["name"] = name;
+  json["links"] = nlohmann::ordered_json::array({std::move(link)});
+  return json;
+}
+
+}  // namespace teal

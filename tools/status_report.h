@@ -1,0 +1,53 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "decoder/lsn.h"
+#include "engine/config.h"
+#include "engine/pg_connection.h"
+#include "tools/link_facts.h"
+
+namespace teal {
+
+/// A table as status shows it.
+struct TableStatus {
+  TableName name;
+  TableCopyState copy;
+};
+
+/// One link, read from its two databases.
+struct LinkStatus {
+  std::string link;
+  std::string phase;    ///< copying, streaming, stopped
+  bool active = false;  ///< a sidecar reads the slot
+  Lsn source_lsn;       ///< where the source writes
+  LinkRow progress;
+  std::optional<SlotFacts> slot;
+  std::vector<TableStatus> tables;
+  nlohmann::json counters;  ///< as the sidecar wrote them; an object
+
+  /// WAL that the source has written and the target has not applied. Units: bytes.
+  [[nodiscard]] std::uint64_t lag_bytes() const { return bytes_between(progress.applied, source_lsn); }
+  /// As the sidecar measured it, or 0 when nothing is behind; nullopt when nobody knows.
+  [[nodiscard]] std::optional<double> lag_seconds() const;
+  [[nodiscard]] std::size_t copied_count() const;
+};
+
+/// Reads the link that `config` sets up. nullopt when nothing is set up. Errors: PgError.
+[[nodiscard]] std::optional<LinkStatus> read_link_status(const Config& config, PgConnection& source,
+                                                         PgConnection& target);
+
+/// One screen for people, with line ends.
+[[nodiscard]] std::string status_text(const std::string& name, const LinkStatus& status);
+
+/// The same for machines.
+[[nodiscard]] nlohmann::ordered_json status_json(const std::string& name, const LinkStatus& status);
+
+/// `1.5 MiB`. Units: bytes.
+[[nodiscard]] std::string bytes_text(std::uint64_t bytes);
+
+}  // namespace teal

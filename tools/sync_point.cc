@@ -1,0 +1,41 @@
+#include "tools/sync_point.h"
+
+#include "engine/pg_error.h"
+#include "tools/link_facts.h"
+
+namespace teal {
+
+SyncPoint::SyncPoint(const Config& config, const LinkNames& names) : names_(names) {
+  const bool blue = names.link == kBlueToGreen;
+  target_connect_ = connect_options(config, !blue, "run");
+  PgConnection source = PgConnection::connect(connect_options(config, blue, "run"));
+  const Rows marker =
+      source.exec("insert a marker", "INSERT INTO teal.marker (migration, link) VALUES ($1, $2) RETURNING id",
+                  {names.migration, names.link});
+  id_ = marker.str(0, 0);
+}
+
+bool SyncPoint::reached() {
+  try {
+    if (!target_) target_ = PgConnection::connect(target_connect_);
+    if (insert_lsn_.empty()) {
+      const Rows seen =
+          target_->exec("look for the marker",
+                        "SELECT pg_current_wal_insert_lsn() FROM teal.marker_applied WHERE migration = $1 "
+                        "AND link = $2 AND id = $3::bigint",
+                        {names_.migration, names_.link, id_});
+      if (seen.empty()) return false;
+      insert_lsn_ = seen.str(0, 0);
+    }
+    const Rows durable = target_->exec("look whether the marker is durable",
+                                       "SELECT pg_current_wal_flush_lsn() >= $1::pg_lsn", {insert_lsn_});
+    return durable.boolean(0, 0);
+  } catch (const PgError& error) {
+    if (error.error_class() == ErrorClass::kStop) throw;
+    target_.reset();
+    insert_lsn_.clear();
+    return false;
+  }
+}
+
+}  // namespace teal

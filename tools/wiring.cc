@@ -1,0 +1,80 @@
+#include "tools/wiring.h"
+
+#include <random>
+#include <utility>
+
+#include "applier/applier.h"
+#include "applier/careful_tables.h"
+#include "applier/origin_session.h"
+#include "applier/progress_row.h"
+#include "applier/target_session.h"
+#include "tools/link_facts.h"
+#include "tools/open_transactions.h"
+
+namespace teal {
+namespace {
+
+bool source_is_blue(const LinkNames& names) { return names.link == kBlueToGreen; }
+
+ConnectOptions source_connect(const Config& config, const LinkNames& names, const std::string& role) {
+  return connect_options(config, source_is_blue(names), role);
+}
+
+ConnectOptions target_connect(const Config& config, const LinkNames& names, const std::string& role) {
+  return connect_options(config, !source_is_blue(names), role);
+}
+
+StreamOptions stream_options(const Config& config, const LinkNames& names) {
+  StreamOptions stream;
+  stream.connect = source_connect(config, names, names.link);
+  stream.connect.replication = true;
+  stream.link = names.link;
+  stream.slot = names.slot();
+  stream.publications = {names.publication(), names.control_publication()};
+  return stream;
+}
+
+SinkFactory sink_factory(const Config& config, const LinkNames& names) {
+  ApplierOptions options;
+  options.names = names;
+  options.batch_rows_max = config.apply.batch_rows_max;
+  options.batch_bytes_max = config.apply.batch_bytes_max;
+  const TargetSessionOptions session{target_connect(config, names, names.link), names.origin()};
+  // Outlives each sink: a table that has to be applied in source order stays known over reconnects.
+  auto careful = std::make_shared<CarefulTables>();
+  return [options, session, careful](std::stop_token abort) {
+    PgConnection connection = open_target_session(session, std::move(abort));
+    ProgressRow row = read_progress(connection, options.names.migration, options.names.link);
+    StreamStart start{row.held, row.source_system_id};
+    return OpenedSink{std::make_unique<Applier>(options, std::move(connection), std::move(row), careful),
+                      std::move(start)};
+  };
+}
+
+}  // namespace
+
+std::unique_ptr<Link> make_link(const Config& config, const LinkNames& names) {
+  LinkOptions options;
+  options.name = names.link;
+  options.stream = stream_options(config, names);
+  options.receiver.link = names.link;
+  options.receiver.own_origin_prefix = names.own_origin_prefix();
+  options.queue_bytes_max = config.apply.queue_bytes_max;
+  options.seed = std::random_device()();
+  return std::make_unique<Link>(std::move(options), sink_factory(config, names));
+}
+
+InitialCopyOptions make_copy_options(const Config& config, const LinkNames& names) {
+  InitialCopyOptions options;
+  options.names = names;
+  options.source = source_connect(config, names, "copy");
+  options.target = target_connect(config, names, "copy");
+  options.snapshot.connect = source_connect(config, names, "copy");
+  options.snapshot.connect.replication = true;
+  options.snapshot.slot_prefix = names.copy_slot();
+  options.snapshot.on_wait = [source = options.source](int waiting_pid) { return tell_blockers(source, waiting_pid); };
+  options.jobs = config.copy.jobs;
+  return options;
+}
+
+}  // namespace teal
