@@ -56,7 +56,7 @@ void Applier::append(TransactionSlice slice) {
 }
 
 void Applier::commit(Lsn end_lsn) {
-  ended_.push_back(Ended{pending_.size(), end_lsn, facts_.commit_time});
+  ended_.push_back(Ended{pending_.size(), end_lsn, facts_.commit_time, facts_.commit_time});
   const bool full = pending_rows_ >= options_.batch_rows_max || pending_bytes_ >= options_.batch_bytes_max;
   if (full || writer_.open()) apply_ended();
 }
@@ -66,7 +66,10 @@ void Applier::flush() {
   if (pending_.empty() && !writer_.open()) write_idle_progress();
 }
 
-void Applier::idle(Lsn wal_end) { idle_to_ = wal_end; }
+void Applier::idle(Lsn wal_end, Timestamp time) {
+  idle_to_ = wal_end;
+  idle_time_ = time;
+}
 
 Lsn Applier::durable() { return durability_.poll(connection_); }
 
@@ -158,6 +161,7 @@ void Applier::finish(const Ended& last) {
   next.applied = std::max(row_.applied, last.end_lsn);
   next.held = next.applied;
   next.max_commit_time = std::max(row_.max_commit_time, last.commit_time);
+  next.fresh_at = std::max(row_.fresh_at, last.fresh_at);
   next.ledger = sum(before, plan_.expected());
   next.ledger.batches += 1;
   const std::uint64_t touched = writer_.write(plan_.epochs(), plan_.control(), &next);
@@ -182,7 +186,7 @@ void Applier::write_idle_progress() {
   if (!advance && since < options_.heartbeat_interval) return;
   TEAL_FAILPOINT("before_idle_progress");
   plan_.clear();
-  finish(Ended{0, std::max(idle_to_, row_.applied), row_.max_commit_time});
+  finish(Ended{0, std::max(idle_to_, row_.applied), row_.max_commit_time, idle_time_});
 }
 
 }  // namespace teal

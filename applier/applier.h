@@ -42,7 +42,7 @@ class Applier final : public TransactionSink {
   void append(TransactionSlice slice) override;
   void commit(Lsn end_lsn) override;
   void flush() override;
-  void idle(Lsn wal_end) override;
+  void idle(Lsn wal_end, Timestamp time) override;
   [[nodiscard]] Lsn applied() const override { return row_.applied; }
   [[nodiscard]] Lsn durable() override;
 
@@ -51,6 +51,7 @@ class Applier final : public TransactionSink {
     std::size_t slices = 0;  ///< of `pending_` up to and including this transaction
     Lsn end_lsn;
     Timestamp commit_time;
+    Timestamp fresh_at;  ///< as in ProgressRow
   };
 
   void apply_ended();
@@ -79,6 +80,7 @@ class Applier final : public TransactionSink {
   TransactionFacts facts_;
   bool all_in_order_ = false;
   Lsn idle_to_;
+  Timestamp idle_time_;
   std::chrono::steady_clock::time_point written_;
 };
 

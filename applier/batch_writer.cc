@@ -79,7 +79,7 @@ std::uint64_t BatchWriter::write(std::span<const Epoch> epochs, const ControlRow
   if (last != nullptr) {
     // Deferred rules have to speak up before the origin's position is set: nothing may fail after that.
     pipeline.query("check deferred constraints", "SET CONSTRAINTS ALL IMMEDIATE");
-    sent_.push_back(Sent{pipeline.size(), 1, nullptr, nullptr});
+    sent_.push_back(Sent{pipeline.size(), pipeline.size(), 1, nullptr, nullptr});
     pipeline.query("write the progress row", update_progress_sql(*last, names_.migration, names_.link));
   }
   TEAL_FAILPOINT("rows_sent");
@@ -117,8 +117,9 @@ void BatchWriter::send_group(PgPipeline& pipeline, const RowGroup& group) {
     }
     params_.push_back(array.param());
   }
+  const std::size_t first_call = pipeline.size();
   const std::string& name = statements_.use(pipeline, table, group.shape);
-  sent_.push_back(Sent{pipeline.size(), group.rows.size(), &table, &group});
+  sent_.push_back(Sent{first_call, pipeline.size(), group.rows.size(), &table, &group});
   pipeline.execute("apply rows", name, params_);
 }
 
@@ -130,7 +131,7 @@ void BatchWriter::send_truncate(PgPipeline& pipeline, const Epoch& epoch) {
     sql += (i == 0 ? "" : ", ") + std::string(table.partitioned ? "" : "ONLY ") + table.sql_name;
   }
   if ((epoch.truncate_flags & kTruncateRestartIdentity) != 0) sql += " RESTART IDENTITY";
-  sent_.push_back(Sent{pipeline.size(), 0, epoch.truncated.front(), nullptr});
+  sent_.push_back(Sent{pipeline.size(), pipeline.size(), 0, epoch.truncated.front(), nullptr});
   pipeline.query("apply a TRUNCATE", sql);
 }
 
@@ -146,7 +147,7 @@ void BatchWriter::send_markers(PgPipeline& pipeline, const ControlRows& control)
 void BatchWriter::refuse(const PipelineFailure& failure) {
   const Sent* culprit = nullptr;
   for (const Sent& sent : sent_) {
-    if (sent.call <= failure.index + 1) culprit = &sent;  // a PREPARE stands right before its use
+    if (sent.first_call <= failure.index && failure.index <= sent.call) culprit = &sent;
   }
   const std::string context = culprit != nullptr && culprit->group != nullptr ? where(*culprit->group)
                               : culprit != nullptr && culprit->table != nullptr
@@ -188,6 +189,7 @@ std::uint64_t BatchWriter::check_counts(const std::vector<ResultHandle>& results
 
 CommitPoint BatchWriter::commit(const ProgressRow& row, Timestamp commit_time) {
   TEAL_FAILPOINT("before_commit");
+  sent_.clear();  // what fails from here on is no row's fault
   PgPipeline pipeline(connection_);
   pipeline.query("set the origin's position", xact_setup_sql(row.applied, commit_time));
   pipeline.query("commit", "COMMIT");

@@ -63,7 +63,8 @@ class BatchWriter {
 
  private:
   struct Sent {
-    std::size_t call = 0;  ///< index in the pipeline
+    std::size_t first_call = 0;  ///< index in the pipeline of its PREPARE, or of itself
+    std::size_t call = 0;        ///< index in the pipeline
     std::uint64_t expected = 0;
     const TargetTable* table = nullptr;
     const RowGroup* group = nullptr;

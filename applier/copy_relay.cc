@@ -16,7 +16,7 @@ class Relay {
   Relay(PgConnection& source, PgConnection& target, CopyCounters& counters)
       : source_(source), target_(target), counters_(counters) {}
 
-  std::uint64_t run(const std::string& copy_out, const std::string& copy_in) {
+  CopiedRows run(const std::string& copy_out, const std::string& copy_in) {
     begin(source_, "read rows", copy_out, PGRES_COPY_OUT);
     begin(target_, "write rows", copy_in, PGRES_COPY_IN);
     while (read_row()) {
@@ -31,7 +31,7 @@ class Relay {
       throw Stopped(StopCode::kData, "the source sent " + std::to_string(sent) + " rows and the target took " +
                                          std::to_string(taken) + "; nothing was kept");
     }
-    return taken;
+    return {taken, bytes_};
   }
 
  private:
@@ -69,6 +69,7 @@ class Relay {
     }
     flush();
     counters_.bytes += buffer_.size();
+    bytes_ += buffer_.size();
     buffer_.clear();
   }
 
@@ -93,15 +94,16 @@ class Relay {
   PgConnection& target_;
   CopyCounters& counters_;
   std::string buffer_;
+  std::uint64_t bytes_ = 0;
 };
 
 }  // namespace
 
-std::uint64_t relay_copy(PgConnection& source, const std::string& copy_out, PgConnection& target,
-                         const std::string& copy_in, CopyCounters& counters) {
-  const std::uint64_t rows = Relay(source, target, counters).run(copy_out, copy_in);
-  counters.rows += rows;
-  return rows;
+CopiedRows relay_copy(PgConnection& source, const std::string& copy_out, PgConnection& target,
+                      const std::string& copy_in, CopyCounters& counters) {
+  const CopiedRows copied = Relay(source, target, counters).run(copy_out, copy_in);
+  counters.rows += copied.rows;
+  return copied;
 }
 
 }  // namespace teal

@@ -15,10 +15,15 @@ struct CopyCounters {
   std::atomic<int> tables_done{0};
 };
 
+struct CopiedRows {
+  std::uint64_t rows = 0;
+  std::uint64_t bytes = 0;
+};
+
 /// Moves one table's rows: the source's COPY TO STDOUT straight into the target's COPY FROM STDIN, without parsing.
-/// Units: returns the rows that the target took, which are the rows that the source sent.
+/// Units: the rows that the target took, which are the rows that the source sent; bytes of COPY text.
 /// Errors: PgError; Stopped(kData) when the two counts differ. The target's transaction has to be rolled back then.
-std::uint64_t relay_copy(PgConnection& source, const std::string& copy_out, PgConnection& target,
-                         const std::string& copy_in, CopyCounters& counters);
+CopiedRows relay_copy(PgConnection& source, const std::string& copy_out, PgConnection& target,
+                      const std::string& copy_in, CopyCounters& counters);
 
 }  // namespace teal

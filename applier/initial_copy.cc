@@ -119,11 +119,10 @@ class CopyJob {
                     "--no-copy if it holds the source's rows already");
     }
     TEAL_FAILPOINT("copy_started");
-    const std::uint64_t rows =
-        relay_copy(*source_, "COPY " + name + " (" + column_list(table) + ") TO STDOUT", *target_,
-                   "COPY " + name + " (" + column_list(table) + ") FROM STDIN", counters_);
+    const CopiedRows copied = relay_copy(*source_, "COPY " + name + " (" + column_list(table) + ") TO STDOUT", *target_,
+                                         "COPY " + name + " (" + column_list(table) + ") FROM STDIN", counters_);
     TEAL_FAILPOINT("copy_rows_sent");
-    note_copied(table, rows);
+    note_copied(table, copied);
     target_->exec("commit the copy", "COMMIT");
     TEAL_FAILPOINT("copy_committed");
     ++counters_.tables_done;
@@ -132,19 +131,21 @@ class CopyJob {
     log_event(LogLevel::kInfo, "table copied",
               {{"link", options_.names.link},
                {"table", table.display_name()},
-               {"rows", rows},
+               {"rows", copied.rows},
+               {"bytes", copied.bytes},
                {"watermark", to_string(snapshot_.consistent_point())},
                {"ms", took.count()}});
   }
 
-  void note_copied(const CopyTable& table, std::uint64_t rows) {
+  void note_copied(const CopyTable& table, const CopiedRows& copied) {
     const Rows noted = target_->exec(
         "note the copy",
-        "UPDATE teal.table_state SET state = 'copied', watermark = $1::pg_lsn, copied_rows = $2::bigint, updated_at = "
+        "UPDATE teal.table_state SET state = 'copied', watermark = $1::pg_lsn, copied_rows = $2::bigint, copied_bytes "
+        "= $7::bigint, updated_at = "
         "clock_timestamp() WHERE migration = $3 AND link = $4 AND schema_name = $5 AND table_name = $6 AND state = "
         "'pending'",
-        {to_string(snapshot_.consistent_point()), std::to_string(rows), options_.names.migration, options_.names.link,
-         table.schema, table.name});
+        {to_string(snapshot_.consistent_point()), std::to_string(copied.rows), options_.names.migration,
+         options_.names.link, table.schema, table.name, std::to_string(copied.bytes)});
     if (noted.affected() != 1)
       throw Stopped(StopCode::kRefused, "its row in teal.table_state is not 'pending' any more");
   }

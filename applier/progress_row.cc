@@ -17,7 +17,8 @@ nlohmann::json to_json(const ProgressRow& row) {
           {"already_applied", ledger.already_applied},
           {"transactions", ledger.transactions},
           {"batches", ledger.batches},
-          {"last_commit_time", to_string(row.max_commit_time)}};
+          {"last_commit_time", to_string(row.max_commit_time)},
+          {"fresh_at", to_string(row.fresh_at)}};
 }
 
 Ledger ledger_from(const nlohmann::json& json) {

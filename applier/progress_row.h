@@ -15,6 +15,7 @@ struct ProgressRow {
   Lsn applied;                ///< END of the last applied commit: nothing at or below it is applied again
   Lsn held;                   ///< where the stream starts, and the most that may be acknowledged
   Timestamp max_commit_time;  ///< running maximum of the source's commit times
+  Timestamp fresh_at;         ///< the target holds what the source held then (the source's clock); for display
   std::string source_system_id;
   Ledger ledger;
 };

@@ -6,11 +6,15 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <map>
+#include <set>
+#include <sstream>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "engine/pg_connection.h"
 #include "engine/pg_error.h"
 #include "engine/pg_handle.h"
 #include "engine/subprocess.h"
@@ -48,6 +52,16 @@ std::string program(const std::string& bindir, const std::string& name) {
   return bindir.empty() ? name : bindir + "/" + name;
 }
 
+// A line of `pg_restore --list`: "6; 2615 16385 SCHEMA - app owner".
+bool is_there_already(const std::string& line, const std::set<std::string>& schemas) {
+  if (line.find(" COMMENT - EXTENSION ") != std::string::npos) return true;
+  for (const std::string& schema : schemas) {
+    if (line.find(" SCHEMA - " + schema + " ") != std::string::npos) return true;
+    if (line.find(" COMMENT - SCHEMA " + schema + " ") != std::string::npos) return true;
+  }
+  return false;
+}
+
 void run_or_stop(const std::string& what, const std::vector<std::string>& argv, const SafeConninfo& conninfo,
                  const std::stop_token& stop) {
   const SubprocessResult result = run_subprocess(argv, conninfo.environment, stop);
@@ -83,12 +97,35 @@ SchemaDump::~SchemaDump() {
   std::filesystem::remove_all(directory_, ignored);
 }
 
+// The dump's table of contents without schemas that the target has already (the administrator made them to grant rights
+// in them) and without comments that only an owner may set.
+std::string SchemaDump::write_contents() {
+  const SubprocessResult listed =
+      run_subprocess({program(options_.bindir, "pg_restore"), "--list", directory_ + "/schema"}, {});
+  if (listed.exit_code != 0) throw Stopped(StopCode::kRefused, "the schema's dump cannot be listed: " + listed.err);
+  PgConnection target = PgConnection::connect({options_.target_conninfo, "the target", "teal/schema"});
+  const Rows schemas = target.exec("list the target's schemas", "SELECT nspname FROM pg_namespace");
+  std::set<std::string> present;
+  for (int i = 0; i < schemas.size(); ++i) present.insert(schemas.str(i, 0));
+  const std::string path = directory_ + "/contents";
+  std::ofstream out(path);
+  std::istringstream lines(listed.out);
+  for (std::string line; std::getline(lines, line);) {
+    if (!is_there_already(line, present)) out << line << '\n';
+  }
+  out.flush();
+  if (!out) throw Stopped(StopCode::kRefused, "cannot write " + path);
+  return path;
+}
+
 void SchemaDump::restore_section(const std::string& section) {
   const SafeConninfo target = without_secrets(options_.target_conninfo);
-  run_or_stop("restoring the schema (" + section + ") on the target",
-              {program(options_.bindir, "pg_restore"), "--section=" + section, "--no-owner", "--no-acl",
-               "--single-transaction", "--exit-on-error", "--dbname=" + target.text, directory_ + "/schema"},
-              target, stop_);
+  const std::string contents = write_contents();
+  run_or_stop(
+      "restoring the schema (" + section + ") on the target",
+      {program(options_.bindir, "pg_restore"), "--section=" + section, "--no-owner", "--no-acl", "--single-transaction",
+       "--exit-on-error", "--use-list=" + contents, "--dbname=" + target.text, directory_ + "/schema"},
+      target, stop_);
 }
 
 void SchemaDump::restore_pre_data() { restore_section("pre-data"); }

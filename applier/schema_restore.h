@@ -28,6 +28,7 @@ class SchemaDump {
 
  private:
   void restore_section(const std::string& section);
+  [[nodiscard]] std::string write_contents();
 
   SchemaRestoreOptions options_;
   std::stop_token stop_;

@@ -24,7 +24,6 @@ struct ApplyConfig {
   std::size_t batch_rows_max = 20000;
   std::size_t batch_bytes_max = std::size_t{4} << 20;
   std::size_t queue_bytes_max = std::size_t{16} << 20;
-  std::chrono::milliseconds lock_timeout{200};  ///< 0: wait without limit
 };
 
 struct LogConfig {

@@ -187,21 +187,13 @@ FileReader::Key FileReader::copy(CopyConfig& out) {
 }
 
 FileReader::Key FileReader::apply(ApplyConfig& out) {
-  const auto lock_timeout = [&out](const std::string& value) -> std::string {
-    const auto duration = parse_duration(value);
-    if (!duration) return "is not a duration like 200ms, 1s or 5m";
-    if (*duration > std::chrono::hours(24)) return "is longer than 24h";
-    out.lock_timeout = *duration;
-    return "";
-  };
-  return {"apply", [this, &out, lock_timeout](const YAML::Node& node, const std::string& path) {
+  return {"apply", [this, &out](const YAML::Node& node, const std::string& path) {
             const std::size_t problems_before = problems_.size();
-            read_section(
-                node, path,
-                {integer("batch_rows_max", out.batch_rows_max, 1, 1'000'000),
-                 bytes("batch_bytes_max", out.batch_bytes_max, 64U << 10U),
-                 bytes("queue_bytes_max", out.queue_bytes_max, 64U << 10U), scalar("lock_timeout", lock_timeout),
-                 unsupported("two_way_batch_rows"), unsupported("spill_bytes_max"), unsupported("spill_dir")});
+            read_section(node, path,
+                         {integer("batch_rows_max", out.batch_rows_max, 1, 1'000'000),
+                          bytes("batch_bytes_max", out.batch_bytes_max, 64U << 10U),
+                          bytes("queue_bytes_max", out.queue_bytes_max, 64U << 10U), unsupported("lock_timeout"),
+                          unsupported("two_way_batch_rows"), unsupported("spill_bytes_max"), unsupported("spill_dir")});
             if (problems_.size() == problems_before && out.queue_bytes_max < out.batch_bytes_max) {
               problem(node, path,
                       "queue_bytes_max (" + std::to_string(out.queue_bytes_max) + ") is less than batch_bytes_max (" +

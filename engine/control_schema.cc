@@ -8,7 +8,14 @@ namespace teal {
 
 std::string_view control_schema_sql() {
   return R"sql(
-CREATE SCHEMA IF NOT EXISTS teal;
+DO $$
+BEGIN
+  -- IF NOT EXISTS would ask for CREATE on the database even when the schema is there.
+  IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'teal') THEN
+    CREATE SCHEMA teal;
+  END IF;
+END
+$$;
 CREATE TABLE IF NOT EXISTS teal.schema_version (
   version int PRIMARY KEY,
   installed_at timestamptz NOT NULL DEFAULT now()

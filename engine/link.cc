@@ -107,6 +107,7 @@ void Link::back_off() {
 void Link::run_session() {
   OpenedSink opened = open_sink_(abort_.get_token());
   const Lsn start = opened.start.held;
+  progress_.reset();
   Session session(std::move(opened), options_, progress_);
   state_.connected(Clock::now());
   phase_ = state_.phase();
@@ -136,7 +137,7 @@ bool Link::take(Session& session, milliseconds wait) {
   std::optional<SourceItem> item = session.queue.next(wait);
   if (!item) return false;
   if (const auto* end = std::get_if<WalEnd>(&*item)) {
-    session.sink->idle(end->lsn);
+    session.sink->idle(end->lsn, end->time);
     return true;
   }
   auto& slice = std::get<TransactionSlice>(*item);

@@ -7,9 +7,16 @@
 namespace teal {
 
 /// Where one link stands: what its two threads tell each other besides the queue.
-/// Threads: any; each value has one writer (named). Values only grow.
+/// Threads: any; each value has one writer (named). Positions only grow within a session.
 class Progress {
  public:
+  /// A new session begins: what an earlier one knew about source and target counts no more. Before its threads start.
+  void reset() {
+    received_ = 0;
+    durable_ = 0;
+    behind_ = false;
+  }
+
   /// END of what the receiver has taken off the wire. Writer: receiver.
   [[nodiscard]] Lsn received() const { return Lsn{received_.load(std::memory_order_relaxed)}; }
   void set_received(Lsn lsn) { raise(received_, lsn); }

@@ -104,7 +104,7 @@ class Receiver::Impl {
       if (keepalive->reply_requested) send_status(false);
       // Inside a transaction the end of WAL says nothing about that transaction.
       if (assembler_.in_transaction()) return std::nullopt;
-      return WalEnd{keepalive->wal_end};
+      return WalEnd{keepalive->wal_end, keepalive->send_time};
     }
     const auto& data = std::get<XLogData>(*envelope);
     progress_.set_received(data.start);
@@ -160,7 +160,7 @@ class Receiver::Impl {
                                         asio::redirect_error(use_awaitable, ignored));
         stream_.flush();
       }
-      if (!stopping_ && now - heard_ > options_.silence_max && !pacer_.dense()) {
+      if (!stopping_ && now - heard_ > options_.silence_max) {
         throw PgError("read the stream",
                       "nothing was heard from the source for " + std::to_string(options_.silence_max.count()) + " ms",
                       "");

@@ -32,8 +32,9 @@ class TransactionSink {
   /// Applies everything that was committed into the sink so far. Called when nothing more is queued.
   virtual void flush() = 0;
 
-  /// The source has nothing up to `wal_end` that was not given to the sink: the idle way for progress to move.
-  virtual void idle(Lsn wal_end) = 0;
+  /// At `time` (the source's clock) the source had nothing up to `wal_end` that was not given to the sink: the idle way
+  /// for progress to move.
+  virtual void idle(Lsn wal_end, Timestamp time) = 0;
 
   /// Up to here the target's committed progress row covers the source.
   [[nodiscard]] virtual Lsn applied() const = 0;

@@ -12,6 +12,7 @@ namespace teal {
 /// The source has nothing below `lsn` that was not delivered before this. Source: keepalive's end of WAL.
 struct WalEnd {
   Lsn lsn;
+  Timestamp time;  ///< by the source's clock, when it said so
 };
 
 using SourceItem = std::variant<TransactionSlice, WalEnd>;

@@ -62,7 +62,7 @@ void Side::retry_while_used(const std::string& what, const std::function<void()>
                                               "; end the teal run of this name first, then repeat teal finish");
       }
     }
-    wait_or_stop(kRetryInterval, {});
+    pause_for(kRetryInterval, {});
   }
 }
 

@@ -49,7 +49,7 @@ void take_setup_lock(Setup& setup) {
       throw Stopped(StopCode::kRefused,
                     "another teal is setting up \"" + setup.config.name + "\" at this moment; try again");
     }
-    wait_or_stop(kRetryInterval, setup.stop);
+    pause_for(kRetryInterval, setup.stop);
   }
 }
 

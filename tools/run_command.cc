@@ -34,7 +34,7 @@ class Sidecar {
 
   int run() {
     RunLock lock(connect_options(options_.config, false, "run"), names_.migration, kLockPatience, stop_);
-    provision(options_.config, stop_);
+    provision(options_.config, stop_, options_.no_copy ? PreflightMode::kNoCopy : PreflightMode::kWithCopy);
     CopyStep(options_.config, names_, options_.quiet, stop_).run(options_.no_copy);
     if (stop_.stop_requested()) return 0;
     std::optional<SyncPoint> sync;

@@ -2,10 +2,8 @@
 
 #include <pthread.h>
 
-#include <condition_variable>
 #include <csignal>
 #include <ctime>
-#include <mutex>
 
 namespace teal {
 namespace {
@@ -37,14 +35,6 @@ SignalStop::~SignalStop() {
   waiter_.join();
   const sigset_t unblocked = stop_signals();
   pthread_sigmask(SIG_UNBLOCK, &unblocked, nullptr);
-}
-
-bool wait_or_stop(std::chrono::milliseconds time, const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any wake;
-  std::unique_lock lock(mutex);
-  wake.wait_for(lock, stop, time, [] { return false; });
-  return !stop.stop_requested();
 }
 
 }  // namespace teal

@@ -21,7 +21,4 @@ class SignalStop {
   std::jthread waiter_;
 };
 
-/// Waits for `time`. Returns false as soon as `stop` is requested.
-bool wait_or_stop(std::chrono::milliseconds time, const std::stop_token& stop);
-
 }  // namespace teal

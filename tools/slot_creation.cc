@@ -56,7 +56,7 @@ void drop_unused_slot(PgConnection& source, const std::string& name) {
     }
     source.exec("end the session that a killed teal left in the slot " + name, "SELECT pg_terminate_backend($1)",
                 {std::to_string(*slot->active_pid)});
-    wait_or_stop(kRetryInterval, {});
+    pause_for(kRetryInterval, {});
   }
 }
 

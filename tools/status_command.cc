@@ -2,6 +2,7 @@
 
 #include <iostream>
 
+#include "engine/pause.h"
 #include "engine/pg_error.h"
 #include "tools/commands.h"
 #include "tools/signals.h"
@@ -57,7 +58,7 @@ int status_command(const Config& config, const OutputOptions& output, const Stat
       blue.reset();
       green.reset();
     }
-  } while (wait_or_stop(kRefresh, signals.token()));
+  } while (pause_for(kRefresh, signals.token()));
   return 0;
 }
 

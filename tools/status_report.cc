@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 
 #include "engine/pg_error.h"
 
@@ -40,8 +41,7 @@ std::string slot_text(const LinkStatus& status) {
 
 std::string lag_text(const LinkStatus& status) {
   std::string out = bytes_text(status.lag_bytes());
-  if (const auto seconds = status.lag_seconds()) out += ", " + seconds_text(*seconds);
-  return out;
+  return out + ", " + seconds_text(status.lag_seconds());
 }
 
 std::string counters_text(const nlohmann::json& counters) {
@@ -71,13 +71,7 @@ nlohmann::ordered_json slot_json(const LinkStatus& status) {
 
 }  // namespace
 
-std::optional<double> LinkStatus::lag_seconds() const {
-  if (lag_bytes() == 0) return 0.0;
-  if (active && counters.contains("lag_seconds") && counters["lag_seconds"].is_number()) {
-    return counters["lag_seconds"].get<double>();
-  }
-  return std::nullopt;
-}
+double LinkStatus::lag_seconds() const { return lag_bytes() == 0 ? 0.0 : stale_seconds; }
 
 std::size_t LinkStatus::copied_count() const {
   return static_cast<std::size_t>(
@@ -93,13 +87,16 @@ std::optional<LinkStatus> read_link_status(const Config& config, PgConnection& s
   status.progress = std::move(*row);
   for (const auto& [name, copy] : read_table_states(target, link)) status.tables.push_back({name, copy});
   status.slot = read_slot(source, link.slot());
+  status.counters = nlohmann::json::parse(status.progress.counters, nullptr, false);
+  if (!status.counters.is_object()) status.counters = nlohmann::json::object();
   // Asked last, so that it is never behind what was applied.
   const Rows now = source.exec("read the WAL position of " + source.label(),
                                "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() "
-                               "ELSE pg_current_wal_insert_lsn() END");
+                               "ELSE pg_current_wal_insert_lsn() END, "
+                               "greatest(0, extract(epoch FROM clock_timestamp() - $1::timestamptz))",
+                               {status.counters.value("fresh_at", status.progress.updated_at)});
   if (!now.is_null(0, 0)) status.source_lsn = parse_lsn(now.at(0, 0)).value_or(Lsn{});
-  status.counters = nlohmann::json::parse(status.progress.counters, nullptr, false);
-  if (!status.counters.is_object()) status.counters = nlohmann::json::object();
+  status.stale_seconds = std::strtod(std::string(now.at(0, 1)).c_str(), nullptr);
   // While tables are copied nothing reads the slot yet, but the sidecar is there.
   const Rows sessions = target.exec("look for the sidecar's sessions",
                                     "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND "
@@ -158,8 +155,7 @@ nlohmann::ordered_json status_json(const std::string& name, const LinkStatus& st
   link["phase"] = status.phase;
   link["active"] = status.active;
   link["lag_bytes"] = status.lag_bytes();
-  const auto seconds = status.lag_seconds();
-  link["lag_seconds"] = seconds ? nlohmann::ordered_json(*seconds) : nullptr;
+  link["lag_seconds"] = status.lag_seconds();
   link["applied_lsn"] = to_string(status.progress.applied);
   link["held_lsn"] = to_string(status.progress.held);
   link["source_lsn"] = to_string(status.source_lsn);

@@ -22,9 +22,10 @@ struct TableStatus {
 /// One link, read from its two databases.
 struct LinkStatus {
   std::string link;
-  std::string phase;    ///< copying, streaming, stopped
-  bool active = false;  ///< a sidecar reads the slot
-  Lsn source_lsn;       ///< where the source writes
+  std::string phase;         ///< copying, streaming, stopped
+  bool active = false;       ///< a sidecar reads the slot
+  Lsn source_lsn;            ///< where the source writes
+  double stale_seconds = 0;  ///< since the source was as the target is now, by the source's clock
   LinkRow progress;
   std::optional<SlotFacts> slot;
   std::vector<TableStatus> tables;
@@ -33,7 +34,7 @@ struct LinkStatus {
   /// WAL that the source has written and the target has not applied. Units: bytes.
   [[nodiscard]] std::uint64_t lag_bytes() const { return bytes_between(progress.applied, source_lsn); }
   /// As the sidecar measured it, or 0 when nothing is behind; nullopt when nobody knows.
-  [[nodiscard]] std::optional<double> lag_seconds() const;
+  [[nodiscard]] double lag_seconds() const;
   [[nodiscard]] std::size_t copied_count() const;
 };
 

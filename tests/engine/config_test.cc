@@ -103,7 +103,7 @@ tables:
   include: ["public.*", 'app."odd.name"']
   exclude: [public.audit_*]
 copy: { jobs: 4, schema: false }
-apply: { batch_rows_max: 10, batch_bytes_max: 64KiB, queue_bytes_max: 1MiB, lock_timeout: 1s }
+apply: { batch_rows_max: 10, batch_bytes_max: 64KiB, queue_bytes_max: 1MiB }
 log: { level: debug, format: json }
 )",
                                  environment({{"SECRET", "s"}}));
@@ -120,7 +120,6 @@ log: { level: debug, format: json }
   EXPECT_EQ(result.config.apply.batch_rows_max, 10U);
   EXPECT_EQ(result.config.apply.batch_bytes_max, 65536U);
   EXPECT_EQ(result.config.apply.queue_bytes_max, 1U << 20U);
-  EXPECT_EQ(result.config.apply.lock_timeout, milliseconds(1000));
   EXPECT_EQ(result.config.log.level, LogLevel::kDebug);
   EXPECT_EQ(result.config.log.format, LogFormat::kJson);
 }
@@ -163,8 +162,6 @@ TEST(ConfigFile, NamesFileLineAndKeyOfEachMistake) {
       {"apply: { batch_bytes_max: lots }", "is not a size like"},
       {"apply: { batch_bytes_max: 32MiB }",
        "apply: queue_bytes_max (16777216) is less than batch_bytes_max (33554432)"},
-      {"apply: { lock_timeout: 200 }", "apply.lock_timeout: \"200\" is not a duration"},
-      {"apply: { lock_timeout: 25h }", "apply.lock_timeout: \"25h\" is longer than 24h"},
       {"log: { level: loud }", "log.level: \"loud\" is not debug, info, warn or error"},
       {"log: { format: xml }", "log.format: \"xml\" is neither text nor json"},
       {"tables: { include: public.* }", "tables.include: must be a list"},
@@ -185,10 +182,10 @@ TEST(ConfigFile, NamesFileLineAndKeyOfEachMistake) {
 }
 
 TEST(ConfigFile, RefusesKeysThatNothingActsOnYet) {
-  for (const char* text :
-       {"maps: []", "conflicts: {}", "verify: { jobs: 2 }", "cutover: {}", "alerts: {}", "http: {}", "migrations: {}",
-        "writers: one", "copy: { split_larger_than: 1GiB }", "copy: { max_rate: 0 }",
-        "apply: { two_way_batch_rows: 500 }", "apply: { spill_bytes_max: 10GiB }", "apply: { spill_dir: x }"}) {
+  for (const char* text : {"maps: []", "conflicts: {}", "verify: { jobs: 2 }", "cutover: {}", "alerts: {}", "http: {}",
+                           "migrations: {}", "writers: one", "copy: { split_larger_than: 1GiB }",
+                           "copy: { max_rate: 0 }", "apply: { two_way_batch_rows: 500 }", "apply: { lock_timeout: 1s }",
+                           "apply: { spill_bytes_max: 10GiB }", "apply: { spill_dir: x }"}) {
     const FileResult result = read(text);
     ASSERT_EQ(result.problems.size(), 1U) << text;
     EXPECT_THAT(result.problems[0], HasSubstr("not supported by teal " TEAL_VERSION " yet")) << text;

@@ -173,6 +173,7 @@ std::vector<TransactionSlice> feed(TransactionAssembler& assembler, const std::v
 TransactionSlice slice_of(const TransactionToBuild& facts, const std::vector<Relation>& relations,
                           const std::vector<Bytes>& rows, AssemblerOptions options) {
   std::vector<Bytes> body;
+  body.reserve(relations.size() + rows.size());
   for (const Relation& relation : relations) body.push_back(PgoutputBuilder::relation(relation));
   body.insert(body.end(), rows.begin(), rows.end());
   TransactionAssembler assembler(std::move(options));
