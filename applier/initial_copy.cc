@@ -141,11 +141,11 @@ class CopyJob {
     const Rows noted = target_->exec(
         "note the copy",
         "UPDATE teal.table_state SET state = 'copied', watermark = $1::pg_lsn, copied_rows = $2::bigint, copied_bytes "
-        "= $7::bigint, updated_at = "
+        "= $7::bigint, publication_entry = $8::oid, updated_at = "
         "clock_timestamp() WHERE migration = $3 AND link = $4 AND schema_name = $5 AND table_name = $6 AND state = "
         "'pending'",
         {to_string(snapshot_.consistent_point()), std::to_string(copied.rows), options_.names.migration,
-         options_.names.link, table.schema, table.name, std::to_string(copied.bytes)});
+         options_.names.link, table.schema, table.name, std::to_string(copied.bytes), table.publication_entry});
     if (noted.affected() != 1)
       throw Stopped(StopCode::kRefused, "its row in teal.table_state is not 'pending' any more");
   }

@@ -18,6 +18,7 @@ struct CopyTable {
   std::string name;
   std::vector<std::string> columns;  ///< that both sides have and the target lets be written
   std::uint64_t bytes = 0;           ///< estimated, to begin with the largest
+  std::string publication_entry;     ///< noted with the copy, see teal.table_state
 
   [[nodiscard]] std::string display_name() const { return schema + "." + name; }
 };

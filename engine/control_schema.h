@@ -10,7 +10,9 @@ inline constexpr int kControlSchemaVersion = 1;
 
 /// The DDL of schema `teal`, as one script that may be run again.
 /// progress       one row per migration, link and lane, on the link's TARGET: the truth about what was applied
-/// table_state    copy state and watermark of each table, on the link's TARGET
+/// table_state    copy state and watermark of each table, on the link's TARGET; publication_entry is the table's entry
+/// in
+///                the source's publication as of the copy (pg_publication_rel.oid)
 /// marker         local control rows, published on the side where they are inserted
 /// marker_applied acknowledgements, on the side where the marker arrived
 [[nodiscard]] std::string_view control_schema_sql();

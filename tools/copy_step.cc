@@ -7,6 +7,7 @@
 #include "engine/log.h"
 #include "engine/pause.h"
 #include "engine/pg_error.h"
+#include "engine/publication.h"
 #include "tools/copy_progress.h"
 #include "tools/link_facts.h"
 #include "tools/wiring.h"
@@ -23,6 +24,9 @@ CopyStep::CopyStep(const Config& config, LinkNames names, bool quiet, std::stop_
     : config_(config), names_(std::move(names)), quiet_(quiet), stop_(std::move(stop)) {
   PgConnection source = PgConnection::connect(connect_options(config_, true, "copy"));
   tables_ = find_source_tables(source, config_.tables);
+  const std::optional<Publication> publication = read_publication(source, names_.publication());
+  if (!publication) throw Stopped(StopCode::kRefused, "the publication " + names_.publication() + " is gone");
+  for (const PublishedTable& table : publication->tables) entries_[table.name] = table.entry;
 }
 
 void CopyStep::run(bool no_copy) {
@@ -70,7 +74,7 @@ std::vector<CopyTable> CopyStep::pending_tables() {
     const SourceTable& table = tables_[i];
     const auto state = states.find(table.name);
     if (state != states.end() && state->second.state == "copied") continue;
-    CopyTable copy{table.name.schema, table.name.name, {}, table.bytes};
+    CopyTable copy{table.name.schema, table.name.name, {}, table.bytes, entries_[table.name]};
     for (const CatalogColumn& column : table.columns) {
       const auto other = std::find_if(relations[i].columns.begin(), relations[i].columns.end(),
                                       [&](const CatalogColumn& c) { return c.name == column.name; });
@@ -115,12 +119,18 @@ void CopyStep::restore_keys_if_missing() {
 
 void CopyStep::mark_copied() {
   PgConnection target = PgConnection::connect(connect_options(config_, false, "copy"));
-  const Rows marked = target.exec("mark the tables as copied",
-                                  "UPDATE teal.table_state SET state = 'copied', updated_at = clock_timestamp() WHERE "
-                                  "migration = $1 AND link = $2 AND state = 'pending'",
-                                  {names_.migration, names_.link});
-  if (marked.affected() > 0) {
-    log_event(LogLevel::kInfo, "tables taken as they are", {{"link", names_.link}, {"tables", marked.affected()}});
+  std::uint64_t marked = 0;
+  for (const SourceTable& table : tables_) {
+    marked += target
+                  .exec("mark a table as copied",
+                        "UPDATE teal.table_state SET state = 'copied', publication_entry = $5::oid, updated_at = "
+                        "clock_timestamp() WHERE migration = $1 AND link = $2 AND schema_name = $3 AND table_name = $4 "
+                        "AND state = 'pending'",
+                        {names_.migration, names_.link, table.name.schema, table.name.name, entries_[table.name]})
+                  .affected();
+  }
+  if (marked > 0) {
+    log_event(LogLevel::kInfo, "tables taken as they are", {{"link", names_.link}, {"tables", marked}});
   }
 }
 

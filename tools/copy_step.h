@@ -1,5 +1,7 @@
 #pragma once
+#include <map>
 #include <stop_token>
+#include <string>
 #include <vector>
 
 #include "applier/initial_copy.h"
@@ -32,6 +34,7 @@ class CopyStep {
   bool quiet_;
   std::stop_token stop_;
   std::vector<SourceTable> tables_;
+  std::map<TableName, std::string> entries_;  ///< in the publication, see PublishedTable::entry
 };
 
 }  // namespace teal

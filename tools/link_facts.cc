@@ -100,11 +100,11 @@ std::map<TableName, TableCopyState> read_table_states(PgConnection& target, cons
   std::map<TableName, TableCopyState> states;
   if (!has_control_table(target, "table_state")) return states;
   const Rows rows = target.exec("read the tables' copy states",
-                                "SELECT schema_name, table_name, state, copied_rows, copied_bytes "
+                                "SELECT schema_name, table_name, state, copied_rows, copied_bytes, publication_entry "
                                 "FROM teal.table_state WHERE migration = $1 AND link = $2",
                                 {link.migration, link.link});
   for (int i = 0; i < rows.size(); ++i) {
-    states[{rows.str(i, 0), rows.str(i, 1)}] = {rows.str(i, 2), rows.integer(i, 3), rows.integer(i, 4)};
+    states[{rows.str(i, 0), rows.str(i, 1)}] = {rows.str(i, 2), rows.integer(i, 3), rows.integer(i, 4), rows.str(i, 5)};
   }
   return states;
 }

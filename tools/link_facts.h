@@ -52,6 +52,7 @@ struct TableCopyState {
   std::string state;  ///< pending or copied
   std::int64_t rows = 0;
   std::int64_t bytes = 0;
+  std::string publication_entry = {};  ///< see PublishedTable::entry; as of the copy, "0" before
 };
 
 /// The one link that this version runs.

@@ -132,8 +132,30 @@ void check_link(Setup& setup, const std::optional<SlotFacts>& slot, const LinkRo
   }
 }
 
+// A table that was not published for a while has changes that no stream will bring (invariant I9): the publication's
+// entry is a new one then, although its list of tables looks the same.
+void check_publication_entries(Setup& setup) {
+  const std::optional<Publication> publication = read_publication(setup.blue, setup.link.publication());
+  if (!publication) return;  // refused by the preflight
+  const auto states = read_table_states(setup.green, setup.link);
+  std::string missed;
+  for (const PublishedTable& table : publication->tables) {
+    const auto state = states.find(table.name);
+    if (state == states.end() || state->second.state != "copied") continue;
+    if (state->second.publication_entry != table.entry) missed += (missed.empty() ? "" : ", ") + to_string(table.name);
+  }
+  if (missed.empty()) return;
+  throw Stopped(
+      StopCode::kRefused,
+      "since the copy, these tables left the publication " + setup.link.publication() +
+          " and came back, or were dropped and made anew, so that changes of them are missing on green: " + missed +
+          "; empty each on green and delete its row from teal.table_state there, and teal run copies "
+          "it again; or run teal finish and start over");
+}
+
 // New tables become pending; a state that is kept for a table that is not replicated now would hide what it missed.
 void update_table_states(Setup& setup) {
+  check_publication_entries(setup);
   std::set<TableName> selected(setup.tables.begin(), setup.tables.end());
   for (const auto& [table, state] : read_table_states(setup.green, setup.link)) {
     if (selected.erase(table) == 1) continue;

@@ -220,6 +220,20 @@ TEST_F(Stream, SlotAheadOfTheProgressRowStopsTheLinkWithTheGap) {
   EXPECT_THAT(result.err, testing::HasSubstr("gap"));
 }
 
+TEST_F(Stream, TableThatLeftThePublicationForAWhileIsNotTakenForUpToDate) {
+  prepare_items();
+  EXPECT_EQ(run_teal({"--config", config_, "run", "--until-synced"}).exit_code, 0);
+  blue_owner().exec("ALTER PUBLICATION teal_shop_blue_to_green DROP TABLE item");
+  blue_owner().exec("INSERT INTO item (name) VALUES ('never published')");
+  blue_owner().exec("ALTER PUBLICATION teal_shop_blue_to_green ADD TABLE item");
+  const TealResult refused = run_teal({"--config", config_, "run", "--until-synced"});
+  EXPECT_EQ(refused.exit_code, 1) << refused.err;
+  EXPECT_THAT(refused.err, testing::HasSubstr("public.item"));
+  green().exec("TRUNCATE item; DELETE FROM teal.table_state");  // as the message says
+  EXPECT_EQ(run_teal({"--config", config_, "run", "--until-synced"}).exit_code, 0);
+  expect_equal("public.item");
+}
+
 TEST_F(Stream, RowThatGreenRefusesStopsTheLinkWithExitCode5) {
   prepare_items();
   green_owner().exec("ALTER TABLE item ADD CONSTRAINT no_such_name CHECK (name <> 'bad')");
