@@ -31,9 +31,10 @@ class CopyQueue {
     return table;
   }
 
-  void table_failed(const std::string& text) {
+  void table_failed(const std::string& text, StopCode code) {
     const std::scoped_lock lock(mutex_);
     failures_.push_back(text);
+    if (code_ != StopCode::kData) code_ = code;  // data is the graver reason
   }
 
   /// No job can go on.
@@ -48,14 +49,15 @@ class CopyQueue {
     if (failures_.empty()) return;
     std::string text = "the copy of " + std::to_string(failures_.size()) + " table(s) failed, the others are done:";
     for (const std::string& failure : failures_) text += "\n  " + failure;
-    throw Stopped(StopCode::kData, text);
+    throw Stopped(code_, text);
   }
 
  private:
   std::mutex mutex_;
-  std::vector<CopyTable> tables_;      // guarded by mutex_
-  std::vector<std::string> failures_;  // guarded by mutex_
-  std::exception_ptr broken_;          // guarded by mutex_
+  std::vector<CopyTable> tables_;       // guarded by mutex_
+  std::vector<std::string> failures_;   // guarded by mutex_
+  StopCode code_ = StopCode::kRefused;  // guarded by mutex_
+  std::exception_ptr broken_;           // guarded by mutex_
 };
 
 std::string column_list(const CopyTable& table) {
@@ -86,11 +88,11 @@ class CopyJob {
       source_.reset();
       target_.reset();
       if (error.error_class() != ErrorClass::kStop) throw;
-      queue.table_failed(table.display_name() + ": " + error.what());
+      queue.table_failed(table.display_name() + ": " + error.what(), StopCode::kData);
     } catch (const Stopped& stopped) {
       source_.reset();
       target_.reset();
-      queue.table_failed(table.display_name() + ": " + stopped.what());
+      queue.table_failed(table.display_name() + ": " + stopped.what(), stopped.code());
     }
   }
 

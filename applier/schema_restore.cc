@@ -27,10 +27,22 @@ struct SafeConninfo {
   std::map<std::string, std::string> environment;  // the secrets
 };
 
+std::string quoted_value(std::string_view text) {
+  std::string value = "'";
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') value.push_back('\\');
+    value.push_back(c);
+  }
+  return value + "'";
+}
+
 SafeConninfo without_secrets(const std::string& conninfo) {
   const ConninfoHandle parsed(PQconninfoParse(conninfo.c_str(), nullptr));
   if (!parsed) throw Stopped(StopCode::kUsage, "a connection string cannot be read");
   SafeConninfo safe;
+  // A default of the server, the role or the database must not hinder the restore (TRAPS M7). Both settings can be made
+  // by any role; idle_session_timeout cannot be named to a server older than 14, and does not hurt a busy session.
+  std::string options = "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0";
   for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option) {
     if (option->val == nullptr) continue;
     const std::string key = option->keyword;
@@ -38,13 +50,18 @@ SafeConninfo without_secrets(const std::string& conninfo) {
       safe.environment["PGPASSWORD"] = option->val;
       continue;
     }
-    std::string value;
-    for (const char* c = option->val; *c != '\0'; ++c) {
-      if (*c == '\'' || *c == '\\') value.push_back('\\');
-      value.push_back(*c);
+    if (key == "sslpassword") {  // libpq has no variable for it, and the command line is public
+      throw Stopped(StopCode::kUsage,
+                    "copy.schema: true cannot be used with sslpassword in a connection string: use a "
+                    "key without a passphrase, or restore the schema yourself and set copy.schema: false");
     }
-    safe.text += (safe.text.empty() ? "" : " ") + key + "='" + value + "'";
+    if (key == "options") {
+      options = std::string(option->val) + " " + options;
+      continue;
+    }
+    safe.text += key + "=" + quoted_value(option->val) + " ";
   }
+  safe.text += "options=" + quoted_value(options);
   return safe;
 }
 

@@ -156,7 +156,7 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, st
                                  {std::string(migration), std::string(link), relation.schema, relation.name});
   if (state.empty() || state.at(0, 0) != "copied") {
     stop(table, "is in the publication but was not copied",
-         "add it to tables.include and run again, or take it out of the publication");
+         "start teal again, and it is copied (if tables.include covers it), or take it out of the publication");
   }
   table.watermark = parse_lsn(state.at(0, 1)).value_or(Lsn{});
   return table;

@@ -35,7 +35,7 @@ RunLock::RunLock(const ConnectOptions& target, const std::string& migration, std
     if (std::chrono::steady_clock::now() >= deadline || stop.stop_requested()) {
       throw Stopped(StopCode::kRefused, "another teal runs the migration \"" + migration +
                                             "\": " + holder(connection_, key) + " on " + connection_.label() +
-                                            "; stop that one first, or give this one another name");
+                                            "; stop that one first");
     }
     pause_for(kRetryPause, stop);
   }

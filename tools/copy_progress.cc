@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>
@@ -22,11 +24,11 @@ std::string CopyProgress::line(double seconds) const {
   const auto bytes = static_cast<double>(counters_.bytes.load());
   const double rate = seconds > 0 ? bytes / seconds : 0;
   const double left = static_cast<double>(bytes_expected_) - bytes;
-  const double eta = rate > 0 && left > 0 ? left / rate : 0;
+  const std::string left_text =
+      rate > 0 ? "about " + std::to_string(std::lround(std::max(left, 0.0) / rate)) + " s left" : "waiting";
   std::array<char, 160> text{};
-  const int length =
-      std::snprintf(text.data(), text.size(), "copy: %d of %zu tables, %.1f MB, %.1f MB/s, about %.0f s left",
-                    counters_.tables_done.load(), tables_, bytes / 1e6, rate / 1e6, eta);
+  const int length = std::snprintf(text.data(), text.size(), "copy: %d of %zu tables, %.1f MB, %.1f MB/s, %s",
+                                   counters_.tables_done.load(), tables_, bytes / 1e6, rate / 1e6, left_text.c_str());
   return {text.data(), static_cast<std::size_t>(length)};
 }
 

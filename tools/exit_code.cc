@@ -29,6 +29,16 @@ constexpr std::array kConnectionAdvice{
     Advice{"remaining connection slots", "raise max_connections, or end sessions"},
 };
 
+constexpr std::string_view kUndefinedObject = "42704";
+
+// What the server decodes with is what it had at the time of the change: there was no publication then, and one that is
+// made later does not help (TRAPS H2).
+std::string stream_mend(const PgError& error) {
+  if (error.sqlstate() != kUndefinedObject || !error.operation().starts_with("read the stream")) return "";
+  return "it was missing when the next change was made, so that change can't be read any more, also not with a "
+         "publication that was made again: end this migration with teal finish, then start over";
+}
+
 }  // namespace
 
 StopCode stop_code(const PgError& error) {
@@ -50,7 +60,7 @@ Failure describe_current_exception() {
     return {static_cast<int>(stopped.code()), stopped.what()};
   } catch (const PgError& error) {
     const StopCode code = stop_code(error);
-    const std::string mend = code == StopCode::kUnreachable ? connection_mend(error) : "";
+    const std::string mend = code == StopCode::kUnreachable ? connection_mend(error) : stream_mend(error);
     return {static_cast<int>(code), error.what() + (mend.empty() ? "" : "; " + mend)};
   } catch (const std::exception& error) {
     return {static_cast<int>(StopCode::kBug), std::string("a bug in teal, please report it: ") + error.what()};

@@ -1,9 +1,13 @@
 #include <unistd.h>
 
+#include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <stop_token>
 
 #include "engine/pg_error.h"
+#include "engine/run_lock.h"
 #include "tools/commands.h"
 #include "tools/deprovision.h"
 #include "tools/exit_code.h"
@@ -11,6 +15,8 @@
 
 namespace teal {
 namespace {
+
+constexpr std::chrono::milliseconds kLockPatience{5'000};  // a teal that just ended still holds its lock for a moment
 
 bool confirmed(const std::string& name) {
   if (isatty(STDIN_FILENO) == 0) {
@@ -65,6 +71,9 @@ int finish_command(const Config& config, const OutputOptions& output, const Fini
   std::optional<PgConnection> blue = connect_side(config, true, options.force, unreached);
   std::optional<PgConnection> green = connect_side(config, false, options.force, unreached);
   if (!blue && !green) throw Stopped(StopCode::kUnreachable, "neither side can be reached: " + unreached[0].what);
+  // A teal that still copies does not read its slot yet, so the slot alone does not tell that it is there.
+  std::optional<RunLock> lock;
+  if (green) lock.emplace(connect_options(config, false, "finish"), config.name, kLockPatience, std::stop_token());
   DeprovisionReport report = deprovision(config.name, blue ? &*blue : nullptr, green ? &*green : nullptr);
   const bool own_done = report.left.empty();
   report.left.insert(report.left.end(), unreached.begin(), unreached.end());

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "engine/publication.h"
+#include "tools/link_facts.h"
 #include "tools/preflight_checks.h"
 
 namespace teal {
@@ -80,6 +81,22 @@ void check_existing_table(Preflight& preflight, const ServerFacts& facts, const 
                 alter_table(source.name, "ADD UNIQUE (" + key_list(source.identity_columns) + ")"));
 }
 
+// The copy fills tables, it never empties them.
+void check_empty(Preflight& preflight, PgConnection& target, const std::vector<TargetRelation>& readable) {
+  if (preflight.mode == PreflightMode::kNoCopy) return;
+  const auto states = read_table_states(target, preflight.link);
+  for (const TargetRelation& table : readable) {
+    const auto state = states.find(table.name);
+    if (state != states.end() && state->second.state == "copied") continue;
+    const std::string name = quote_qualified(table.name.schema, table.name.name);
+    const Rows filled = target.exec("look whether " + to_string(table.name) + " is empty on green",
+                                    "SELECT EXISTS (SELECT FROM ONLY " + name + ")");
+    if (!filled.boolean(0, 0)) continue;
+    preflight.add("green", to_string(table.name) + " is not empty and was not copied by teal",
+                  "TRUNCATE " + name + "; or run with --no-copy if green holds blue's rows already");
+  }
+}
+
 // Tables that are not there: made by teal together with the others, or missing.
 void check_missing_tables(Preflight& preflight, const ServerFacts& facts, const std::vector<TargetRelation>& missing,
                           bool some_exist) {
@@ -118,6 +135,7 @@ void check_target_tables(Preflight& preflight, PgConnection& target, const Serve
   std::map<std::string, std::vector<TableName>> missing_rights;
   std::set<std::string> closed_schemas;
   std::vector<TargetRelation> missing;
+  std::vector<TargetRelation> readable;
   bool some_exist = false;
   for (std::size_t i = 0; i < relations.size(); ++i) {
     const TargetRelation& relation = relations[i];
@@ -130,8 +148,11 @@ void check_target_tables(Preflight& preflight, PgConnection& target, const Serve
       some_exist = true;
       if (!relation.may_use_schema) closed_schemas.insert(quote_identifier(relation.name.schema));
       check_existing_table(preflight, facts, preflight.tables[i], relation, missing_rights);
+      if (relation.may_use_schema && relation.missing_rights.empty() && !relation.row_security)
+        readable.push_back(relation);
     }
   }
+  check_empty(preflight, target, readable);
   check_missing_tables(preflight, facts, missing, some_exist);
   for (const std::string& schema : closed_schemas) {
     preflight.add("green", "the role " + facts.role + " may not use the schema " + schema,

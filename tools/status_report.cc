@@ -13,8 +13,9 @@ namespace {
 // A position that the target reports as applied can be behind by what an idle source writes on its own.
 std::string phase_of(const LinkStatus& status) {
   const bool all_copied = status.copied_count() == status.tables.size();
-  if (status.active) return all_copied ? "streaming" : "copying";
-  return "stopped";
+  if (!status.active) return "stopped";
+  if (!all_copied) return "copying";
+  return status.slot && status.slot->active_pid ? "streaming" : "starting";
 }
 
 std::string seconds_text(double seconds) {

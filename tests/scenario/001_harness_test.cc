@@ -261,7 +261,7 @@ TEST(HarnessProcess, CapturesOutputAndExitCode) {
   const TealResult version = run_teal({"version"});
   EXPECT_EQ(version.exit_code, 0);
   EXPECT_THAT(version.out, HasSubstr("teal"));
-  const TealResult wrong = run_teal({"--no-such-flag"});
+  const TealResult wrong = run_teal({"version", "--no-such-flag"});
   EXPECT_EQ(wrong.exit_code, 2);
   EXPECT_THAT(wrong.err, HasSubstr("no-such-flag"));
 }
