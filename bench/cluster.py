@@ -82,10 +82,23 @@ class Cluster:
             raise RuntimeError(f"{self.name}: {result.stderr}\n{statements[:500]}")
         return result.stdout.strip()
 
-    def start_sql(self, statements, database="bench"):
-        """Runs statements in the background; returns the process."""
-        return subprocess.Popen(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", self.uri(database), "-c", statements],
-                                stdout=subprocess.DEVNULL, cwd="/")
+    def wait_for_row(self, query, database, deadline_s=600):
+        """Asks until `query` returns a row; returns the time of the answer. Each question is a transaction of its own:
+        one that lasts would keep the server from removing dead row versions, and slow down whoever updates."""
+        with subprocess.Popen(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", self.uri(database)], text=True, bufsize=1,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/") as psql:
+            end = time.monotonic() + deadline_s
+            while True:
+                psql.stdin.write(f"SELECT count(*) FROM ({query}) q;\n")
+                psql.stdin.flush()
+                answer = psql.stdout.readline().strip()
+                now = time.monotonic()
+                if answer == "1":
+                    psql.stdin.close()
+                    return now
+                if now > end or answer == "":
+                    raise RuntimeError(f"{self.name}: no answer to {query}")
+                time.sleep(0.01)
 
     def pgbench(self, *arguments, database="bench"):
         result = subprocess.run([PG_BIN / "pgbench", "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres",

@@ -32,11 +32,9 @@ class Native:
                        "teal_bench_blue_to_green WITH (copy_data = false, enabled = false)", self.name)
 
     def drain(self, end):
-        waiter = self.green.start_sql(wait_statement(end), self.name)
         start = time.monotonic()
         self.green.sql("ALTER SUBSCRIPTION native ENABLE", self.name)
-        waiter.wait()
-        took = time.monotonic() - start
+        took = wait_for_end(self.green, self.name, end) - start
         self.green.sql("ALTER SUBSCRIPTION native DISABLE", self.name)
         wait_slot_free(self.blue, "native")
         return {"seconds": took}
@@ -66,11 +64,9 @@ class Teal:
         subprocess.run(self.command("run", "--no-copy", "--until-synced"), check=True, cwd="/")
 
     def drain(self, end):
-        waiter = self.green.start_sql(wait_statement(end), self.name)
         start = time.monotonic()
         process = subprocess.Popen(self.command("--log-level", "warn", "run", "--no-copy"), cwd="/")
-        waiter.wait()
-        took = time.monotonic() - start
+        took = wait_for_end(self.green, self.name, end) - start
         user, system = cluster.cpu_seconds(process.pid)
         rss = cluster.peak_rss_kib(process.pid)
         process.terminate()
@@ -84,9 +80,8 @@ class Teal:
         self.directory.cleanup()
 
 
-def wait_statement(end):
-    return ("DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM bench_end WHERE id = %d) LOOP PERFORM pg_sleep(0.01); "
-            "END LOOP; END $$" % end)
+def wait_for_end(green, database, end):
+    return green.wait_for_row(f"SELECT FROM bench_end WHERE id = {end}", database)
 
 
 def wait_slot_free(blue, slot):
