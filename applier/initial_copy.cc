@@ -190,6 +190,7 @@ void copy_tables(const InitialCopyOptions& options, std::vector<CopyTable> table
   CopyQueue queue(std::move(tables));
   {
     std::vector<std::jthread> threads;
+    threads.reserve(static_cast<std::size_t>(options.jobs));
     for (int number = 0; number < options.jobs; ++number) {
       threads.emplace_back([&, number] { CopyJob(options, number, snapshot, counters, stop).run(queue); });
     }

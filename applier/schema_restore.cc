@@ -27,6 +27,15 @@ struct SafeConninfo {
   std::map<std::string, std::string> environment;  // the secrets
 };
 
+// A default of the server, the role or the database must not hinder the restore (TRAPS M7).
+constexpr const char* kPinned =
+    "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 "
+    "-c idle_in_transaction_session_timeout=0";
+
+int server_major(const std::string& conninfo) {
+  return PgConnection::connect({conninfo, "the server whose schema is moved", "teal/schema"}).server_major();
+}
+
 std::string quoted_value(std::string_view text) {
   std::string value = "'";
   for (const char c : text) {
@@ -40,9 +49,8 @@ SafeConninfo without_secrets(const std::string& conninfo) {
   const ConninfoHandle parsed(PQconninfoParse(conninfo.c_str(), nullptr));
   if (!parsed) throw Stopped(StopCode::kUsage, "a connection string cannot be read");
   SafeConninfo safe;
-  // A default of the server, the role or the database must not hinder the restore (TRAPS M7). Both settings can be made
-  // by any role; idle_session_timeout cannot be named to a server older than 14, and does not hurt a busy session.
-  std::string options = "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0";
+  std::string options = kPinned;
+  if (server_major(conninfo) >= 14) options += " -c idle_session_timeout=0";
   for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option) {
     if (option->val == nullptr) continue;
     const std::string key = option->keyword;

@@ -8,8 +8,8 @@ namespace {
 // What an INSERT may name.
 std::vector<std::uint16_t> written_columns(const TargetTable& table) {
   std::vector<std::uint16_t> columns;
-  for (std::uint16_t i = 0; i < table.columns.size(); ++i) {
-    if (table.columns[i].written) columns.push_back(i);
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    if (table.columns[i].written) columns.push_back(static_cast<std::uint16_t>(i));
   }
   return columns;
 }
@@ -17,9 +17,11 @@ std::vector<std::uint16_t> written_columns(const TargetTable& table) {
 // What an UPDATE may assign: never the key it is found by, never a column whose value was not sent.
 std::vector<std::uint16_t> assigned_columns(const TargetTable& table, const NetRow& row, bool with_key) {
   std::vector<std::uint16_t> columns;
-  for (std::uint16_t i = 0; i < table.columns.size(); ++i) {
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
     if (!table.columns[i].settable || (table.columns[i].key && !with_key)) continue;
-    if (row.values[i].kind != ColumnKind::kUnchangedToast) columns.push_back(i);
+    if (row.values[i].kind != ColumnKind::kUnchangedToast) {
+      columns.push_back(static_cast<std::uint16_t>(i));
+    }
   }
   return columns;
 }

@@ -55,7 +55,7 @@ std::string trimmed(const char* text) {
 }
 
 // libpq quotes the whole connection string, password included, after the position of a syntax error.
-std::string without_quoted_conninfo(std::string text) {
+std::string without_quoted_conninfo(const std::string& text) {
   const std::size_t quote = text.rfind(": \"");
   return quote == std::string::npos ? text : text.substr(0, quote);
 }

@@ -38,8 +38,8 @@ class Receiver::Impl {
   ~Impl() { descriptor_.release(); }  // the socket is libpq's
 
   void run() noexcept {
-    asio::co_spawn(io_, receive_loop(), [this](std::exception_ptr error) { reading_ended(error); });
-    asio::co_spawn(io_, feedback_loop(), [this](std::exception_ptr error) {
+    asio::co_spawn(io_, receive_loop(), [this](const std::exception_ptr& error) { reading_ended(error); });
+    asio::co_spawn(io_, feedback_loop(), [this](const std::exception_ptr& error) {
       if (error) reading_ended(error);
     });
     try {
@@ -68,9 +68,9 @@ class Receiver::Impl {
 
  private:
   // The end of reading: by request (no error; acknowledging goes on), or by a failure, which ends everything.
-  void reading_ended(std::exception_ptr error) {
+  void reading_ended(const std::exception_ptr& error) {
     const bool failed = error != nullptr;
-    queue_.close(std::move(error));
+    queue_.close(error);
     if (!failed) return;
     stopping_ = finishing_ = true;
     pause_.cancel();

@@ -52,6 +52,7 @@ std::vector<std::string> merged_environment(const std::map<std::string, std::str
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> out;
+  out.reserve(texts.size() + 1);
   for (std::string& text : texts) out.push_back(text.data());
   out.push_back(nullptr);
   return out;
@@ -107,7 +108,7 @@ void read_both(Pipe& out, Pipe& err, SubprocessResult& result, pid_t pid, const 
 }  // namespace
 
 SubprocessResult run_subprocess(const std::vector<std::string>& argv,
-                                const std::map<std::string, std::string>& environment, std::stop_token stop) {
+                                const std::map<std::string, std::string>& environment, const std::stop_token& stop) {
   Pipe out;
   Pipe err;
   SubprocessResult result;

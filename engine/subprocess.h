@@ -19,6 +19,6 @@ struct SubprocessResult {
 /// Errors: std::system_error when pipes or the process cannot be made.
 [[nodiscard]] SubprocessResult run_subprocess(const std::vector<std::string>& argv,
                                               const std::map<std::string, std::string>& environment,
-                                              std::stop_token stop = {});
+                                              const std::stop_token& stop = {});
 
 }  // namespace teal

@@ -12,7 +12,7 @@ TablePattern pattern(const char* text) {
   return *parsed;
 }
 
-TableSelection selection(std::vector<const char*> include, std::vector<const char*> exclude) {
+TableSelection selection(const std::vector<const char*>& include, const std::vector<const char*>& exclude) {
   TableSelection out;
   for (const char* text : include) out.include.push_back(pattern(text));
   for (const char* text : exclude) out.exclude.push_back(pattern(text));

@@ -69,6 +69,7 @@ TEST(LogEvent, KeepsLinesOfManyThreadsWhole) {
   testing::internal::CaptureStderr();
   {
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([] {
         for (int i = 0; i < 50; ++i) log_event(LogLevel::kInfo, "event", {{"v", "0123456789"}});

@@ -31,7 +31,6 @@ class ApplyItems : public ApplierFixture {
 
 TEST_F(ApplyItems, ManyTransactionsShareOneTargetTransactionWithTheirProgress) {
   auto applier = open_applier();
-  const std::string before = green().value("SELECT pg_current_xact_id()");
   for (std::uint64_t i = 1; i <= 50; ++i) {
     const std::string id = std::to_string(i);
     give(*applier, slice_of(at(i), {kItem}, {ins(id.c_str(), ("n" + id).c_str())}));
