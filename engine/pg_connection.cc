@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <optional>
+#include <thread>
 
 #include "engine/pg_error.h"
 
@@ -15,6 +17,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kStopCheck{100};  // how late a stop may be noticed inside a wait
+constexpr milliseconds kCancelPatience{5'000};
 
 struct Setting {
   const char* name;
@@ -33,6 +36,8 @@ constexpr std::array kPinned{
     Setting{"row_security", "off", 0},
     Setting{"standard_conforming_strings", "on", 0},
     Setting{"xmloption", "content", 0},
+    Setting{"array_nulls", "on", 0},
+    Setting{"lc_monetary", "C", 0},
     Setting{"client_min_messages", "warning", 0},
     Setting{"default_transaction_isolation", "read committed", 0},
     Setting{"default_transaction_read_only", "off", 0},
@@ -56,7 +61,7 @@ std::string trimmed(const char* text) {
 
 // libpq quotes the whole connection string, password included, after the position of a syntax error.
 std::string without_quoted_conninfo(const std::string& text) {
-  const std::size_t quote = text.rfind(": \"");
+  const std::size_t quote = text.find(": \"");
   return quote == std::string::npos ? text : text.substr(0, quote);
 }
 
@@ -76,6 +81,15 @@ struct ConnectParams {
   }
   void set_default(const char* key, std::string value) {
     if (!has(key)) set(key, std::move(value));
+  }
+  void append(const char* key, std::string_view text) {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (keys[i] == key) {
+        values[i].append(" ").append(text);
+        return;
+      }
+    }
+    set(key, std::string(text));
   }
 };
 
@@ -97,6 +111,9 @@ ConnectParams connect_params(const ConnectOptions& options) {
   params.set("application_name", options.application_name);
   params.set("client_encoding", "UTF8");
   if (options.replication) params.set("replication", "database");
+  // A role's timeout of a few milliseconds would end the very statement that pins the settings. These are known to
+  // every supported server; what comes from the client outranks the role (manual: config-setting).
+  params.append("options", "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0");
   params.set_default("connect_timeout", std::to_string(options.connect_timeout.count()));
   // A peer that vanished without a word is noticed within half a minute, not after the kernel's two hours.
   params.set_default("keepalives_idle", "10");
@@ -161,6 +178,12 @@ void PgConnection::pin_settings() {
     sql += "pg_catalog.set_config(" + quote_literal(setting.name) + ", " + quote_literal(setting.value) + ", false)";
     asked.push_back(&setting);
   }
+  // The server must notice a vanished client too, or its session keeps locks and origins for hours. Not read back: a
+  // Unix socket answers 0.
+  for (const char* keepalive :
+       {"('tcp_keepalives_idle', '10'", "('tcp_keepalives_interval', '5'", "('tcp_keepalives_count', '3'"}) {
+    sql += std::string(", pg_catalog.set_config") + keepalive + ", false)";
+  }
   const Rows rows = exec("pin the session's settings on " + label_, sql);
   for (std::size_t i = 0; i < asked.size(); ++i) {
     const std::string_view effective = rows.at(0, static_cast<int>(i));
@@ -190,7 +213,7 @@ Rows PgConnection::exec(std::string_view operation, const std::string& sql, std:
 
 Rows PgConnection::collect(std::string_view operation) {
   const auto start = std::chrono::steady_clock::now();
-  bool cancelled = false;
+  std::optional<std::chrono::steady_clock::time_point> cancelled;
   ResultHandle last;
   ResultHandle failed;
   for (;;) {
@@ -199,8 +222,9 @@ Rows PgConnection::collect(std::string_view operation) {
     if (PQisBusy(raw()) != 0 || unsent > 0) {
       if (stop_.stop_requested() && !cancelled) {
         cancel();
-        cancelled = true;
+        cancelled = std::chrono::steady_clock::now();
       }
+      if (cancelled) check_cancel_answered(operation, *cancelled);
       if (wait_socket(unsent > 0, kStopCheck)) {
         if (PQconsumeInput(raw()) == 0) raise(operation, nullptr);
       } else if (wait_listener_) {
@@ -236,6 +260,12 @@ void PgConnection::raise(std::string_view operation, const PGresult* result) con
   throw PgError(std::string(operation), std::move(text), field(PG_DIAG_SQLSTATE), std::move(constraint));
 }
 
+void PgConnection::check_cancel_answered(std::string_view operation,
+                                         std::chrono::steady_clock::time_point asked) const {
+  if (std::chrono::steady_clock::now() - asked < kCancelPatience) return;
+  throw PgError(std::string(operation), label_ + " does not answer, also not to a request to cancel", "57014");
+}
+
 bool PgConnection::wait_socket(bool want_write, milliseconds wait) const {
   pollfd entry{.fd = PQsocket(raw()), .events = POLLIN, .revents = 0};
   if (want_write) entry.events |= POLLOUT;
@@ -246,9 +276,11 @@ bool PgConnection::wait_socket(bool want_write, milliseconds wait) const {
 }
 
 void PgConnection::cancel() const {
-  const CancelHandle handle(PQgetCancel(raw()));
-  std::array<char, 256> ignored{};
-  if (handle) PQcancel(handle.get(), ignored.data(), static_cast<int>(ignored.size()));
+  // PQcancel opens a connection and waits without limit: a frozen server must not freeze us.
+  std::thread([handle = CancelHandle(PQgetCancel(raw()))] {
+    std::array<char, 256> ignored{};
+    if (handle) PQcancel(handle.get(), ignored.data(), static_cast<int>(ignored.size()));
+  }).detach();
 }
 
 std::string quote_identifier(std::string_view name) {

@@ -88,9 +88,11 @@ class PgConnection {
   [[nodiscard]] PGconn* raw() const { return connection_.get(); }
   [[nodiscard]] bool usable() const { return PQstatus(connection_.get()) == CONNECTION_OK; }
 
-  /// Asks the server to cancel what this session runs. Blocking, short; errors are ignored by design: the caller
-  /// is leaving anyway.
+  /// Asks the server to cancel what this session runs, from a thread of its own. Errors are ignored by design: the
+  /// caller is leaving anyway.
   void cancel() const;
+  /// Errors: PgError 57014 when the server has not reacted for five seconds to the cancel that was `asked` for.
+  void check_cancel_answered(std::string_view operation, std::chrono::steady_clock::time_point asked) const;
 
   /// While a call waits for the server, a stop of `token` cancels the statement (SQLSTATE 57014).
   void set_stop_token(std::stop_token token) { stop_ = std::move(token); }

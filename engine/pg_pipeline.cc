@@ -57,15 +57,16 @@ std::optional<PipelineFailure> PgPipeline::run(std::vector<ResultHandle>& result
   results.resize(operations_.size());
   std::optional<PipelineFailure> failure;
   std::size_t index = 0;
-  bool cancelled = false;
+  std::optional<std::chrono::steady_clock::time_point> cancelled;
   for (;;) {
     const int unsent = PQflush(raw);
     if (unsent < 0) connection_.raise("send the pipeline", nullptr);
     if (PQisBusy(raw) != 0) {
       if (connection_.stop_requested() && !cancelled) {
         connection_.cancel();
-        cancelled = true;
+        cancelled = std::chrono::steady_clock::now();
       }
+      if (cancelled) connection_.check_cancel_answered("cancel the pipeline", *cancelled);
       if (connection_.wait_socket(unsent > 0, kStopCheck) && PQconsumeInput(raw) == 0) {
         connection_.raise(index < operations_.size() ? operations_[index] : "end the pipeline", nullptr);
       }
