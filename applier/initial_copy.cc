@@ -68,9 +68,15 @@ std::string column_list(const CopyTable& table) {
 
 class CopyJob {
  public:
-  CopyJob(const InitialCopyOptions& options, int number, const TableSnapshot& snapshot, CopyCounters& counters,
-          std::stop_token stop)
-      : options_(options), number_(number), snapshot_(snapshot), counters_(counters), stop_(std::move(stop)) {}
+  /// `source` holds the locks and has not taken a snapshot yet.
+  CopyJob(const InitialCopyOptions& options, int number, PgConnection source, const TableSnapshot& snapshot,
+          CopyCounters& counters, std::stop_token stop)
+      : options_(options),
+        number_(number),
+        snapshot_(snapshot),
+        counters_(counters),
+        stop_(std::move(stop)),
+        source_(std::move(source)) {}
 
   void run(CopyQueue& queue) {
     try {
@@ -85,23 +91,32 @@ class CopyJob {
     try {
       copy(table);
     } catch (const PgError& error) {
-      source_.reset();
-      target_.reset();
+      close();
       if (error.error_class() != ErrorClass::kStop) throw;
       queue.table_failed(table.display_name() + ": " + error.what(), StopCode::kData);
     } catch (const Stopped& stopped) {
-      source_.reset();
-      target_.reset();
+      close();
       queue.table_failed(table.display_name() + ": " + stopped.what(), stopped.code());
     }
+  }
+
+  void close() {
+    source_.reset();
+    target_.reset();
+    reading_ = false;
   }
 
   void connect() {
     if (!source_) {
       source_ = PgConnection::connect(options_.source);
       source_->set_stop_token(stop_);
+      // The other jobs' locks still keep the tables as they are; an ALTER that waits for them must not hang this one.
+      source_->exec("bound the wait for locks", "SELECT set_config('lock_timeout', '30s', false)");
       source_->exec("begin reading", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    }
+    if (!reading_) {
       source_->exec("take the snapshot", "SET TRANSACTION SNAPSHOT " + quote_literal(snapshot_.name()));
+      reading_ = true;
     }
     if (!target_) {
       target_ = open_target_session({options_.target, options_.names.copy_origin(number_), true}, stop_);
@@ -172,14 +187,34 @@ class CopyJob {
   CopyCounters& counters_;
   std::stop_token stop_;
   std::optional<PgConnection> source_;
+  bool reading_ = false;  // source_ has the snapshot
   std::optional<PgConnection> target_;
 };
+
+// TRUNCATE and a rewriting ALTER TABLE do not keep old row versions: a snapshot from before finds the table empty, and
+// the stream does not bring the rows. So both wait until the tables are copied, as they do for pg_dump. Every job holds
+// the locks itself, from before the snapshot: one that asked later would queue behind the ALTER that waits for the
+// others. The sessions have no transaction id, so the slot's creation does not wait for them.
+PgConnection open_locked_source(const InitialCopyOptions& options, const std::vector<CopyTable>& tables,
+                                const std::stop_token& stop) {
+  PgConnection connection = PgConnection::connect(options.source);
+  connection.set_stop_token(stop);
+  connection.exec("begin reading", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  for (const CopyTable& table : tables) {
+    connection.exec("lock " + table.display_name() + " against rewriting",
+                    "LOCK TABLE ONLY " + quote_qualified(table.schema, table.name) + " IN ACCESS SHARE MODE");
+  }
+  return connection;
+}
 
 }  // namespace
 
 void copy_tables(const InitialCopyOptions& options, std::vector<CopyTable> tables, CopyCounters& counters,
                  std::stop_token stop) {
   if (tables.empty()) return;
+  std::vector<PgConnection> sources;
+  sources.reserve(static_cast<std::size_t>(options.jobs));
+  for (int number = 0; number < options.jobs; ++number) sources.push_back(open_locked_source(options, tables, stop));
   const TableSnapshot snapshot(options.snapshot, stop);
   TEAL_FAILPOINT("copy_snapshot_made");
   log_event(LogLevel::kInfo, "copy started",
@@ -192,7 +227,10 @@ void copy_tables(const InitialCopyOptions& options, std::vector<CopyTable> table
     std::vector<std::jthread> threads;
     threads.reserve(static_cast<std::size_t>(options.jobs));
     for (int number = 0; number < options.jobs; ++number) {
-      threads.emplace_back([&, number] { CopyJob(options, number, snapshot, counters, stop).run(queue); });
+      threads.emplace_back([&, number] {
+        CopyJob(options, number, std::move(sources[static_cast<std::size_t>(number)]), snapshot, counters, stop)
+            .run(queue);
+      });
     }
   }
   queue.rethrow();

@@ -35,6 +35,7 @@ void CopyStep::run(bool no_copy) {
     return;
   }
   if (config_.copy.schema) restore_tables_if_missing();
+  start_over_for_foreign_keys();
   const std::vector<CopyTable> pending = pending_tables();
   if (!pending.empty()) {
     CopyCounters counters;
@@ -58,11 +59,41 @@ void CopyStep::copy_with_retries(const std::vector<CopyTable>& pending, CopyCoun
     }
     if (!pause_for(kAttemptPause, stop_)) return;
     try {
+      start_over_for_foreign_keys();
       left = pending_tables();
     } catch (const PgError& error) {
       if (error.error_class() == ErrorClass::kStop) throw;  // else: still down, the next attempt tells
     }
   }
+}
+
+// Foreign keys are validated when blue's constraints are restored, before the stream runs: that only succeeds over rows
+// of one snapshot. So a copy that was interrupted begins anew while they are still to come; green's tables are teal's
+// own then and nobody uses them.
+void CopyStep::start_over_for_foreign_keys() {
+  if (!config_.copy.schema) return;
+  PgConnection target = PgConnection::connect(connect_options(config_, false, "copy"));
+  std::vector<TableName> copied;
+  for (const auto& [table, state] : read_table_states(target, names_)) {
+    if (state.state == "copied") copied.push_back(table);
+  }
+  if (copied.empty() || pending_tables().empty() || !keys_missing()) return;
+  PgConnection source = PgConnection::connect(connect_options(config_, true, "copy"));
+  const Rows keys = source.exec("look for foreign keys",
+                                "SELECT 1 FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace WHERE "
+                                "c.contype = 'f' AND n.nspname <> 'teal' LIMIT 1");
+  if (keys.empty()) return;
+  log_event(LogLevel::kInfo, "copy begins anew, foreign keys need rows of one snapshot",
+            {{"link", names_.link}, {"tables", copied.size()}});
+  target.exec("begin", "BEGIN");
+  target.exec("empty the tables that are copied again", "TRUNCATE " + quoted_list(copied));
+  const Rows reset = target.exec("note that they are copied again",
+                                 "UPDATE teal.table_state SET state = 'pending' WHERE migration = $1 AND link = $2 AND "
+                                 "state = 'copied'",
+                                 {names_.migration, names_.link});
+  if (reset.affected() != copied.size())
+    throw Stopped(StopCode::kRefused, "teal.table_state was changed by somebody else");
+  target.exec("commit", "COMMIT");
 }
 
 std::vector<CopyTable> CopyStep::pending_tables() {

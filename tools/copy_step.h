@@ -28,6 +28,7 @@ class CopyStep {
   void restore_keys_if_missing();
   void mark_copied();
   [[nodiscard]] bool keys_missing();
+  void start_over_for_foreign_keys();
 
   const Config& config_;
   LinkNames names_;
