@@ -105,7 +105,8 @@ void BatchWriter::send_group(PgPipeline& pipeline, const RowGroup& group) {
   const TargetTable& table = *group.table;
   const bool by_key = group.shape.kind != StatementKind::kInsert;
   const std::size_t keys = by_key ? table.key.size() : 0;
-  const std::size_t count = keys + group.shape.columns.size();
+  const std::size_t written = keys + group.shape.columns.size();
+  const std::size_t count = written + group.shape.guards.size();
   if (arrays_.size() < count) arrays_.resize(count);
   params_.clear();
   for (std::size_t i = 0; i < count; ++i) {
@@ -113,7 +114,9 @@ void BatchWriter::send_group(PgPipeline& pipeline, const RowGroup& group) {
     array.reset(group.rows.size() * 16);
     for (const NetRow* row : group.rows) {
       const RowKey& key = group.move_from != nullptr ? *group.move_from : row->key;
-      array.add(i < keys ? key.columns[i] : row->values[group.shape.columns[i - keys]]);
+      array.add(i < keys      ? key.columns[i]
+                : i < written ? row->values[group.shape.columns[i - keys]]
+                              : row->values[group.shape.guards[i - written]]);
     }
     params_.push_back(array.param());
   }
@@ -130,7 +133,8 @@ void BatchWriter::send_truncate(PgPipeline& pipeline, const Epoch& epoch) {
     const TargetTable& table = *epoch.truncated[i];
     sql += (i == 0 ? "" : ", ") + std::string(table.partitioned ? "" : "ONLY ") + table.sql_name;
   }
-  if ((epoch.truncate_flags & kTruncateRestartIdentity) != 0) sql += " RESTART IDENTITY";
+  // RESTART IDENTITY is left out: it needs the sequences' owner, and their values are not carried by a stream anyway
+  // (J2).
   sent_.push_back(Sent{pipeline.size(), pipeline.size(), 0, epoch.truncated.front(), nullptr});
   pipeline.query("apply a TRUNCATE", sql);
 }
@@ -196,7 +200,11 @@ CommitPoint BatchWriter::commit(const ProgressRow& row, Timestamp commit_time) {
   pipeline.query("read the target's WAL position", "SELECT pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn()");
   TEAL_FAILPOINT("commit_sent");
   std::vector<ResultHandle> results;
-  if (const auto failure = pipeline.run(results)) refuse(*failure);
+  const auto failure = pipeline.run(results);
+  if (failure && results[1]) {  // it is committed: only a new session, which reads the row, may go on
+    throw PgError("read the target's WAL position", "failed after a commit", "08006");
+  }
+  if (failure) refuse(*failure);
   TEAL_FAILPOINT("commit_acknowledged");
   // A COMMIT of a failed transaction is answered with success and the tag ROLLBACK (invariant I9).
   if (std::string_view(PQcmdStatus(results[1].get())) != "COMMIT") {

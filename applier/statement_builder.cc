@@ -26,6 +26,15 @@ std::vector<std::uint16_t> assigned_columns(const TargetTable& table, const NetR
   return columns;
 }
 
+std::vector<std::uint16_t> guard_columns(const TargetTable& table) {
+  std::vector<std::uint16_t> columns;
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    const MappedColumn& column = table.columns[i];
+    if (column.written && !column.settable && !column.key) columns.push_back(static_cast<std::uint16_t>(i));
+  }
+  return columns;
+}
+
 // Few shapes occur per segment: a linear search beats hashing column lists.
 RowGroup& group_for(std::vector<RowGroup>& groups, const Segment& segment, StatementShape shape) {
   for (RowGroup& group : groups) {
@@ -100,17 +109,22 @@ class SqlText {
 
   std::string update() const {
     const std::size_t keys = table_.key.size();
-    const std::string from = " FROM " + arrays(keys + shape_.columns.size()) + where_key();
+    const std::size_t count = keys + shape_.columns.size();
+    std::string from = arrays(count + shape_.guards.size()) + where_key();
+    for (std::size_t i = 0; i < shape_.guards.size(); ++i) {
+      const MappedColumn& column = table_.columns[shape_.guards[i]];
+      from += " AND t." + column.name + " IS NOT DISTINCT FROM " + value(count + i + 1, column);
+    }
     if (shape_.columns.empty()) {
       // Nothing to assign (a row that is all key): the row must still be there, and the count proves it.
-      return "SELECT 1 FROM " + target() + " AS t, " + arrays(keys) + where_key();
+      return "SELECT 1 FROM " + target() + " AS t, " + from;
     }
     std::string set;
     for (std::size_t i = 0; i < shape_.columns.size(); ++i) {
       const MappedColumn& column = table_.columns[shape_.columns[i]];
       set += (i == 0 ? "" : ", ") + column.name + " = " + value(keys + i + 1, column);
     }
-    return "UPDATE " + target() + " AS t SET " + set + from;
+    return "UPDATE " + target() + " AS t SET " + set + " FROM " + from;
   }
 
   const TargetTable& table_;
@@ -123,7 +137,10 @@ std::vector<RowGroup> group_rows(const Segment& segment) {
   const TargetTable& table = *segment.table;
   if (segment.move_from) {
     const NetRow& row = segment.rows.front();
-    RowGroup group{&table, {StatementKind::kMove, assigned_columns(table, row, true)}, {&row}, &*segment.move_from};
+    RowGroup group{&table,
+                   {StatementKind::kMove, assigned_columns(table, row, true), guard_columns(table)},
+                   {&row},
+                   &*segment.move_from};
     return {std::move(group)};
   }
   RowGroup deletes{&table, {StatementKind::kDelete, {}}, {}, nullptr};
@@ -139,7 +156,8 @@ std::vector<RowGroup> group_rows(const Segment& segment) {
     } else if (whole_row != SIZE_MAX && all_present(row)) {
       updates[whole_row].rows.push_back(&row);
     } else {
-      RowGroup& group = group_for(updates, segment, {StatementKind::kUpdate, assigned_columns(table, row, false)});
+      RowGroup& group = group_for(updates, segment,
+                                  {StatementKind::kUpdate, assigned_columns(table, row, false), guard_columns(table)});
       group.rows.push_back(&row);
       if (all_present(row)) whole_row = static_cast<std::size_t>(&group - updates.data());
     }

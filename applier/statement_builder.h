@@ -15,6 +15,9 @@ enum class StatementKind : std::uint8_t { kInsert, kUpdate, kMove, kDelete };
 struct StatementShape {
   StatementKind kind = StatementKind::kInsert;
   std::vector<std::uint16_t> columns;  ///< ordinals that are written, ascending; empty for deletes
+  /// Ordinals that an UPDATE cannot assign (GENERATED ALWAYS AS IDENTITY) and therefore has to find equal: a row whose
+  /// value the source changed is not found then, and the count tells (invariant I9).
+  std::vector<std::uint16_t> guards = {};
 
   bool operator==(const StatementShape&) const = default;
 };
@@ -31,7 +34,8 @@ struct RowGroup {
 /// Lifetime: groups point into the segment.
 [[nodiscard]] std::vector<RowGroup> group_rows(const Segment& segment);
 
-/// The SQL of a shape: one `text[]` parameter per key column (UPDATE, DELETE), then one per written column.
+/// The SQL of a shape: one `text[]` parameter per key column (UPDATE, DELETE), then one per written column, then one
+/// per guard.
 /// `INSERT ... SELECT`, `UPDATE ... FROM`, `DELETE ... USING` over unnest: REFERENCE of the technique in
 /// docs/design.md.
 [[nodiscard]] std::string build_statement(const TargetTable& table, const StatementShape& shape);

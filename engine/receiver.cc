@@ -125,7 +125,11 @@ class Receiver::Impl {
   awaitable<bool> wait_readable() {
     pacer_.read(std::exchange(burst_bytes_, 0), Clock::now());
     progress_.set_behind(pacer_.dense());
-    if (stream_.readable()) co_return true;
+    if (stream_.readable()) {
+      // A socket that always has something must not starve the timers and the stop.
+      co_await asio::post(io_, use_awaitable);
+      co_return !stopping_;
+    }
     if (pacer_.dense()) {
       co_await pause(ReadPacer::kNap);
       if (stream_.readable()) co_return true;

@@ -9,7 +9,7 @@ namespace {
 
 std::size_t charge(const SourceItem& item) {
   const auto* slice = std::get_if<TransactionSlice>(&item);
-  return slice == nullptr ? 0 : slice->bytes;
+  return slice == nullptr ? sizeof(SourceItem) : slice->bytes;  // a stalled target must not gather keepalives either
 }
 
 }  // namespace
