@@ -46,6 +46,13 @@ CREATE TABLE IF NOT EXISTS teal.table_state (
   updated_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (migration, link, schema_name, table_name)
 );
+CREATE TABLE IF NOT EXISTS teal.link_target (
+  migration text NOT NULL,
+  link text NOT NULL,
+  target_system_id text NOT NULL,
+  target_database text NOT NULL,
+  PRIMARY KEY (migration, link)
+);
 CREATE TABLE IF NOT EXISTS teal.marker (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   migration text NOT NULL,

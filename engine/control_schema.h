@@ -13,6 +13,7 @@ inline constexpr int kControlSchemaVersion = 1;
 /// table_state    copy state and watermark of each table, on the link's TARGET; publication_entry is the table's entry
 /// in
 ///                the source's publication as of the copy (pg_publication_rel.oid)
+/// link_target    which target a link's slot serves, on the link's SOURCE: another one must not take the slot over
 /// marker         local control rows, published on the side where they are inserted
 /// marker_applied acknowledgements, on the side where the marker arrived
 [[nodiscard]] std::string_view control_schema_sql();

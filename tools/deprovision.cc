@@ -120,7 +120,7 @@ void Side::drop_origins() {
 
 void Side::delete_rows() {
   std::uint64_t count = 0;
-  for (const char* table : {"progress", "table_state", "marker", "marker_applied"}) {
+  for (const char* table : {"progress", "table_state", "link_target", "marker", "marker_applied"}) {
     if (!has_control_table(connection_, table)) continue;
     count += connection_
                  .exec(std::string("delete the migration's rows of teal.") + table,
@@ -132,7 +132,7 @@ void Side::delete_rows() {
 
 // Rows of another migration, or a publication of its control tables: on a link's source those may still be empty.
 bool Side::schema_in_use() {
-  for (const char* table : {"progress", "table_state", "marker", "marker_applied"}) {
+  for (const char* table : {"progress", "table_state", "link_target", "marker", "marker_applied"}) {
     if (!has_control_table(connection_, table)) continue;
     const Rows other =
         connection_.exec("look for other migrations", std::string("SELECT 1 FROM teal.") + table + " LIMIT 1");

@@ -32,9 +32,17 @@ std::string key_list(const std::vector<std::string>& columns) {
 void check_columns(Preflight& preflight, const SourceTable& source, const TargetRelation& target) {
   const std::string name = to_string(source.name);
   for (const CatalogColumn& column : source.columns) {
-    if (column.generated) continue;  // not sent
     const CatalogColumn* there = find_column(target.columns, column.name);
     const std::string full = name + "." + column.name;
+    if (column.generated) {  // not sent
+      if (there != nullptr && !there->generated) {
+        preflight.add("green", full + " is generated on blue and a plain column on green, so nothing would fill it",
+                      alter_table(source.name, "DROP COLUMN " + quote_identifier(column.name) + ", ADD COLUMN " +
+                                                   quote_identifier(column.name) + " " + column.type +
+                                                   " GENERATED ALWAYS AS (...) STORED"));
+      }
+      continue;
+    }
     if (there == nullptr) {
       preflight.add("green",
                     "the table " + name + " lacks the column " + column.name + " (" + column.type + " on blue)",
@@ -42,9 +50,9 @@ void check_columns(Preflight& preflight, const SourceTable& source, const Target
     } else if (there->generated) {
       preflight.add("green", full + " is a plain column on blue and generated on green, so it cannot be written",
                     alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " DROP EXPRESSION"));
-    } else if (there->base_type != column.base_type) {
+    } else if (there->type != column.type && there->type != column.base_type) {
       preflight.add("green",
-                    full + " is " + column.base_type + " on blue and " + there->base_type +
+                    full + " is " + column.type + " on blue and " + there->type +
                         " on green; columns that differ are not supported yet",
                     alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " TYPE " + column.type));
     }

@@ -59,6 +59,25 @@ void complete_publication(Setup& setup, const std::string& name, const std::vect
   if (!gap.sql.empty()) log_event(LogLevel::kInfo, "publication set up", {{"publication", name}});
 }
 
+// A slot serves one target. A second configuration with the same name and another green would otherwise find "a slot
+// without a progress row" and make it anew, under the feet of the first.
+void claim_source(Setup& setup) {
+  const ServerFacts green = read_server_facts(setup.green);
+  setup.blue.exec("note which target the link serves",
+                  "INSERT INTO teal.link_target (migration, link, target_system_id, target_database) "
+                  "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+                  {setup.link.migration, setup.link.link, green.system_id, green.database});
+  const Rows owner = setup.blue.exec("look which target the link serves",
+                                     "SELECT target_system_id, target_database FROM teal.link_target WHERE migration = "
+                                     "$1 AND link = $2",
+                                     {setup.link.migration, setup.link.link});
+  if (owner.size() == 1 && owner.at(0, 0) == green.system_id && owner.at(0, 1) == green.database) return;
+  throw Stopped(StopCode::kRefused, "on blue, the migration \"" + setup.config.name +
+                                        "\" belongs to another green (system identifier " + owner.str(0, 0) +
+                                        ", database " + owner.str(0, 1) +
+                                        "): give this one another name, or end that one with teal finish first");
+}
+
 void create_origins(Setup& setup) {
   std::vector<std::string> names{setup.link.origin()};
   for (int worker = 0; worker < setup.config.copy.jobs; ++worker) names.push_back(setup.link.copy_origin(worker));
@@ -193,6 +212,7 @@ void provision(const Config& config, const std::stop_token& stop, PreflightMode 
   Setup setup = connect(config, stop);
   take_setup_lock(setup);
   install_control_schema(setup.blue);
+  claim_source(setup);
   install_control_schema(setup.green);
   complete_publication(setup, setup.link.control_publication(), {{"teal", "marker"}, {"teal", "progress"}});
   complete_publication(setup, setup.link.publication(), setup.tables);

@@ -81,7 +81,8 @@ class Sidecar {
       log_event(LogLevel::kWarn, "lock lost, taking it again", {{"reason", lost.what()}});
       try {
         lock = RunLock(connect_options(options_.config, false, "run"), names_.migration, kLockPatience, stop_);
-      } catch (const PgError& error) {
+      } catch (const std::exception& error) {
+        // Held by our own lost session until the server notices, most likely; the origins fence meanwhile.
         log_event(LogLevel::kWarn, "lock not taken yet", {{"reason", error.what()}});
       }
     }

@@ -1,0 +1,159 @@
+// Ways in which teal once lost, changed or stopped; each failed before it was mended.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <string>
+
+#include "tests/scenario/sidecar_fixture.h"
+
+namespace teal::test {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+class Bugs : public SidecarFixture {
+ protected:
+  void prepare(const std::string& tables_sql, const std::vector<std::string>& tables, const std::string& more = "") {
+    create_tables_both(tables_sql);
+    create_publication(tables);
+    configure("copy: { schema: false, jobs: 1 }\n" + more);
+  }
+};
+
+TEST_F(Bugs, RewriteOfATableWaitsUntilItIsCopied) {
+  prepare("CREATE TABLE large (id int PRIMARY KEY, t text); CREATE TABLE small (id int PRIMARY KEY, n int)",
+          {"public.large", "public.small"});
+  blue_owner().exec("INSERT INTO large SELECT i, repeat('x', 500) FROM generate_series(1, 50000) i");
+  blue_owner().exec("INSERT INTO small SELECT i, i FROM generate_series(1, 1000) i");
+  // The copy of the large table hangs on green; the small one's turn comes after it.
+  Sql blocker = green_server().connect("postgres", kShopDatabase);
+  blocker.exec("BEGIN; LOCK TABLE public.large IN SHARE MODE");
+  TealProcess& teal = run();
+  teal.wait_for_log("copy started", seconds(30));
+  green_owner().exec("ALTER TABLE public.small ALTER n TYPE bigint");
+  Sql rewrite = blue_server().connect(kOwnerRole, kShopDatabase);
+  rewrite.send("ALTER TABLE public.small ALTER n TYPE bigint");
+  wait_until("the rewrite has run or waits", seconds(20),
+             [&] { return !rewrite.busy() || blue().truth("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted"); });
+  blocker.exec("ROLLBACK");
+  teal.wait_for_log("link streaming", seconds(60));
+  rewrite.finish();
+  wait_caught_up();
+  EXPECT_EQ(green().number("SELECT count(*) FROM public.small"), 1000);
+  expect_equal("public.small");
+}
+
+TEST_F(Bugs, E9NewValueOfAnAlwaysGeneratedIdentityIsNeverDroppedSilently) {
+  prepare("CREATE TABLE t (id int PRIMARY KEY, seq int GENERATED ALWAYS AS IDENTITY, v text)", {"public.t"});
+  blue_owner().exec("INSERT INTO t (id, v) SELECT i, 'a' FROM generate_series(1, 5) i");
+  TealProcess& teal = run_streaming();
+  blue_owner().exec("UPDATE t SET v = 'b' WHERE id < 4");
+  wait_caught_up();
+  expect_equal("public.t");
+  blue_owner().exec("UPDATE t SET seq = DEFAULT WHERE id = 2");
+  EXPECT_EQ(teal.wait_exit(seconds(30)), 5) << teal.err();
+  EXPECT_THAT(teal.err(), HasSubstr("public.t"));
+}
+
+TEST_F(Bugs, KeyIndexUnderAnotherCollationIsNoKey) {
+  blue().exec("CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)");
+  green().exec("CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)");
+  prepare(
+      "CREATE TABLE c (k text COLLATE ci NOT NULL, v int); CREATE UNIQUE INDEX c_k ON c (k COLLATE \"C\"); ALTER TABLE "
+      "c REPLICA IDENTITY USING INDEX c_k",
+      {"public.c"});
+  blue_owner().exec("INSERT INTO c VALUES ('a', 1), ('A', 2)");
+  TealProcess& teal = run_streaming();
+  blue_owner().exec("UPDATE c SET v = v + 10");
+  EXPECT_NE(teal.wait_exit(seconds(30)), 0) << teal.err();
+  EXPECT_THAT(teal.err(), HasSubstr("public.c"));
+}
+
+TEST_F(Bugs, NarrowerTypeOnGreenIsRefused) {
+  prepare("CREATE TABLE n (id int PRIMARY KEY, v numeric(12,4))", {"public.n"});
+  green_owner().exec("ALTER TABLE public.n ALTER v TYPE numeric(12,2)");
+  const TealResult check = command({"check"});
+  EXPECT_EQ(check.exit_code, 1);
+  EXPECT_THAT(check.out, HasSubstr("numeric(12,4)"));
+}
+
+TEST_F(Bugs, UsersCastFromTextIsRefusedInsteadOfUsed) {
+  const char* cast =
+      "CREATE TYPE color AS ENUM ('red', 'green'); CREATE FUNCTION tocolor(text) RETURNS color LANGUAGE sql AS $$ "
+      "SELECT "
+      "'green'::color $$; CREATE CAST (text AS color) WITH FUNCTION tocolor(text)";
+  create_tables_both(cast);
+  prepare("CREATE TABLE p (id int PRIMARY KEY, c color)", {"public.p"});
+  TealProcess& teal = run_streaming();
+  blue_owner().exec("INSERT INTO p VALUES (1, 'red')");
+  EXPECT_EQ(teal.wait_exit(seconds(30)), 5) << teal.err();
+  EXPECT_THAT(teal.err(), HasSubstr("cast"));
+}
+
+TEST_F(Bugs, ArrayNullsOfTheDatabaseChangesNothing) {
+  green().exec("ALTER DATABASE shop SET array_nulls = off");
+  prepare("CREATE TABLE a (id int PRIMARY KEY, v text[])", {"public.a"});
+  blue_owner().exec("INSERT INTO a VALUES (1, ARRAY['x', NULL])");
+  run_streaming();
+  blue_owner().exec("INSERT INTO a VALUES (2, ARRAY['y', NULL])");
+  wait_caught_up();
+  expect_equal("public.a");
+}
+
+TEST_F(Bugs, B2RowsThatBlueGotFromAMigrationOfTheSameNameAreForwarded) {
+  prepare("CREATE TABLE r (id int PRIMARY KEY)", {"public.r"});
+  run_streaming();
+  blue().exec("SELECT pg_replication_origin_create('teal_shop_blue_to_green')");
+  blue().exec("SELECT pg_replication_origin_session_setup('teal_shop_blue_to_green')");
+  blue().exec("INSERT INTO public.r VALUES (1)");
+  wait_caught_up();
+  expect_equal("public.r");
+}
+
+TEST_F(Bugs, SecondGreenOfTheSameNameIsRefusedAndTheFirstGoesOn) {
+  prepare("CREATE TABLE r (id int PRIMARY KEY)", {"public.r"});
+  TealProcess& first = run_streaming();
+  PgServer other;
+  prepare_shop(other);
+  other.connect(kOwnerRole, kShopDatabase).exec("CREATE TABLE public.r (id int PRIMARY KEY)");
+  const std::string config = write_config({.green = other.uri(kTealRole, kShopDatabase),
+                                           .more = "direction: forward\ncopy: { schema: false }\n"})
+                                 .string();
+  const TealResult second = run_teal({"--config", config, "run"});
+  EXPECT_EQ(second.exit_code, 1) << second.err;
+  EXPECT_THAT(second.err, HasSubstr("belongs to another green"));
+  blue_owner().exec("INSERT INTO r VALUES (1)");
+  wait_for_count("public.r", 1);
+  EXPECT_TRUE(first.running());
+}
+
+TEST_F(Bugs, J2RestartIdentityNeedsNoOwnership) {
+  prepare("CREATE TABLE s (id serial PRIMARY KEY, v text)", {"public.s"});
+  run_streaming();
+  blue_owner().exec("INSERT INTO s (v) VALUES ('a'); TRUNCATE s RESTART IDENTITY; INSERT INTO s (v) VALUES ('b')");
+  wait_caught_up();
+  expect_equal("public.s");
+}
+
+TEST_F(Bugs, ForeignKeysHoldAfterAnInterruptedCopy) {
+  blue_owner().exec(
+      "SET search_path = public; CREATE TABLE parent (id int PRIMARY KEY, t text); "
+      "CREATE TABLE child (id int PRIMARY KEY, pid int REFERENCES parent)");
+  blue_owner().exec("INSERT INTO parent SELECT i, repeat('x', 100) FROM generate_series(1, 1000) i");
+  blue_owner().exec("INSERT INTO child SELECT i, i FROM generate_series(1, 10) i");
+  run_roles_sql(green_server(), {"make_tables=on"});
+  create_publication({"public.parent", "public.child"});
+  configure("copy: { schema: true, jobs: 1 }\n");
+  TealProcess& killed = run({}, {.environment = {"TEAL_FAILPOINT=copy_committed"}});
+  EXPECT_EQ(killed.wait_exit(seconds(60)), 128 + SIGKILL) << killed.err();
+  blue_owner().exec("INSERT INTO parent VALUES (2000, 'new'); INSERT INTO child VALUES (2000, 2000)");
+  EXPECT_EQ(run_until_synced().exit_code, 0);
+  expect_equal("public.parent");
+  expect_equal("public.child");
+  EXPECT_EQ(green().number("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated"), 1);
+}
+
+}  // namespace
+}  // namespace teal::test
