@@ -86,7 +86,7 @@ void Applier::apply_ended() {
     all_in_order_ = careful_->forced(facts_.final_lsn);
     apply_merged(ended_.back());
   } catch (const RowsRefused& refused) {
-    if (all_in_order_ && (streamed || ended_.size() == 1)) throw Stopped(StopCode::kData, refused.what());
+    if (all_in_order_ && (streamed || ended_.size() == 1)) stop_at(refused, facts_);
     log_event(LogLevel::kWarn, "rows refused, applying in source order",
               {{"link", options_.names.link},
                {"table", refused.table()},
@@ -115,6 +115,13 @@ void Applier::apply_merged(const Ended& last) {
   finish(last);
 }
 
+void Applier::stop_at(const RowsRefused& refused, const TransactionFacts& facts) const {
+  throw Stopped(StopCode::kData, "link " + options_.names.link + " stopped: " + refused.what() + " (transaction " +
+                                     std::to_string(facts.xid.value) + ", commit " + to_string(facts.final_lsn) +
+                                     "); nothing of it was applied and nothing is lost: correct the row on the "
+                                     "target, then run teal again");
+}
+
 // One source transaction per target transaction, every change a statement of its own, in the source's order: what
 // fails here fails for itself.
 void Applier::apply_carefully() {
@@ -125,11 +132,7 @@ void Applier::apply_carefully() {
     try {
       finish(ended);
     } catch (const RowsRefused& refused) {
-      throw Stopped(StopCode::kData, "link " + options_.names.link + " stopped: " + refused.what() + " (transaction " +
-                                         std::to_string(pending_[from].facts.xid.value) + ", commit " +
-                                         to_string(pending_[from].facts.final_lsn) +
-                                         "); nothing of it was applied and nothing is lost: correct the row on the "
-                                         "target, then run teal again");
+      stop_at(refused, pending_[from].facts);
     }
     from = ended.slices;
   }
@@ -144,7 +147,7 @@ void Applier::write_open_slices() {
     const std::uint64_t touched = writer_.write(plan_.epochs(), plan_.control(), nullptr);
     open_ledger_ = sum(open_ledger_, plan_.settle(touched));
   } catch (const RowsRefused& refused) {
-    if (all_in_order_) throw Stopped(StopCode::kData, refused.what());
+    if (all_in_order_) stop_at(refused, facts_);
     careful_->force_until(facts_.final_lsn);
     throw ReplayNeeded(refused.what());
   }

@@ -57,6 +57,7 @@ class Applier final : public TransactionSink {
   void apply_ended();
   void apply_merged(const Ended& last);
   void apply_carefully();
+  [[noreturn]] void stop_at(const RowsRefused& refused, const TransactionFacts& facts) const;
   void write_open_slices();
   void plan(std::size_t from, std::size_t to);
   void finish(const Ended& last);

@@ -8,10 +8,21 @@ namespace teal {
 
 const TargetTable& TargetTables::of(const std::shared_ptr<const Relation>& relation) {
   const auto found = known_.find(relation.get());
-  if (found != known_.end()) return found->second->table;
-  auto known =
-      std::make_unique<Known>(Known{relation, load_target_table(target_, *relation, names_.migration, names_.link)});
-  return known_.emplace(relation.get(), std::move(known)).first->second->table;
+  if (found != known_.end()) return *found->second.table;
+  if (known_.size() >= forget_at_) forget_unused();
+  Known& latest = latest_[relation->id.value];
+  std::shared_ptr<const TargetTable> table = latest.table;
+  if (!latest.relation || *latest.relation != *relation) {
+    table = std::make_shared<TargetTable>(load_target_table(target_, *relation, names_.migration, names_.link));
+  }
+  latest = Known{relation, table};
+  return *known_.emplace(relation.get(), Known{relation, std::move(table)}).first->second.table;
+}
+
+// A relation that only this object holds cannot be asked for again.
+void TargetTables::forget_unused() {
+  std::erase_if(known_, [](const auto& entry) { return entry.second.relation.use_count() == 1; });
+  forget_at_ = 2 * known_.size() + 64;
 }
 
 void BatchPlan::clear() {

@@ -14,8 +14,11 @@
 
 namespace teal {
 
-/// The target tables of the relations that were announced, loaded when first needed.
-/// Lifetime: references stay valid until `forget`. Threads: one, that of the session.
+/// The target tables of the relations that were announced, loaded when first needed. A source announces a table again
+/// after each of its catalog's invalidations (an ANALYZE is enough): an equal shape gets the table that is known.
+/// Lifetime: a reference stays valid while somebody else holds the relation it was asked for.
+/// Units: memory for the latest shape of each table, and for older ones that slices still hold.
+/// Threads: one, that of the session.
 class TargetTables {
  public:
   TargetTables(PgConnection& target, LinkNames names) : target_(target), names_(std::move(names)) {}
@@ -26,12 +29,16 @@ class TargetTables {
  private:
   struct Known {
     std::shared_ptr<const Relation> relation;  // keeps the address from being used again
-    TargetTable table;
+    std::shared_ptr<const TargetTable> table;
   };
+
+  void forget_unused();
 
   PgConnection& target_;
   LinkNames names_;
-  std::unordered_map<const Relation*, std::unique_ptr<Known>> known_;
+  std::unordered_map<const Relation*, Known> known_;
+  std::unordered_map<std::uint32_t, Known> latest_;  // by RelationId
+  std::size_t forget_at_ = 64;                       // relations
 };
 
 /// What a run of slices comes to: net changes, control rows, and where each change went.

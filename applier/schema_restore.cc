@@ -91,6 +91,7 @@ void run_or_stop(const std::string& what, const std::vector<std::string>& argv, 
                  const std::stop_token& stop) {
   const SubprocessResult result = run_subprocess(argv, conninfo.environment, stop);
   if (result.exit_code == 0) return;
+  if (stop.stop_requested()) throw Interrupted("stopped while " + what + "; nothing of it was kept");
   throw Stopped(StopCode::kRefused, what + " failed (" + argv[0] + " exited with " + std::to_string(result.exit_code) +
                                         "), nothing of it was kept: " + result.err);
 }

@@ -5,7 +5,7 @@
 namespace teal {
 
 const std::string& StatementCache::use(PgPipeline& pipeline, const TargetTable& table, const StatementShape& shape) {
-  std::vector<Entry>& entries = entries_[&table];
+  std::vector<Entry>& entries = entries_[table.id];
   for (const Entry& entry : entries) {
     if (entry.shape == shape) return entry.name;
   }

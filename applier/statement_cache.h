@@ -31,7 +31,7 @@ class StatementCache {
     std::string name;
   };
 
-  std::unordered_map<const TargetTable*, std::vector<Entry>> entries_;
+  std::unordered_map<std::uint64_t, std::vector<Entry>> entries_;  // by TargetTable::id
   std::size_t count_ = 0;
   std::size_t next_id_ = 0;
 };

@@ -24,6 +24,7 @@ struct MappedColumn {
 /// How one announced relation of the source is written to the target: made once per Relation, then only read.
 /// Units: ordinals are positions in the source relation's columns.
 struct TargetTable {
+  std::uint64_t id = 0;      ///< never given twice in a process: what is kept per table is kept under it
   std::string display_name;  ///< schema.table, for messages
   std::string sql_name;      ///< quoted
   bool partitioned = false;

@@ -15,6 +15,8 @@ struct Column {
   TypeId type;
   std::int32_t type_modifier = -1;
   bool identity = false;  ///< part of the replica identity (flag bit 1)
+
+  friend bool operator==(const Column&, const Column&) = default;
 };
 
 /// The shape that the source announced for a table, valid until it announces the next one or the connection ends.
@@ -24,6 +26,8 @@ struct Relation {
   std::string name;
   ReplicaIdentity replica_identity = ReplicaIdentity::kDefault;
   std::vector<Column> columns;
+
+  friend bool operator==(const Relation&, const Relation&) = default;
 };
 
 }  // namespace teal

@@ -14,11 +14,14 @@ struct CatalogColumn {
   std::string name;
   std::string type;       ///< as format_type spells it, with its modifier, qualified unless built in
   std::string base_type;  ///< the same without the modifier
+  std::string
+      cast_type;  ///< a spelling whose cast neither truncates nor pads (`bpchar` where base_type says character)
   int attnum = 0;
   bool not_null = false;
   bool has_default = false;  ///< an expression, an identity or a generation rule
   bool generated = false;    ///< stored or virtual: never written, not published
   char identity = '\0';      ///< 'a' always, 'd' by default, '\0' none. Source: pg_attribute.attidentity
+  bool text_cast = false;    ///< a user's cast from text would stand in for the type's input function
 };
 
 /// A table of the source that is selected for replication.
@@ -70,7 +73,7 @@ struct TargetRelation {
   std::vector<std::string> missing_rights;  ///< of SELECT, INSERT, UPDATE, DELETE, TRUNCATE
   bool may_use_schema = false;
   bool may_create_in_schema = false;
-  bool identity_index = false;  ///< a unique, valid, immediate, whole, plain index on exactly the identity columns
+  bool identity_index = false;  ///< a unique index that rows can be found by, on exactly the identity columns
   bool row_security = false;    ///< policies would hide rows from the current role
 };
 

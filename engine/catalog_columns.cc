@@ -1,6 +1,15 @@
 #include "engine/catalog_columns.h"
 
+#include <algorithm>
+
 namespace teal {
+
+bool UniqueIndex::covers_exactly(std::vector<std::string> names) const {
+  std::vector<std::string> own = columns;
+  std::sort(own.begin(), own.end());
+  std::sort(names.begin(), names.end());
+  return own == names;
+}
 
 std::string oid_array(const std::vector<std::uint32_t>& oids) {
   std::string out = "{";
@@ -13,7 +22,10 @@ std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& c
   const Rows rows = connection.exec("read the columns on " + connection.label(),
                                     "SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), "
                                     "format_type(a.atttypid, NULL), a.attnum, a.attnotnull, "
-                                    "a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', a.attidentity "
+                                    "a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', a.attidentity, "
+                                    "format_type(a.atttypid, -1), EXISTS (SELECT FROM pg_cast c WHERE "
+                                    "c.castsource = 'text'::regtype AND c.casttarget = a.atttypid AND "
+                                    "c.castmethod = 'f' AND c.oid >= 16384) "  // from 16384 on: made by users
                                     "FROM pg_attribute a WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 "
                                     "AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum",
                                     {oid_array(oids)});
@@ -28,6 +40,8 @@ std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& c
     column.has_default = rows.boolean(i, 6);
     column.generated = rows.boolean(i, 7);
     column.identity = rows.at(i, 8).empty() ? '\0' : rows.at(i, 8).front();
+    column.cast_type = rows.str(i, 9);
+    column.text_cast = rows.boolean(i, 10);
     columns[static_cast<std::uint32_t>(rows.integer(i, 0))].push_back(std::move(column));
   }
   return columns;
@@ -38,11 +52,17 @@ std::map<std::uint32_t, std::vector<UniqueIndex>> read_unique_indexes(PgConnecti
   const Rows rows = connection.exec(
       "read the unique indexes on " + connection.label(),
       "SELECT x.indrelid, x.indexrelid, c.relname, x.indisprimary, x.indisreplident, x.indisvalid, x.indimmediate, "
-      "a.attname FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid "
-      "CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY AS k (attnum, place) "
+      "a.attname, a.attcollation = k.indexcollation, quote_ident(n.nspname), o.oprname "
+      "FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid "
+      "CROSS JOIN LATERAL unnest(x.indkey::int2[], x.indclass::oid[], x.indcollation::oid[]) WITH ORDINALITY "
+      "AS k (attnum, opclass, indexcollation, place) "
       "JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum "
+      "JOIN pg_opclass p ON p.oid = k.opclass "
+      "JOIN pg_amop m ON m.amopfamily = p.opcfamily AND m.amopstrategy = 3 "  // 3: =, of a B-tree
+      "AND m.amoplefttype = p.opcintype AND m.amoprighttype = p.opcintype "
+      "JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_namespace n ON n.oid = o.oprnamespace "
       "WHERE x.indrelid = ANY ($1::oid[]) AND x.indisunique AND x.indpred IS NULL AND x.indexprs IS NULL "
-      "AND k.place <= x.indnkeyatts ORDER BY x.indrelid, x.indexrelid, k.place",
+      "AND k.place <= x.indnkeyatts ORDER BY x.indrelid, x.indisprimary DESC, x.indexrelid, k.place",
       {oid_array(oids)});
   std::map<std::uint32_t, std::vector<UniqueIndex>> indexes;
   for (int i = 0; i < rows.size(); ++i) {
@@ -56,7 +76,10 @@ std::map<std::uint32_t, std::vector<UniqueIndex>> read_unique_indexes(PgConnecti
       index.immediate = rows.boolean(i, 6);
       of_table.push_back(std::move(index));
     }
-    of_table.back().columns.push_back(rows.str(i, 7));
+    UniqueIndex& index = of_table.back();
+    index.columns.push_back(rows.str(i, 7));
+    index.own_collations = index.own_collations && rows.boolean(i, 8);
+    index.equality.push_back("OPERATOR(" + rows.str(i, 9) + "." + rows.str(i, 10) + ")");
   }
   return indexes;
 }

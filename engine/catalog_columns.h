@@ -18,12 +18,20 @@ namespace teal {
 
 /// A unique index without predicate and expressions.
 struct UniqueIndex {
+  /// Whether it rejects a second row at once, and keeps the same rows apart as the columns' own `=` does: then UPDATE
+  /// and DELETE by its columns touch one row at most.
+  [[nodiscard]] bool finds_one_row() const { return valid && immediate && own_collations; }
+  /// Whether its key columns are `names`, in any order.
+  [[nodiscard]] bool covers_exactly(std::vector<std::string> names) const;
+
   std::string name;
   bool primary = false;
   bool replica_identity = false;
   bool valid = false;
   bool immediate = false;
-  std::vector<std::string> columns;  ///< key columns only, in the index's order
+  bool own_collations = true;         ///< every key column is indexed under its own collation
+  std::vector<std::string> columns;   ///< key columns only, in the index's order
+  std::vector<std::string> equality;  ///< of each, the operator class's `=`, e.g. `OPERATOR(pg_catalog.=)`
 };
 
 /// The unique indexes of each table of `oids`. Errors: PgError.

@@ -11,14 +11,6 @@ namespace {
 
 constexpr std::array<const char*, 5> kRights{"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE"};
 
-bool covers_exactly(const UniqueIndex& index, std::vector<std::string> identity) {
-  if (!index.valid || !index.immediate) return false;
-  std::vector<std::string> columns = index.columns;
-  std::sort(columns.begin(), columns.end());
-  std::sort(identity.begin(), identity.end());
-  return columns == identity;
-}
-
 // `{"a","b"}` with what needs it escaped: a parameter of type text[].
 std::string text_array(const std::vector<SourceTable>& tables, std::string TableName::* part) {
   std::string out = "{";
@@ -77,7 +69,7 @@ std::vector<TargetRelation> find_target_relations(PgConnection& target, const st
     const auto found = indexes.find(oids[i]);
     if (found == indexes.end()) continue;
     relations[i].identity_index = std::any_of(found->second.begin(), found->second.end(), [&](const UniqueIndex& x) {
-      return covers_exactly(x, tables[i].identity_columns);
+      return x.finds_one_row() && x.covers_exactly(tables[i].identity_columns);
     });
   }
   return relations;

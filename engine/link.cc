@@ -19,10 +19,11 @@ constexpr milliseconds kIdleWait{20};  // between looks at durability while noth
 
 // What lives from one connection to its end.
 struct Link::Session {
-  Session(OpenedSink opened, const LinkOptions& options, Progress& progress)
+  Session(OpenedSink opened, const LinkOptions& options, Progress& progress, std::stop_token abort)
       : sink(std::move(opened.sink)),
         queue(options.queue_bytes_max, progress),
-        receiver(options.receiver, ReplicationStream::open(options.stream, opened.start), queue, progress),
+        receiver(options.receiver, ReplicationStream::open(options.stream, opened.start, std::move(abort)), queue,
+                 progress),
         thread([this] { receiver.run(); }) {}
   ~Session() {
     receiver.finish();
@@ -69,10 +70,10 @@ void Link::run() {
       state_.replay();
     } catch (const PgError& error) {
       note(error);
-      if (stop_.stop_requested()) {
-        state_.stopped();
-      } else if (error.error_class() == ErrorClass::kStop) {
+      if (error.error_class() == ErrorClass::kStop) {  // also while draining: the operator has to hear of it
         stopped_by_ = std::current_exception();
+        state_.stopped();
+      } else if (stop_.stop_requested()) {
         state_.stopped();
       } else {
         state_.failed(Clock::now());
@@ -108,7 +109,7 @@ void Link::run_session() {
   OpenedSink opened = open_sink_(abort_.get_token());
   const Lsn start = opened.start.held;
   progress_.reset();
-  Session session(std::move(opened), options_, progress_);
+  Session session(std::move(opened), options_, progress_, abort_.get_token());
   state_.connected(Clock::now());
   phase_ = state_.phase();
   log_event(LogLevel::kInfo, "link streaming", {{"link", options_.name}, {"lsn", to_string(start)}});

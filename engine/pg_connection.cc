@@ -142,8 +142,8 @@ std::uint64_t Rows::affected() const {
   return value;
 }
 
-PgConnection::PgConnection(ConnHandle connection, std::string label)
-    : connection_(std::move(connection)), label_(std::move(label)) {}
+PgConnection::PgConnection(ConnHandle connection, std::string label, milliseconds answer_within)
+    : connection_(std::move(connection)), label_(std::move(label)), answer_within_(answer_within) {}
 
 PgConnection PgConnection::connect(const ConnectOptions& options) {
   const ConnectParams params = connect_params(options);
@@ -163,7 +163,7 @@ PgConnection PgConnection::connect(const ConnectOptions& options) {
   if (PQsetnonblocking(handle.get(), 1) != 0) throw PgError("connect to " + options.label, "no asynchronous mode", "");
   // Notices may quote row values; what matters is read from results.
   PQsetNoticeProcessor(handle.get(), [](void*, const char*) {}, nullptr);
-  PgConnection connection(std::move(handle), options.label);
+  PgConnection connection(std::move(handle), options.label, options.answer_within);
   connection.pin_settings();
   return connection;
 }
@@ -225,10 +225,15 @@ Rows PgConnection::collect(std::string_view operation) {
         cancelled = std::chrono::steady_clock::now();
       }
       if (cancelled) check_cancel_answered(operation, *cancelled);
+      const auto waited = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - start);
+      if (answer_within_.count() > 0 && waited > answer_within_) {
+        throw PgError(std::string(operation),
+                      label_ + " has not answered for " + std::to_string(waited.count()) + " ms", "08006");
+      }
       if (wait_socket(unsent > 0, kStopCheck)) {
         if (PQconsumeInput(raw()) == 0) raise(operation, nullptr);
-      } else if (wait_listener_) {
-        wait_listener_(std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - start));
+      } else {
+        tell_waiting(waited);
       }
       continue;
     }

@@ -21,6 +21,9 @@ struct ConnectOptions {
   std::string application_name;  ///< shown in pg_stat_activity
   bool replication = false;      ///< a walsender session (`replication=database`)
   std::chrono::seconds connect_timeout{10};
+  /// How long one statement may take until the server counts as gone; zero: as long as it takes. For sessions that only
+  /// ask quick questions: a server that froze would hold the asker for ever.
+  std::chrono::milliseconds answer_within{0};
 };
 
 /// The rows of one statement, all values as text.
@@ -80,6 +83,9 @@ class PgConnection {
   /// waits for. It must not use this connection.
   using WaitListener = std::function<void(std::chrono::milliseconds waited)>;
   void set_wait_listener(WaitListener listener) { wait_listener_ = std::move(listener); }
+  void tell_waiting(std::chrono::milliseconds waited) const {
+    if (wait_listener_) wait_listener_(waited);
+  }
 
   /// Major version, e.g. 15.
   [[nodiscard]] int server_major() const { return PQserverVersion(connection_.get()) / 10000; }
@@ -107,12 +113,13 @@ class PgConnection {
   bool wait_socket(bool want_write, std::chrono::milliseconds wait) const;
 
  private:
-  PgConnection(ConnHandle connection, std::string label);
+  PgConnection(ConnHandle connection, std::string label, std::chrono::milliseconds answer_within);
   void pin_settings();
   Rows collect(std::string_view operation);
 
   ConnHandle connection_;
   std::string label_;
+  std::chrono::milliseconds answer_within_;
   std::stop_token stop_;
   WaitListener wait_listener_;
 };

@@ -50,4 +50,10 @@ class Stopped : public std::runtime_error {
   StopCode code_;
 };
 
+/// The work was given up because the process was asked to end; what it had begun can be gone on with, or was undone.
+class Interrupted : public Stopped {
+ public:
+  explicit Interrupted(const std::string& text) : Stopped(StopCode::kRefused, text) {}
+};
+
 }  // namespace teal

@@ -57,6 +57,7 @@ std::optional<PipelineFailure> PgPipeline::run(std::vector<ResultHandle>& result
   results.resize(operations_.size());
   std::optional<PipelineFailure> failure;
   std::size_t index = 0;
+  const auto start = std::chrono::steady_clock::now();
   std::optional<std::chrono::steady_clock::time_point> cancelled;
   for (;;) {
     const int unsent = PQflush(raw);
@@ -67,7 +68,10 @@ std::optional<PipelineFailure> PgPipeline::run(std::vector<ResultHandle>& result
         cancelled = std::chrono::steady_clock::now();
       }
       if (cancelled) connection_.check_cancel_answered("cancel the pipeline", *cancelled);
-      if (connection_.wait_socket(unsent > 0, kStopCheck) && PQconsumeInput(raw) == 0) {
+      if (!connection_.wait_socket(unsent > 0, kStopCheck)) {
+        connection_.tell_waiting(
+            std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start));
+      } else if (PQconsumeInput(raw) == 0) {
         connection_.raise(index < operations_.size() ? operations_[index] : "end the pipeline", nullptr);
       }
       continue;

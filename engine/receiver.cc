@@ -150,19 +150,18 @@ class Receiver::Impl {
   awaitable<void> feedback_loop() {
     auto sent = Clock::now();
     Lsn acknowledged;
+    bool unsent = false;
     while (!finishing_) {
       boost::system::error_code ignored;
       status_timer_.expires_after(std::min(options_.status_interval, kAcknowledgeInterval));
       co_await status_timer_.async_wait(asio::redirect_error(use_awaitable, ignored));
       const auto now = Clock::now();
       const bool due = now - sent >= options_.status_interval;
-      if (!due && !finishing_ && progress_.durable() == acknowledged) continue;
-      acknowledged = progress_.durable();
-      sent = now;
-      if (!send_status(due) && !finishing_) {
-        co_await descriptor_.async_wait(asio::posix::stream_descriptor::wait_write,
-                                        asio::redirect_error(use_awaitable, ignored));
-        stream_.flush();
+      if (unsent) unsent = !stream_.flush();  // a source that takes nothing is silent as well: the check below ends it
+      if (!unsent && (due || finishing_ || progress_.durable() != acknowledged)) {
+        acknowledged = progress_.durable();
+        sent = now;
+        unsent = !send_status(due);
       }
       if (!stopping_ && now - heard_ > options_.silence_max) {
         throw PgError("read the stream",

@@ -1,9 +1,14 @@
 #include "engine/replication_stream.h"
 
+#include <utility>
+
 #include "engine/pg_error.h"
 
 namespace teal {
 namespace {
+
+// The server answers before it begins to decode, so this does not depend on how far behind the slot is.
+constexpr std::chrono::milliseconds kAnswerWithin{30'000};
 
 [[noreturn]] void refuse(const StreamOptions& options, const std::string& text) {
   throw Stopped(StopCode::kRefused, "link " + options.link + ": " + text);
@@ -59,8 +64,12 @@ std::string start_command(const StreamOptions& options, Lsn start) {
 
 }  // namespace
 
-ReplicationStream ReplicationStream::open(const StreamOptions& options, const StreamStart& start) {
-  PgConnection connection = PgConnection::connect(options.connect);
+ReplicationStream ReplicationStream::open(const StreamOptions& options, const StreamStart& start,
+                                          std::stop_token stop) {
+  ConnectOptions connect = options.connect;
+  connect.answer_within = kAnswerWithin;
+  PgConnection connection = PgConnection::connect(connect);
+  connection.set_stop_token(std::move(stop));
   check_system(connection, options, start);
   check_slot(connection, options, start);
   const auto sender_timeout = read_sender_timeout(connection);

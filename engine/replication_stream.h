@@ -34,7 +34,9 @@ class ReplicationStream {
   /// Connects, proves that nothing is missing between the progress row and the slot, and starts the stream.
   /// Refuses: another cluster than before, a slot that is missing or invalidated, and a slot whose confirmed LSN is
   /// above `start.held`, because the server would skip to it without a word (invariant I4).
-  [[nodiscard]] static ReplicationStream open(const StreamOptions& options, const StreamStart& start);
+  /// A stop of `stop` interrupts it.
+  [[nodiscard]] static ReplicationStream open(const StreamOptions& options, const StreamStart& start,
+                                              std::stop_token stop);
 
   /// The next whole message, if one has been read already.
   /// Errors: PgError when the server ended the stream.

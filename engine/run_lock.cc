@@ -7,6 +7,12 @@ namespace teal {
 namespace {
 
 constexpr std::chrono::milliseconds kRetryPause{100};
+constexpr std::chrono::milliseconds kAnswerWithin{10'000};
+
+ConnectOptions quick(ConnectOptions options) {
+  options.answer_within = kAnswerWithin;
+  return options;
+}
 
 std::string holder(PgConnection& connection, const std::string& key) {
   const Rows rows = connection.exec(
@@ -25,14 +31,15 @@ std::string holder(PgConnection& connection, const std::string& key) {
 
 RunLock::RunLock(const ConnectOptions& target, const std::string& migration, std::chrono::milliseconds patience,
                  const std::stop_token& stop)
-    : connection_(PgConnection::connect(target)) {
+    : connection_(PgConnection::connect(quick(target))) {
   const std::string key = "teal.run." + migration;
   const auto deadline = std::chrono::steady_clock::now() + patience;
   for (;;) {
     const Rows taken =
         connection_.exec("take the migration's lock", "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", {key});
     if (taken.boolean(0, 0)) return;
-    if (std::chrono::steady_clock::now() >= deadline || stop.stop_requested()) {
+    if (stop.stop_requested()) throw Interrupted("stopped while waiting for the lock of \"" + migration + "\"");
+    if (std::chrono::steady_clock::now() >= deadline) {
       throw Stopped(StopCode::kRefused, "another teal runs the migration \"" + migration +
                                             "\": " + holder(connection_, key) + " on " + connection_.label() +
                                             "; stop that one first");

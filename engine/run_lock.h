@@ -13,7 +13,7 @@ namespace teal {
 class RunLock {
  public:
   /// Waits for `patience`, because a killed process' session takes a moment to go.
-  /// Errors: Stopped(kRefused) that names the holder; PgError.
+  /// Errors: Stopped(kRefused) that names the holder; Interrupted; PgError.
   RunLock(const ConnectOptions& target, const std::string& migration, std::chrono::milliseconds patience,
           const std::stop_token& stop);
 

@@ -55,6 +55,12 @@ void check_columns(Preflight& preflight, const SourceTable& source, const Target
                     full + " is " + column.type + " on blue and " + there->type +
                         " on green; columns that differ are not supported yet",
                     alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " TYPE " + column.type));
+    } else if (there->text_cast) {
+      preflight.add("green",
+                    "the type of " + full + " (" + there->cast_type +
+                        ") has a user-defined cast from text, "
+                        "which would stand in for its input; such types are not supported yet",
+                    "DROP CAST (text AS " + there->cast_type + ");");
     }
   }
   for (const CatalogColumn& column : target.columns) {

@@ -7,6 +7,7 @@
 #include "tools/provision.h"
 
 #include <chrono>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -17,6 +18,7 @@
 #include "engine/pg_error.h"
 #include "engine/publication.h"
 #include "tools/link_facts.h"
+#include "tools/publication_watch.h"
 #include "tools/signals.h"
 #include "tools/slot_creation.h"
 
@@ -45,7 +47,8 @@ void take_setup_lock(Setup& setup) {
     const Rows rows = setup.green.exec("lock out other set-ups", "SELECT pg_try_advisory_lock(hashtextextended($1, 0))",
                                        {"teal.setup." + setup.config.name});
     if (rows.boolean(0, 0)) return;
-    if (setup.stop.stop_requested() || steady_clock::now() > deadline) {
+    if (setup.stop.stop_requested()) throw Interrupted("stopped while another teal sets up this migration");
+    if (steady_clock::now() > deadline) {
       throw Stopped(StopCode::kRefused,
                     "another teal is setting up \"" + setup.config.name + "\" at this moment; try again");
     }
@@ -151,30 +154,18 @@ void check_link(Setup& setup, const std::optional<SlotFacts>& slot, const LinkRo
   }
 }
 
-// A table that was not published for a while has changes that no stream will bring (invariant I9): the publication's
-// entry is a new one then, although its list of tables looks the same.
-void check_publication_entries(Setup& setup) {
-  const std::optional<Publication> publication = read_publication(setup.blue, setup.link.publication());
-  if (!publication) return;  // refused by the preflight
-  const auto states = read_table_states(setup.green, setup.link);
-  std::string missed;
-  for (const PublishedTable& table : publication->tables) {
-    const auto state = states.find(table.name);
-    if (state == states.end() || state->second.state != "copied") continue;
-    if (state->second.publication_entry != table.entry) missed += (missed.empty() ? "" : ", ") + to_string(table.name);
+// Before the publication is completed: afterwards it would look as if nothing had been missing.
+void check_published_all_along(Setup& setup) {
+  std::map<TableName, std::string> copied;
+  const std::set<TableName> selected(setup.tables.begin(), setup.tables.end());
+  for (const auto& [table, state] : read_table_states(setup.green, setup.link)) {
+    if (state.state == "copied" && selected.contains(table)) copied[table] = state.publication_entry;
   }
-  if (missed.empty()) return;
-  throw Stopped(
-      StopCode::kRefused,
-      "since the copy, these tables left the publication " + setup.link.publication() +
-          " and came back, or were dropped and made anew, so that changes of them are missing on green: " + missed +
-          "; empty each on green and delete its row from teal.table_state there, and teal run copies "
-          "it again; or run teal finish and start over");
+  check_publication(setup.blue, setup.link, copied);
 }
 
 // New tables become pending; a state that is kept for a table that is not replicated now would hide what it missed.
 void update_table_states(Setup& setup) {
-  check_publication_entries(setup);
   std::set<TableName> selected(setup.tables.begin(), setup.tables.end());
   for (const auto& [table, state] : read_table_states(setup.green, setup.link)) {
     if (selected.erase(table) == 1) continue;
@@ -214,6 +205,7 @@ void provision(const Config& config, const std::stop_token& stop, PreflightMode 
   install_control_schema(setup.blue);
   claim_source(setup);
   install_control_schema(setup.green);
+  if (read_link_row(setup.green, setup.link)) check_published_all_along(setup);
   complete_publication(setup, setup.link.control_publication(), {{"teal", "marker"}, {"teal", "progress"}});
   complete_publication(setup, setup.link.publication(), setup.tables);
   create_origins(setup);

@@ -15,6 +15,7 @@
 #include "tools/exit_code.h"
 #include "tools/link_facts.h"
 #include "tools/provision.h"
+#include "tools/publication_watch.h"
 #include "tools/signals.h"
 #include "tools/sync_point.h"
 #include "tools/wiring.h"
@@ -23,8 +24,8 @@ namespace teal {
 namespace {
 
 constexpr std::chrono::milliseconds kLockPatience{5'000};
-constexpr std::chrono::milliseconds kLook{200};  // how often the sidecar looks at its links
-constexpr std::chrono::milliseconds kLockCheck{5'000};
+constexpr std::chrono::milliseconds kLook{200};          // how often the sidecar looks at its links
+constexpr std::chrono::milliseconds kLookAround{5'000};  // at what is outside of the link
 constexpr std::chrono::milliseconds kDrainPatience{12'000};
 
 class Sidecar {
@@ -40,8 +41,9 @@ class Sidecar {
     std::optional<SyncPoint> sync;
     if (options_.until_synced) sync.emplace(options_.config, names_);
     const std::unique_ptr<Link> link = make_link(options_.config, names_);
+    PublicationWatch publication(options_.config, names_);
     link->start();
-    watch(*link, lock, sync);
+    watch(*link, lock, publication, sync);
     end(*link);
     if (link->stopped_by()) std::rethrow_exception(link->stopped_by());
     log_event(LogLevel::kInfo, "stopped", {{"link", names_.link}});
@@ -49,17 +51,19 @@ class Sidecar {
   }
 
  private:
-  void watch(Link& link, RunLock& lock, std::optional<SyncPoint>& sync) {
+  void watch(Link& link, RunLock& lock, PublicationWatch& publication, std::optional<SyncPoint>& sync) {
     auto checked = std::chrono::steady_clock::now();
     while (!stop_.stop_requested() && !link.wait_ended(kLook)) {
       if (sync && sync->reached()) {
+        publication.check();
         log_event(LogLevel::kInfo, "synced", {{"link", names_.link}});
         return;
       }
       const auto now = std::chrono::steady_clock::now();
-      if (now - checked < kLockCheck) continue;
+      if (now - checked < kLookAround) continue;
       checked = now;
       keep_lock(lock);
+      publication.check();
     }
   }
 
@@ -99,6 +103,9 @@ int run_command(const RunOptions& options) {
   const SignalStop signals;
   try {
     return Sidecar(options, signals.token()).run();
+  } catch (const Interrupted& interrupted) {
+    log_event(LogLevel::kInfo, "stopped before streaming", {{"reason", interrupted.what()}});
+    return 0;
   } catch (const PgError& error) {
     // A statement that was cancelled because we were asked to end is no failure.
     if (signals.token().stop_requested() && error.sqlstate() == "57014") return 0;

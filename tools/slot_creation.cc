@@ -37,7 +37,7 @@ Lsn create_slot(const Config& config, PgConnection& source, const std::string& n
     if (error.sqlstate() != kCancelled || !stop.stop_requested()) throw;
   }
   if (read_slot(source, name)) drop_unused_slot(source, name);
-  throw Stopped(StopCode::kRefused, "stopped while the slot " + name + " was being created; no slot was left behind");
+  throw Interrupted("stopped while the slot " + name + " was being created; no slot was left behind");
 }
 
 void drop_unused_slot(PgConnection& source, const std::string& name) {

@@ -4,11 +4,19 @@
 #include "tools/link_facts.h"
 
 namespace teal {
+namespace {
+
+constexpr std::chrono::milliseconds kAnswerWithin{10'000};
+
+}  // namespace
 
 SyncPoint::SyncPoint(const Config& config, const LinkNames& names) : names_(names) {
   const bool blue = names.link == kBlueToGreen;
   target_connect_ = connect_options(config, !blue, "run");
-  PgConnection source = PgConnection::connect(connect_options(config, blue, "run"));
+  target_connect_.answer_within = kAnswerWithin;
+  ConnectOptions source_connect = connect_options(config, blue, "run");
+  source_connect.answer_within = kAnswerWithin;
+  PgConnection source = PgConnection::connect(source_connect);
   const Rows marker =
       source.exec("insert a marker", "INSERT INTO teal.marker (migration, link) VALUES ($1, $2) RETURNING id",
                   {names.migration, names.link});

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "applier/batch_plan.h"
 #include "engine/pg_error.h"
 #include "tests/scenario/applier_fixture.h"
 
@@ -310,6 +311,19 @@ TEST_F(ApplyItems, ColumnThatTheTargetLacksStopsAndNamesIt) {
     EXPECT_THAT(stopped.what(), HasSubstr("public.item"));
     EXPECT_THAT(stopped.what(), HasSubstr("\"extra\""));
   }
+}
+
+TEST_F(ApplyItems, TableThatIsAnnouncedAgainAndAgainIsLoadedOnce) {
+  PgConnection connection = PgConnection::connect(green_connect("test"));
+  TargetTables tables(connection, names_);
+  const auto first = std::make_shared<const Relation>(kItem);
+  const TargetTable* known = &tables.of(first);
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(&tables.of(std::make_shared<const Relation>(kItem)), known);
+  EXPECT_EQ(first.use_count(), 2) << "an older shape is kept while somebody holds it";
+  const Relation narrower = make_relation(RelationId{1}, "public", "item", {key("id"), column("name")});
+  const auto changed = std::make_shared<const Relation>(narrower);
+  EXPECT_EQ(tables.of(changed).columns.size(), 2U);
+  EXPECT_EQ(tables.of(first).columns.size(), 3U);
 }
 
 TEST_F(ApplyItems, A3AcknowledgesOnlyWhatTheTargetHasFlushed) {

@@ -1,6 +1,7 @@
 // Ways in which teal once lost, changed or stopped; each failed before it was mended.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/types.h>
 
 #include <csignal>
 #include <string>
@@ -65,10 +66,23 @@ TEST_F(Bugs, KeyIndexUnderAnotherCollationIsNoKey) {
       "c REPLICA IDENTITY USING INDEX c_k",
       {"public.c"});
   blue_owner().exec("INSERT INTO c VALUES ('a', 1), ('A', 2)");
+  const TealResult check = command({"check"});
+  EXPECT_EQ(check.exit_code, 1);
+  EXPECT_THAT(check.out, HasSubstr("public.c has no unique index on its key (\"k\")"));
+}
+
+TEST_F(Bugs, KeyIndexThatTakesAnotherCollationWhileStreamingStopsTheLink) {
+  blue().exec("CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)");
+  green().exec("CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)");
+  // Of the two key columns one keeps its collation: the other must not be left out of the key.
+  prepare("CREATE TABLE c (id int, k text COLLATE ci, v int, PRIMARY KEY (id, k))", {"public.c"});
+  blue_owner().exec("INSERT INTO c VALUES (1, 'a', 1), (1, 'b', 2)");
   TealProcess& teal = run_streaming();
-  blue_owner().exec("UPDATE c SET v = v + 10");
-  EXPECT_NE(teal.wait_exit(seconds(30)), 0) << teal.err();
-  EXPECT_THAT(teal.err(), HasSubstr("public.c"));
+  green_owner().exec("ALTER TABLE public.c DROP CONSTRAINT c_pkey");
+  green_owner().exec("CREATE UNIQUE INDEX c_k ON public.c (id, k COLLATE \"C\")");
+  blue_owner().exec("UPDATE c SET v = v + 10 WHERE k = 'a'");
+  EXPECT_EQ(teal.wait_exit(seconds(30)), 5) << teal.err();
+  EXPECT_THAT(teal.err(), HasSubstr("no unique index on exactly the columns"));
 }
 
 TEST_F(Bugs, NarrowerTypeOnGreenIsRefused) {
@@ -81,12 +95,15 @@ TEST_F(Bugs, NarrowerTypeOnGreenIsRefused) {
 
 TEST_F(Bugs, UsersCastFromTextIsRefusedInsteadOfUsed) {
   const char* cast =
-      "CREATE TYPE color AS ENUM ('red', 'green'); CREATE FUNCTION tocolor(text) RETURNS color LANGUAGE sql AS $$ "
+      "CREATE FUNCTION tocolor(text) RETURNS color LANGUAGE sql AS $$ "
       "SELECT "
       "'green'::color $$; CREATE CAST (text AS color) WITH FUNCTION tocolor(text)";
-  create_tables_both(cast);
+  create_tables_both("CREATE TYPE color AS ENUM ('red', 'green')");
   prepare("CREATE TABLE p (id int PRIMARY KEY, c color)", {"public.p"});
   TealProcess& teal = run_streaming();
+  green().exec("SET search_path = public");
+  green().exec(cast);
+  EXPECT_EQ(command({"check"}).exit_code, 1);
   blue_owner().exec("INSERT INTO p VALUES (1, 'red')");
   EXPECT_EQ(teal.wait_exit(seconds(30)), 5) << teal.err();
   EXPECT_THAT(teal.err(), HasSubstr("cast"));
@@ -153,6 +170,68 @@ TEST_F(Bugs, ForeignKeysHoldAfterAnInterruptedCopy) {
   expect_equal("public.parent");
   expect_equal("public.child");
   EXPECT_EQ(green().number("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND convalidated"), 1);
+}
+
+// A frozen host: the server's processes are there, and answer nothing.
+class Frozen {
+ public:
+  explicit Frozen(const std::string& pid) : pid_(static_cast<pid_t>(std::stoi(pid))) { ::kill(pid_, SIGSTOP); }
+  ~Frozen() { ::kill(pid_, SIGCONT); }
+  Frozen(const Frozen&) = delete;
+  Frozen& operator=(const Frozen&) = delete;
+
+ private:
+  pid_t pid_;
+};
+
+TEST_F(Bugs, TermEndsTealAlsoWhenTheTargetHasFrozen) {
+  prepare("CREATE TABLE r (id int PRIMARY KEY)", {"public.r"});
+  TealProcess& teal = run_streaming();
+  {
+    const Frozen frozen(
+        green().value("SELECT pid FROM pg_stat_activity WHERE application_name = 'teal/shop/blue_to_green'"));
+    blue_owner().exec("INSERT INTO r SELECT generate_series(1, 100)");
+    wait_until("the change was received", seconds(30),
+               [&] { return blue().truth("SELECT sent_lsn >= pg_current_wal_flush_lsn() FROM pg_stat_replication"); });
+    EXPECT_EQ(teal.terminate(seconds(40)), 0) << teal.err();
+  }
+  run_streaming();
+  wait_caught_up();
+  expect_equal("public.r");
+  EXPECT_EQ(green().number("SELECT count(*) FROM public.r"), 100);
+}
+
+TEST_F(Bugs, I9TableThatLeavesThePublicationForAMomentStopsTheRunningLink) {
+  prepare("CREATE TABLE r (id int PRIMARY KEY); CREATE TABLE s (id int PRIMARY KEY)", {"public.r", "public.s"});
+  TealProcess& teal = run_streaming();
+  blue_owner().exec("ALTER PUBLICATION teal_shop_blue_to_green DROP TABLE public.r");
+  blue_owner().exec("INSERT INTO r VALUES (1)");
+  blue_owner().exec("ALTER PUBLICATION teal_shop_blue_to_green ADD TABLE public.r");
+  EXPECT_EQ(teal.wait_exit(seconds(30)), 1) << teal.err();
+  EXPECT_THAT(teal.err(), HasSubstr("missing on the target: public.r;"));
+  EXPECT_EQ(run().wait_exit(seconds(30)), 1);
+  EXPECT_THAT(teal_->err(), HasSubstr("missing on the target: public.r;"));
+}
+
+TEST_F(Bugs, I9OperationThatThePublicationHoldsBackStopsTheLink) {
+  prepare("CREATE TABLE r (id int PRIMARY KEY)", {"public.r"});
+  TealProcess& teal = run_streaming();
+  blue_owner().exec("ALTER PUBLICATION teal_shop_blue_to_green SET (publish = 'insert')");
+  EXPECT_EQ(teal.wait_exit(seconds(30)), 1) << teal.err();
+  EXPECT_THAT(teal.err(), HasSubstr("does not publish every operation"));
+  EXPECT_EQ(run().wait_exit(seconds(30)), 1);
+}
+
+TEST_F(Bugs, BatchThatWaitsForALockSaysSo) {
+  prepare("CREATE TABLE r (id int PRIMARY KEY)", {"public.r"});
+  TealProcess& teal = run_streaming();
+  Sql blocker = green_server().connect(kOwnerRole, kShopDatabase);
+  blocker.exec("BEGIN; LOCK TABLE public.r");
+  blue_owner().exec("INSERT INTO r VALUES (1)");
+  teal.wait_for_log("the target has not answered yet", seconds(30));
+  blocker.exec("ROLLBACK");
+  wait_caught_up();
+  expect_equal("public.r");
 }
 
 }  // namespace

@@ -1,0 +1,78 @@
+#include "tools/publication_watch.h"
+
+#include "engine/pg_error.h"
+#include "engine/publication.h"
+#include "tools/link_facts.h"
+
+namespace teal {
+namespace {
+
+constexpr std::chrono::milliseconds kAnswerWithin{10'000};
+
+// What the publication as a whole holds back, in words.
+std::string options_held_back(const Publication& publication) {
+  if (!publication.all_operations) return "does not publish every operation (publish = ...)";
+  if (publication.via_root) return "publishes partitions as their root (publish_via_partition_root)";
+  if (publication.generated_columns) return "publishes generated columns";
+  return "";
+}
+
+}  // namespace
+
+void check_publication(PgConnection& source, const LinkNames& names, const std::map<TableName, std::string>& copied) {
+  if (copied.empty()) return;
+  const std::string name = names.publication();
+  const std::optional<Publication> publication = read_publication(source, name);
+  if (!publication) {
+    throw Stopped(StopCode::kRefused, "link " + names.link + ": the publication " + name + " on " + source.label() +
+                                          " is gone, and changes that were made without it are never sent: end this "
+                                          "migration with teal finish, then start over");
+  }
+  if (const std::string held_back = options_held_back(*publication); !held_back.empty()) {
+    throw Stopped(StopCode::kRefused,
+                  "link " + names.link + ": the publication " + name + " was altered since the copy: it " + held_back +
+                      ", and what it held back is never sent; set it back, then end this migration with teal finish "
+                      "and start over, unless you know that nothing was changed meanwhile");
+  }
+  std::map<TableName, std::string> entries;
+  for (const PublishedTable& table : publication->tables) {
+    if (!table.filtered) entries[table.name] = table.entry;
+  }
+  std::string missed;
+  for (const auto& [table, entry] : copied) {
+    const auto found = entries.find(table);
+    if (found == entries.end() || found->second != entry) missed += (missed.empty() ? "" : ", ") + to_string(table);
+  }
+  if (missed.empty()) return;
+  throw Stopped(StopCode::kRefused,
+                "link " + names.link + ": since the copy, these tables left the publication " + name +
+                    " (and maybe came back), got a filter, or were dropped and made anew, so that changes of them are "
+                    "missing on the target: " +
+                    missed +
+                    "; empty each on the target, delete its row from teal.table_state there, and teal run copies it "
+                    "again; or run teal finish and start over");
+}
+
+PublicationWatch::PublicationWatch(const Config& config, const LinkNames& names) : names_(names) {
+  const bool blue = names.link == kBlueToGreen;
+  source_connect_ = connect_options(config, blue, "run");
+  source_connect_.answer_within = kAnswerWithin;
+  ConnectOptions target_connect = connect_options(config, !blue, "run");
+  target_connect.answer_within = kAnswerWithin;
+  PgConnection target = PgConnection::connect(target_connect);
+  for (const auto& [table, state] : read_table_states(target, names)) {
+    if (state.state == "copied") copied_[table] = state.publication_entry;
+  }
+}
+
+void PublicationWatch::check() {
+  try {
+    if (!source_) source_ = PgConnection::connect(source_connect_);
+    check_publication(*source_, names_, copied_);
+  } catch (const PgError& error) {
+    source_.reset();
+    if (error.error_class() == ErrorClass::kStop) throw;
+  }
+}
+
+}  // namespace teal

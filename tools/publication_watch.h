@@ -1,0 +1,37 @@
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+
+#include "engine/config.h"
+#include "engine/names.h"
+#include "engine/pg_connection.h"
+#include "engine/table_pattern.h"
+
+namespace teal {
+
+/// Proves that the link's publication has published every change of `copied` (table to PublishedTable::entry, as of
+/// the copy): no table left it, was put back or made anew, and no operation, row or column is held back. What a
+/// publication held back is never sent again (invariant I9). `publication` missing: also broken.
+/// Errors: Stopped(kRefused) that names the tables, or the option; PgError.
+void check_publication(PgConnection& source, const LinkNames& names, const std::map<TableName, std::string>& copied);
+
+/// The same, again and again while the link streams, with a session of its own.
+/// Threads: one. What changes and changes back between two looks, or while no teal runs, is noticed only for tables
+/// (their entries are new then), not for options.
+class PublicationWatch {
+ public:
+  /// Reads from the target what was copied. Errors: PgError.
+  PublicationWatch(const Config& config, const LinkNames& names);
+
+  /// Errors: as check_publication. A source that cannot be asked at the moment is asked the next time.
+  void check();
+
+ private:
+  ConnectOptions source_connect_;
+  LinkNames names_;
+  std::map<TableName, std::string> copied_;
+  std::optional<PgConnection> source_;
+};
+
+}  // namespace teal
