@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,6 +16,23 @@
 
 namespace teal {
 namespace {
+
+// Which files each table's rows are in, by "schema.table": oid and file node. A TRUNCATE, a rewriting ALTER TABLE and a
+// table that is made anew change them, and leave no old row versions: a snapshot from before finds the table empty, and
+// the stream does not bring the rewritten rows. Rejected: locks on all tables from before the snapshot until the end.
+// They hold up the application's DDL, and whoever queues behind it, for as long as the copy takes.
+using TableFiles = std::map<std::string, std::string>;
+
+TableFiles read_table_files(const InitialCopyOptions& options, const std::stop_token& stop) {
+  PgConnection source = PgConnection::connect(options.source);
+  source.set_stop_token(stop);
+  const Rows rows = source.exec("look up the tables' files",
+                                "SELECT n.nspname || '.' || c.relname, c.oid || '/' || pg_relation_filenode(c.oid) "
+                                "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r'");
+  TableFiles files;
+  for (int i = 0; i < rows.size(); ++i) files[rows.str(i, 0)] = rows.str(i, 1);
+  return files;
+}
 
 // What the jobs share: the tables that are left, and what went wrong.
 class CopyQueue {
@@ -37,6 +55,17 @@ class CopyQueue {
     if (code_ != StopCode::kData) code_ = code;  // data is the graver reason
   }
 
+  /// The table has to be copied from a newer snapshot.
+  void again() {
+    const std::scoped_lock lock(mutex_);
+    ++again_;
+  }
+
+  [[nodiscard]] std::size_t left_for_again() {
+    const std::scoped_lock lock(mutex_);
+    return again_;
+  }
+
   /// No job can go on.
   void broken(std::exception_ptr error) {
     const std::scoped_lock lock(mutex_);
@@ -57,6 +86,7 @@ class CopyQueue {
   std::vector<CopyTable> tables_;       // guarded by mutex_
   std::vector<std::string> failures_;   // guarded by mutex_
   StopCode code_ = StopCode::kRefused;  // guarded by mutex_
+  std::size_t again_ = 0;               // guarded by mutex_
   std::exception_ptr broken_;           // guarded by mutex_
 };
 
@@ -68,15 +98,15 @@ std::string column_list(const CopyTable& table) {
 
 class CopyJob {
  public:
-  /// `source` holds the locks and has not taken a snapshot yet.
-  CopyJob(const InitialCopyOptions& options, int number, PgConnection source, const TableSnapshot& snapshot,
+  /// `files`: as they were before the snapshot.
+  CopyJob(const InitialCopyOptions& options, int number, const TableSnapshot& snapshot, const TableFiles& files,
           CopyCounters& counters, std::stop_token stop)
       : options_(options),
         number_(number),
         snapshot_(snapshot),
+        files_(files),
         counters_(counters),
-        stop_(std::move(stop)),
-        source_(std::move(source)) {}
+        stop_(std::move(stop)) {}
 
   void run(CopyQueue& queue) {
     try {
@@ -89,7 +119,7 @@ class CopyJob {
  private:
   void copy_or_note(const CopyTable& table, CopyQueue& queue) {
     try {
-      copy(table);
+      if (!copy(table)) queue.again();
     } catch (const PgError& error) {
       close();
       if (error.error_class() != ErrorClass::kStop) throw;
@@ -103,27 +133,20 @@ class CopyJob {
   void close() {
     source_.reset();
     target_.reset();
-    reading_ = false;
   }
 
   void connect() {
     if (!source_) {
       source_ = PgConnection::connect(options_.source);
       source_->set_stop_token(stop_);
-      // The other jobs' locks still keep the tables as they are; an ALTER that waits for them must not hang this one.
-      source_->exec("bound the wait for locks", "SELECT set_config('lock_timeout', '30s', false)");
-      source_->exec("begin reading", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-    }
-    if (!reading_) {
-      source_->exec("take the snapshot", "SET TRANSACTION SNAPSHOT " + quote_literal(snapshot_.name()));
-      reading_ = true;
     }
     if (!target_) {
       target_ = open_target_session({options_.target, options_.names.copy_origin(number_), true}, stop_);
     }
   }
 
-  void copy(const CopyTable& table) {
+  // Returns false when the table was rewritten after the snapshot; nothing of it is kept then.
+  bool copy(const CopyTable& table) {
     connect();
     const auto start = std::chrono::steady_clock::now();
     const std::string name = quote_qualified(table.schema, table.name);
@@ -136,8 +159,19 @@ class CopyJob {
                     "--no-copy if it holds the source's rows already");
     }
     TEAL_FAILPOINT("copy_started");
+    // A transaction per table: its lock on the source goes with it.
+    source_->exec("begin reading", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    source_->exec("take the snapshot", "SET TRANSACTION SNAPSHOT " + quote_literal(snapshot_.name()));
     const CopiedRows copied = relay_copy(*source_, "COPY " + name + " (" + column_list(table) + ") TO STDOUT", *target_,
                                          "COPY " + name + " (" + column_list(table) + ") FROM STDIN", counters_);
+    const bool same_files = reads_same_files(table, name);
+    source_->exec("end reading", "COMMIT");
+    if (!same_files) {
+      target_->exec("give up the copy", "ROLLBACK");
+      log_event(LogLevel::kInfo, "table was rewritten after the snapshot, it is copied again",
+                {{"link", options_.names.link}, {"table", table.display_name()}});
+      return false;
+    }
     TEAL_FAILPOINT("copy_rows_sent");
     note_copied(table, copied);
     target_->exec("commit the copy", "COMMIT");
@@ -152,6 +186,16 @@ class CopyJob {
                {"bytes", copied.bytes},
                {"watermark", to_string(snapshot_.consistent_point())},
                {"ms", took.count()}});
+    return true;
+  }
+
+  // COPY's lock is still held, so the answer is true of what COPY read. The catalogs are read as they are now, not as
+  // of the snapshot.
+  bool reads_same_files(const CopyTable& table, const std::string& name) {
+    const Rows now = source_->exec("look up the table's file",
+                                   "SELECT $1::regclass::oid || '/' || pg_relation_filenode($1::regclass)", {name});
+    const auto before = files_.find(table.display_name());
+    return before != files_.end() && before->second == now.at(0, 0);
   }
 
   void note_copied(const CopyTable& table, const CopiedRows& copied) {
@@ -184,37 +228,19 @@ class CopyJob {
   const InitialCopyOptions& options_;
   int number_;
   const TableSnapshot& snapshot_;
+  const TableFiles& files_;
   CopyCounters& counters_;
   std::stop_token stop_;
   std::optional<PgConnection> source_;
-  bool reading_ = false;  // source_ has the snapshot
   std::optional<PgConnection> target_;
 };
 
-// TRUNCATE and a rewriting ALTER TABLE do not keep old row versions: a snapshot from before finds the table empty, and
-// the stream does not bring the rows. So both wait until the tables are copied, as they do for pg_dump. Every job holds
-// the locks itself, from before the snapshot: one that asked later would queue behind the ALTER that waits for the
-// others. The sessions have no transaction id, so the slot's creation does not wait for them.
-PgConnection open_locked_source(const InitialCopyOptions& options, const std::vector<CopyTable>& tables,
-                                const std::stop_token& stop) {
-  PgConnection connection = PgConnection::connect(options.source);
-  connection.set_stop_token(stop);
-  connection.exec("begin reading", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-  for (const CopyTable& table : tables) {
-    connection.exec("lock " + table.display_name() + " against rewriting",
-                    "LOCK TABLE ONLY " + quote_qualified(table.schema, table.name) + " IN ACCESS SHARE MODE");
-  }
-  return connection;
-}
-
 }  // namespace
 
-void copy_tables(const InitialCopyOptions& options, std::vector<CopyTable> tables, CopyCounters& counters,
-                 std::stop_token stop) {
-  if (tables.empty()) return;
-  std::vector<PgConnection> sources;
-  sources.reserve(static_cast<std::size_t>(options.jobs));
-  for (int number = 0; number < options.jobs; ++number) sources.push_back(open_locked_source(options, tables, stop));
+std::size_t copy_tables(const InitialCopyOptions& options, std::vector<CopyTable> tables, CopyCounters& counters,
+                        std::stop_token stop) {
+  if (tables.empty()) return 0;
+  const TableFiles files = read_table_files(options, stop);
   const TableSnapshot snapshot(options.snapshot, stop);
   TEAL_FAILPOINT("copy_snapshot_made");
   log_event(LogLevel::kInfo, "copy started",
@@ -227,13 +253,11 @@ void copy_tables(const InitialCopyOptions& options, std::vector<CopyTable> table
     std::vector<std::jthread> threads;
     threads.reserve(static_cast<std::size_t>(options.jobs));
     for (int number = 0; number < options.jobs; ++number) {
-      threads.emplace_back([&, number] {
-        CopyJob(options, number, std::move(sources[static_cast<std::size_t>(number)]), snapshot, counters, stop)
-            .run(queue);
-      });
+      threads.emplace_back([&, number] { CopyJob(options, number, snapshot, files, counters, stop).run(queue); });
     }
   }
   queue.rethrow();
+  return queue.left_for_again();
 }
 
 }  // namespace teal

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <stop_token>
@@ -33,10 +34,11 @@ struct InitialCopyOptions {
 
 /// Copies tables from one snapshot of the source. Each table is one target transaction: its rows, its state `copied`
 /// and its watermark become visible together, so a crash leaves a table either whole or untouched. A table that fails
-/// does not stop the others. Threads: `jobs` of its own; returns when all have ended. Errors: Stopped(kRefused) for a
-/// table that is not empty on the target, Stopped(kData) that lists the tables that failed, PgError when a server is
-/// gone (the tables that were finished stay finished: call again).
-void copy_tables(const InitialCopyOptions& options, std::vector<CopyTable> tables, CopyCounters& counters,
-                 std::stop_token stop);
+/// does not stop the others. Returns how many tables are still pending, because they were rewritten (TRUNCATE, ALTER
+/// TABLE, VACUUM FULL) after the snapshot: call again for these. Threads: `jobs` of its own; returns when all have
+/// ended. Errors: Stopped(kRefused) for a table that is not empty on the target, Stopped(kData) that lists the tables
+/// that failed, PgError when a server is gone (the tables that were finished stay finished: call again).
+[[nodiscard]] std::size_t copy_tables(const InitialCopyOptions& options, std::vector<CopyTable> tables,
+                                      CopyCounters& counters, std::stop_token stop);
 
 }  // namespace teal

@@ -1,6 +1,7 @@
 #include "tools/copy_step.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "applier/schema_restore.h"
@@ -17,6 +18,33 @@ namespace {
 
 constexpr int kAttempts = 10;  // of a copy that a server's restart or a full disk interrupts
 constexpr std::chrono::milliseconds kAttemptPause{2'000};
+
+// The tables that a chain of foreign keys leads to from one of `tables`, in either direction.
+std::set<TableName> connected_by_foreign_keys(PgConnection& source, const std::vector<CopyTable>& tables) {
+  const Rows keys = source.exec("read the foreign keys",
+                                "SELECT n.nspname, r.relname, fn.nspname, fr.relname FROM pg_constraint c "
+                                "JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace "
+                                "JOIN pg_class fr ON fr.oid = c.confrelid JOIN pg_namespace fn ON fn.oid = "
+                                "fr.relnamespace WHERE c.contype = 'f'");
+  std::map<TableName, std::vector<TableName>> neighbours;
+  for (int i = 0; i < keys.size(); ++i) {
+    const TableName child{keys.str(i, 0), keys.str(i, 1)};
+    const TableName parent{keys.str(i, 2), keys.str(i, 3)};
+    neighbours[child].push_back(parent);
+    neighbours[parent].push_back(child);
+  }
+  std::set<TableName> reached;
+  std::vector<TableName> open;
+  for (const CopyTable& table : tables) open.push_back({table.schema, table.name});
+  while (!open.empty()) {
+    const TableName table = open.back();
+    open.pop_back();
+    if (!reached.insert(table).second) continue;
+    const auto next = neighbours.find(table);
+    if (next != neighbours.end()) open.insert(open.end(), next->second.begin(), next->second.end());
+  }
+  return reached;
+}
 
 }  // namespace
 
@@ -50,8 +78,12 @@ void CopyStep::copy_with_retries(const std::vector<CopyTable>& pending, CopyCoun
   std::vector<CopyTable> left = pending;
   for (int attempt = 1; !left.empty() && !stop_.stop_requested(); ++attempt) {
     try {
-      copy_tables(make_copy_options(config_, names_), left, counters, stop_);
-      return;
+      if (copy_tables(make_copy_options(config_, names_), left, counters, stop_) == 0) return;
+      if (attempt == kAttempts) {
+        throw Stopped(StopCode::kRefused,
+                      "tables are rewritten on the source (TRUNCATE, ALTER TABLE, VACUUM FULL) more often than they "
+                      "can be copied: the log names them; pause that, or exclude them, then start again");
+      }
     } catch (const PgError& error) {
       if (stop_.stop_requested()) return;
       if (error.error_class() == ErrorClass::kStop || attempt == kAttempts) throw;
@@ -68,34 +100,34 @@ void CopyStep::copy_with_retries(const std::vector<CopyTable>& pending, CopyCoun
 }
 
 // Foreign keys are validated when blue's constraints are restored, before the stream runs: that only succeeds over rows
-// of one snapshot. So a copy that was interrupted begins anew while they are still to come; green's tables are teal's
-// own then and nobody uses them.
+// of one snapshot. So tables that are connected by foreign keys with one that is still pending are copied again with
+// it, while the keys are still to come; green's tables are teal's own then and nobody uses them.
 void CopyStep::start_over_for_foreign_keys() {
   if (!config_.copy.schema) return;
+  const std::vector<CopyTable> pending = pending_tables();
+  if (pending.empty() || !keys_missing()) return;
   PgConnection target = PgConnection::connect(connect_options(config_, false, "copy"));
-  std::vector<TableName> copied;
-  for (const auto& [table, state] : read_table_states(target, names_)) {
-    if (state.state == "copied") copied.push_back(table);
-  }
-  if (copied.empty() || pending_tables().empty() || !keys_missing()) return;
   // Rows that the stream has changed since are not copied again: a key that is missing then is another story.
   const std::optional<LinkRow> row = read_link_row(target, names_);
   if (!row || row->counters != "{}") return;
   PgConnection source = PgConnection::connect(connect_options(config_, true, "copy"));
-  const Rows keys = source.exec("look for foreign keys",
-                                "SELECT 1 FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace WHERE "
-                                "c.contype = 'f' AND n.nspname <> 'teal' LIMIT 1");
-  if (keys.empty()) return;
-  log_event(LogLevel::kInfo, "copy begins anew, foreign keys need rows of one snapshot",
-            {{"link", names_.link}, {"tables", copied.size()}});
+  const std::set<TableName> connected = connected_by_foreign_keys(source, pending);
+  std::vector<TableName> again;
+  for (const auto& [table, state] : read_table_states(target, names_)) {
+    if (state.state == "copied" && connected.contains(table)) again.push_back(table);
+  }
+  if (again.empty()) return;
+  log_event(LogLevel::kInfo, "copy begins anew for tables with foreign keys, they need rows of one snapshot",
+            {{"link", names_.link}, {"tables", again.size()}});
   target.exec("begin", "BEGIN");
-  target.exec("empty the tables that are copied again", "TRUNCATE " + quoted_list(copied));
-  const Rows reset = target.exec("note that they are copied again",
-                                 "UPDATE teal.table_state SET state = 'pending' WHERE migration = $1 AND link = $2 AND "
-                                 "state = 'copied'",
-                                 {names_.migration, names_.link});
-  if (reset.affected() != copied.size())
-    throw Stopped(StopCode::kRefused, "teal.table_state was changed by somebody else");
+  target.exec("empty the tables that are copied again", "TRUNCATE " + quoted_list(again));
+  for (const TableName& table : again) {
+    const Rows reset = target.exec("note that the table is copied again",
+                                   "UPDATE teal.table_state SET state = 'pending' WHERE migration = $1 AND link = $2 "
+                                   "AND schema_name = $3 AND table_name = $4 AND state = 'copied'",
+                                   {names_.migration, names_.link, table.schema, table.name});
+    if (reset.affected() != 1) throw Stopped(StopCode::kRefused, "teal.table_state was changed by somebody else");
+  }
   target.exec("commit", "COMMIT");
 }
 
