@@ -49,8 +49,9 @@ SafeConninfo without_secrets(const std::string& conninfo) {
   const ConninfoHandle parsed(PQconninfoParse(conninfo.c_str(), nullptr));
   if (!parsed) throw Stopped(StopCode::kUsage, "a connection string cannot be read");
   SafeConninfo safe;
-  std::string options = kPinned;
-  if (server_major(conninfo) >= 14) options += " -c idle_session_timeout=0";
+  std::string pinned = kPinned;
+  if (server_major(conninfo) >= 14) pinned += " -c idle_session_timeout=0";
+  bool own_options = false;
   for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option) {
     if (option->val == nullptr) continue;
     const std::string key = option->keyword;
@@ -64,12 +65,15 @@ SafeConninfo without_secrets(const std::string& conninfo) {
                     "key without a passphrase, or restore the schema yourself and set copy.schema: false");
     }
     if (key == "options") {
-      options = std::string(option->val) + " " + options;
+      safe.text += "options=" + quoted_value(std::string(option->val) + " " + pinned) + " ";
+      own_options = true;
       continue;
     }
     safe.text += key + "=" + quoted_value(option->val) + " ";
   }
-  safe.text += "options=" + quoted_value(options);
+  if (own_options) return safe;
+  const char* inherited = std::getenv("PGOPTIONS");
+  safe.environment["PGOPTIONS"] = (inherited == nullptr ? "" : std::string(inherited) + " ") + pinned;
   return safe;
 }
 

@@ -144,17 +144,14 @@ TransactionAssembler::Refusal TransactionAssembler::take_row(RelationId id, Chan
 TransactionAssembler::Refusal TransactionAssembler::take(const TruncateMessage& truncate, Arrival arrival) {
   if (!open_) return DecodeErrc::kUnexpectedMessage;
   rows_seen_ = true;
-  std::vector<const Relation*> tables;
-  tables.reserve(truncate.relations.size());
+  std::vector<const Relation*> ordinary;
+  std::vector<const Relation*> control;
+  ordinary.reserve(truncate.relations.size());
   for (const RelationId id : truncate.relations) {
     const CachedRelation* const cached = relations_.find(id);
     if (cached == nullptr) return DecodeErrc::kUnknownRelation;
-    tables.push_back(cached->relation.get());
+    (is_control(*cached->relation) ? control : ordinary).push_back(cached->relation.get());
   }
-  const auto control_begin =
-      std::stable_partition(tables.begin(), tables.end(), [](const Relation* table) { return !is_control(*table); });
-  const std::span<const Relation* const> ordinary(tables.begin(), control_begin);
-  const std::span<const Relation* const> control(control_begin, tables.end());
   count(ordinary.size());
   if (!slice_.facts.own) keep_truncate(ordinary, truncate.flags, arrival.lsn);
   keep_truncate(control, truncate.flags, arrival.lsn);

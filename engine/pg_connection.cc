@@ -18,6 +18,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kStopCheck{100};  // how late a stop may be noticed inside a wait
 constexpr milliseconds kCancelPatience{5'000};
+constexpr const char* kInvalidParameter = "22023";  // the one data exception that quotes a setting, no value of a row
 
 struct Setting {
   const char* name;
@@ -65,6 +66,14 @@ std::string without_quoted_conninfo(const std::string& text) {
   return quote == std::string::npos ? text : text.substr(0, quote);
 }
 
+// Data exceptions quote the value, which belongs in no log: `invalid input syntax for type integer: "..."`.
+std::string without_quoted(const std::string& text) {
+  const std::size_t first = text.find('"');
+  const std::size_t last = text.rfind('"');
+  if (first == last) return text;
+  return text.substr(0, first) + "\"...\"" + text.substr(last + 1);
+}
+
 struct ConnectParams {
   std::vector<std::string> keys;
   std::vector<std::string> values;
@@ -93,6 +102,18 @@ struct ConnectParams {
   }
 };
 
+// PGOPTIONS, PGCONNECT_TIMEOUT and the service of PGSERVICE count where the connection string says nothing.
+void add_defaults_of_environment(ConnectParams& params) {
+  const ConninfoHandle defaults(PQconndefaults());
+  if (!defaults) return;
+  for (const PQconninfoOption* option = defaults.get(); option->keyword != nullptr; ++option) {
+    const std::string_view key = option->keyword;
+    const bool ours =
+        key == "options" || key == "connect_timeout" || key.starts_with("keepalives") || key == "tcp_user_timeout";
+    if (ours && option->val != nullptr && *option->val != '\0') params.set_default(option->keyword, option->val);
+  }
+}
+
 ConnectParams connect_params(const ConnectOptions& options) {
   char* error = nullptr;
   const ConninfoHandle parsed(PQconninfoParse(options.conninfo.c_str(), &error));
@@ -111,15 +132,18 @@ ConnectParams connect_params(const ConnectOptions& options) {
   params.set("application_name", options.application_name);
   params.set("client_encoding", "UTF8");
   if (options.replication) params.set("replication", "database");
-  // A role's timeout of a few milliseconds would end the very statement that pins the settings. These are known to
-  // every supported server; what comes from the client outranks the role (manual: config-setting).
-  params.append("options", "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0");
+  // What we set would outrank a service file of the connection string, which only libpq reads.
+  if (params.has("service")) return params;
+  add_defaults_of_environment(params);
   params.set_default("connect_timeout", std::to_string(options.connect_timeout.count()));
   // A peer that vanished without a word is noticed within half a minute, not after the kernel's two hours.
   params.set_default("keepalives_idle", "10");
   params.set_default("keepalives_interval", "5");
   params.set_default("keepalives_count", "3");
   params.set_default("tcp_user_timeout", "30000");
+  // A role's timeout of a few milliseconds would end the very statement that pins the settings. These are known to
+  // every supported server; what comes from the client outranks the role (manual: config-setting).
+  params.append("options", "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0");
   return params;
 }
 
@@ -262,7 +286,9 @@ void PgConnection::raise(std::string_view operation, const PGresult* result) con
   if (text.empty()) text = trimmed(PQerrorMessage(raw()));
   if (text.empty()) text = "the connection to " + label_ + " was lost";
   std::string constraint = field(PG_DIAG_CONSTRAINT_NAME);
-  throw PgError(std::string(operation), std::move(text), field(PG_DIAG_SQLSTATE), std::move(constraint));
+  std::string sqlstate = field(PG_DIAG_SQLSTATE);
+  if (sqlstate.starts_with("22") && sqlstate != kInvalidParameter) text = without_quoted(text);
+  throw PgError(std::string(operation), std::move(text), std::move(sqlstate), std::move(constraint));
 }
 
 void PgConnection::check_cancel_answered(std::string_view operation,

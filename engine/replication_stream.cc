@@ -24,6 +24,20 @@ void check_system(PgConnection& connection, const StreamOptions& options, const 
   }
 }
 
+// What was applied came from this source's flushed log: where that ends now cannot be before it.
+void check_not_behind(PgConnection& connection, const StreamOptions& options, const StreamStart& start) {
+  const Rows system = connection.exec("identify the source", "IDENTIFY_SYSTEM");
+  const auto end = parse_lsn(system.at(0, 2));
+  if (end && *end >= start.held) return;
+  refuse(options,
+         connection.label() + " has gone back: its log ends at " + system.str(0, 2) +
+             ", but the target holds "
+             "its changes up to " +
+             to_string(start.held) +
+             " (a restore, a failover to a standby that lagged?); the target has rows that it lost, and its new "
+             "changes would be taken for old ones: end this migration with `teal finish` and start over");
+}
+
 void check_slot(PgConnection& connection, const StreamOptions& options, const StreamStart& start) {
   const Rows slot =
       connection.exec("look at the slot",
@@ -71,6 +85,7 @@ ReplicationStream ReplicationStream::open(const StreamOptions& options, const St
   PgConnection connection = PgConnection::connect(connect);
   connection.set_stop_token(std::move(stop));
   check_system(connection, options, start);
+  check_not_behind(connection, options, start);
   check_slot(connection, options, start);
   const auto sender_timeout = read_sender_timeout(connection);
   const Rows started = connection.exec("start streaming from slot " + options.slot, start_command(options, start.held));
