@@ -14,6 +14,7 @@ Ledger sum(Ledger a, const Ledger& b) {
   a.received += b.received;
   a.applied += b.applied;
   a.own += b.own;
+  a.filtered += b.filtered;
   a.below_watermark += b.below_watermark;
   a.already_applied += b.already_applied;
   a.transactions += b.transactions;

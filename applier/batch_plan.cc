@@ -65,6 +65,8 @@ void BatchPlan::add_change(const TransactionSlice& slice, const Change& change) 
   const TargetTable& table = table_of(slice, change.relation);
   if (table.control) {
     add_control(change);
+  } else if (table.left) {
+    counted_.filtered += 1;
   } else if (slice.facts.final_lsn < table.watermark) {
     counted_.below_watermark += 1;
   } else {
@@ -86,7 +88,9 @@ void BatchPlan::add_truncate(const TransactionSlice& slice, const Change& change
   for (const Relation* relation : change.truncated) {
     const TargetTable& table = table_of(slice, relation);
     if (table.control) continue;
-    if (slice.facts.final_lsn < table.watermark) {
+    if (table.left) {
+      counted_.filtered += 1;
+    } else if (slice.facts.final_lsn < table.watermark) {
       counted_.below_watermark += 1;
     } else {
       tables.push_back(&table);

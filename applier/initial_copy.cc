@@ -13,6 +13,7 @@
 #include "engine/failpoint.h"
 #include "engine/log.h"
 #include "engine/pg_error.h"
+#include "engine/wait_log.h"
 
 namespace teal {
 namespace {
@@ -139,20 +140,20 @@ class CopyJob {
     if (!source_) {
       source_ = PgConnection::connect(options_.source);
       source_->set_stop_token(stop_);
+      source_->set_wait_listener(log_long_waits(*source_, "copy"));
     }
     if (!target_) {
       target_ = open_target_session({options_.target, options_.names.copy_origin(number_), true}, stop_);
     }
   }
 
-  // Returns false when the table was rewritten after the snapshot; nothing of it is kept then.
+  // Returns false when the table was altered after the snapshot; nothing of it is kept then.
   bool copy(const CopyTable& table) {
     connect();
     const auto start = std::chrono::steady_clock::now();
     const std::string name = quote_qualified(table.schema, table.name);
     target_->exec("begin the copy", "BEGIN");
-    const Rows filled =
-        target_->exec("look whether the table is empty", "SELECT EXISTS (SELECT FROM ONLY " + name + ")");
+    const Rows filled = target_->exec("look whether the table is empty", "SELECT EXISTS (SELECT FROM " + name + ")");
     if (filled.boolean(0, 0)) {
       throw Stopped(StopCode::kRefused,
                     "it is not empty on the target and was not copied by teal: empty it, or run with "
@@ -164,11 +165,11 @@ class CopyJob {
     source_->exec("take the snapshot", "SET TRANSACTION SNAPSHOT " + quote_literal(snapshot_.name()));
     const CopiedRows copied = relay_copy(*source_, "COPY " + name + " (" + column_list(table) + ") TO STDOUT", *target_,
                                          "COPY " + name + " (" + column_list(table) + ") FROM STDIN", counters_);
-    const bool same_files = reads_same_files(table, name);
+    const bool as_expected = read_as_expected(table, name);
     source_->exec("end reading", "COMMIT");
-    if (!same_files) {
+    if (!as_expected) {
       target_->exec("give up the copy", "ROLLBACK");
-      log_event(LogLevel::kInfo, "table was rewritten after the snapshot, it is copied again",
+      log_event(LogLevel::kInfo, "table was altered after the snapshot, it is copied again",
                 {{"link", options_.names.link}, {"table", table.display_name()}});
       return false;
     }
@@ -190,12 +191,16 @@ class CopyJob {
   }
 
   // COPY's lock is still held, so the answer is true of what COPY read. The catalogs are read as they are now, not as
-  // of the snapshot.
-  bool reads_same_files(const CopyTable& table, const std::string& name) {
-    const Rows now = source_->exec("look up the table's file",
-                                   "SELECT $1::regclass::oid || '/' || pg_relation_filenode($1::regclass)", {name});
+  // of the snapshot. A column that came meanwhile was not copied, and its values are in no stream.
+  bool read_as_expected(const CopyTable& table, const std::string& name) {
+    const Rows now = source_->exec(
+        "look at the table that was read",
+        "SELECT $1::regclass::oid || '/' || pg_relation_filenode($1::regclass), (SELECT string_agg('\"' || "
+        "replace(attname, '\"', '\"\"') || '\"', ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = $1::regclass "
+        "AND attnum > 0 AND NOT attisdropped AND attgenerated = '')",
+        {name});
     const auto before = files_.find(table.display_name());
-    return before != files_.end() && before->second == now.at(0, 0);
+    return before != files_.end() && before->second == now.at(0, 0) && now.at(0, 1) == column_list(table);
   }
 
   void note_copied(const CopyTable& table, const CopiedRows& copied) {

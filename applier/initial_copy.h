@@ -34,7 +34,7 @@ struct InitialCopyOptions {
 
 /// Copies tables from one snapshot of the source. Each table is one target transaction: its rows, its state `copied`
 /// and its watermark become visible together, so a crash leaves a table either whole or untouched. A table that fails
-/// does not stop the others. Returns how many tables are still pending, because they were rewritten (TRUNCATE, ALTER
+/// does not stop the others. Returns how many tables are still pending, because they were altered (TRUNCATE, ALTER
 /// TABLE, VACUUM FULL) after the snapshot: call again for these. Threads: `jobs` of its own; returns when all have
 /// ended. Errors: Stopped(kRefused) for a table that is not empty on the target, Stopped(kData) that lists the tables
 /// that failed, PgError when a server is gone (the tables that were finished stay finished: call again).

@@ -13,6 +13,7 @@ nlohmann::json to_json(const ProgressRow& row) {
   return {{"received", ledger.received},
           {"applied", ledger.applied},
           {"own", ledger.own},
+          {"filtered", ledger.filtered},
           {"below_watermark", ledger.below_watermark},
           {"already_applied", ledger.already_applied},
           {"transactions", ledger.transactions},
@@ -26,6 +27,7 @@ Ledger ledger_from(const nlohmann::json& json) {
   ledger.received = json.value("received", std::uint64_t{0});
   ledger.applied = json.value("applied", std::uint64_t{0});
   ledger.own = json.value("own", std::uint64_t{0});
+  ledger.filtered = json.value("filtered", std::uint64_t{0});
   ledger.below_watermark = json.value("below_watermark", std::uint64_t{0});
   ledger.already_applied = json.value("already_applied", std::uint64_t{0});
   ledger.transactions = json.value("transactions", std::uint64_t{0});

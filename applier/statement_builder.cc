@@ -70,7 +70,11 @@ class SqlText {
   std::string target() const { return (table_.partitioned ? "" : "ONLY ") + table_.sql_name; }
 
   static std::string value(std::size_t parameter, const MappedColumn& column) {
-    return "s.v" + std::to_string(parameter) + "::" + column.type;
+    const std::string text = "s.v" + std::to_string(parameter);
+    if (!column.text_cast) return text + "::" + column.type;
+    // A user's cast from text would run instead of the type's input function. There is none from text to its array,
+    // whose input function calls that of the element.
+    return R"((('{"' || replace(replace()" + text + R"(, '\', '\\'), '"', '\"') || '"}')::)" + column.type + "[])[1]";
   }
 
   static std::string arrays(std::size_t count) {

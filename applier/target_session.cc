@@ -4,14 +4,13 @@
 #include <utility>
 
 #include "applier/origin_session.h"
-#include "engine/log.h"
 #include "engine/pg_error.h"
+#include "engine/wait_log.h"
 
 namespace teal {
 namespace {
 
 constexpr std::chrono::milliseconds kOriginPatience{10'000};
-constexpr std::chrono::milliseconds kTellInterval{10'000};
 
 // Stale statistics turn UPDATE ... FROM into a scan of the whole table; a lookup by key is always right here.
 constexpr std::array kSettings{
@@ -34,18 +33,6 @@ void set_and_check(PgConnection& connection, const std::string& name, const std:
   }
 }
 
-// Mostly a lock that somebody else's session holds; pg_blocking_pids(pid) tells whose.
-PgConnection::WaitListener tell_waiting(std::string session, int pid) {
-  return [session = std::move(session), pid,
-          told = std::chrono::milliseconds(0)](std::chrono::milliseconds waited) mutable {
-    if (waited < told) told = std::chrono::milliseconds(0);  // another statement
-    if (waited - told < kTellInterval) return;
-    told = waited;
-    log_event(LogLevel::kWarn, "the target has not answered yet, held up by a lock?",
-              {{"session", session}, {"pid", pid}, {"waited_s", waited.count() / 1000}});
-  };
-}
-
 }  // namespace
 
 PgConnection open_target_session(const TargetSessionOptions& options, std::stop_token stop) {
@@ -53,7 +40,7 @@ PgConnection open_target_session(const TargetSessionOptions& options, std::stop_
   connection.set_stop_token(std::move(stop));
   for (const auto& [name, value] : kSettings) set_and_check(connection, name, value);
   set_and_check(connection, "synchronous_commit", options.synchronous_commit ? "on" : "off");
-  connection.set_wait_listener(tell_waiting(options.connect.application_name, connection.backend_pid()));
+  connection.set_wait_listener(log_long_waits(connection, options.connect.application_name));
   acquire_origin(connection, options.origin, options.connect.application_name, kOriginPatience);
   return connection;
 }

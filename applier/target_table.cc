@@ -40,13 +40,10 @@ void map_columns(TargetTable& table, const Relation& relation, const std::vector
            "add it on the target, then start again: nothing is lost while the slot exists");
     }
     ++mapped;
-    if (found->text_cast) {
-      stop(table, "the type of column \"" + name + "\" (" + found->cast_type + ") has a user-defined cast from text",
-           "such types are not supported yet: drop the cast on the target, or leave the table out");
-    }
     MappedColumn column;
     column.name = quote_identifier(name);
     column.type = found->cast_type;
+    column.text_cast = found->text_cast;
     column.written = !found->generated;
     column.settable = column.written && found->identity != 'a';
     const auto key = std::find(identity.columns.begin(), identity.columns.end(), name);
@@ -75,6 +72,14 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, st
     table.control = true;
     return table;
   }
+  const Rows state = target.exec("read the table's watermark",
+                                 "SELECT state, watermark FROM teal.table_state WHERE migration = $1 AND link = $2 AND "
+                                 "schema_name = $3 AND table_name = $4",
+                                 {std::string(migration), std::string(link), relation.schema, relation.name});
+  if (!state.empty() && state.at(0, 0) == "left") {
+    table.left = true;
+    return table;
+  }
   const Rows found = target.exec("find the target table",
                                  "SELECT c.oid, c.relkind = 'p' FROM pg_class c JOIN pg_namespace n ON n.oid = "
                                  "c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')",
@@ -95,10 +100,6 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, st
   if (table.key.size() != identity->columns.size()) {
     stop(table, "the target's key has a column that the source does not send", "give both sides the same key");
   }
-  const Rows state = target.exec("read the table's watermark",
-                                 "SELECT state, watermark FROM teal.table_state WHERE migration = $1 AND link = $2 AND "
-                                 "schema_name = $3 AND table_name = $4",
-                                 {std::string(migration), std::string(link), relation.schema, relation.name});
   if (state.empty() || state.at(0, 0) != "copied") {
     stop(table, "is in the publication but was not copied",
          "start teal again, and it is copied (if tables.include covers it), or take it out of the publication");

@@ -17,8 +17,9 @@ struct MappedColumn {
   std::string type;      ///< the target's type without modifier, as a cast takes it
   std::string equality;  ///< the operator of the key's index, e.g. `OPERATOR(pg_catalog.=)`; empty for non-key columns
   bool key = false;
-  bool written = true;   ///< false: generated on the target
-  bool settable = true;  ///< false: an UPDATE may not assign it (generated, or GENERATED ALWAYS AS IDENTITY)
+  bool written = true;     ///< false: generated on the target
+  bool settable = true;    ///< false: an UPDATE may not assign it (generated, or GENERATED ALWAYS AS IDENTITY)
+  bool text_cast = false;  ///< a user cast from text exists: the value goes through the type's input function instead
 };
 
 /// How one announced relation of the source is written to the target: made once per Relation, then only read.
@@ -31,6 +32,7 @@ struct TargetTable {
   std::vector<MappedColumn> columns;
   std::vector<std::uint16_t> key;  ///< ordinals of the identity, ascending
   bool control = false;            ///< a table of schema teal: handled by name, never written as rows
+  bool left = false;               ///< not selected any more: its changes are counted and dropped
   /// Columns that only the target has, or that an UPDATE cannot set: delete + insert of a key is not an UPDATE then.
   bool keeps_more_than_source = false;
   Lsn watermark;  ///< transactions whose commit lies below it are already in the copied rows

@@ -63,6 +63,15 @@ struct SourceCatalog {
 /// The tables of `read_source_catalog`.
 [[nodiscard]] std::vector<SourceTable> find_source_tables(PgConnection& source, const TableSelection& selection);
 
+struct ForeignKey {
+  std::string name;
+  TableName child;
+  TableName parent;
+};
+
+/// Every foreign key of the database. Errors: PgError.
+[[nodiscard]] std::vector<ForeignKey> read_foreign_keys(PgConnection& source);
+
 /// The other side of a source table.
 struct TargetRelation {
   TableName name;

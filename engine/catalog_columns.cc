@@ -23,9 +23,14 @@ std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& c
                                     "SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), "
                                     "format_type(a.atttypid, NULL), a.attnum, a.attnotnull, "
                                     "a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', a.attidentity, "
-                                    "format_type(a.atttypid, -1), EXISTS (SELECT FROM pg_cast c WHERE "
-                                    "c.castsource = 'text'::regtype AND c.casttarget = a.atttypid AND "
-                                    "c.castmethod = 'f' AND c.oid >= 16384) "  // from 16384 on: made by users
+                                    "format_type(a.atttypid, -1), "
+                                    // From 16384 on: made by users. The first SELECT, evaluated once, spares the other.
+                                    "EXISTS (SELECT FROM pg_cast WHERE castsource = 'text'::regtype AND "
+                                    "castmethod = 'f' AND oid >= 16384) AND EXISTS (WITH RECURSIVE base (type) AS ("
+                                    "SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM base JOIN pg_type t "
+                                    "ON t.oid = base.type WHERE t.typbasetype <> 0) SELECT FROM base JOIN pg_cast c "
+                                    "ON c.casttarget = base.type WHERE c.castsource = 'text'::regtype AND "
+                                    "c.castmethod = 'f' AND c.oid >= 16384) "
                                     "FROM pg_attribute a WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 "
                                     "AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum",
                                     {oid_array(oids)});

@@ -218,4 +218,17 @@ std::vector<SourceTable> find_source_tables(PgConnection& source, const TableSel
   return read_source_catalog(source, selection).tables;
 }
 
+std::vector<ForeignKey> read_foreign_keys(PgConnection& source) {
+  const Rows rows = source.exec("read the foreign keys",
+                                "SELECT c.conname, n.nspname, r.relname, fn.nspname, fr.relname FROM pg_constraint c "
+                                "JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace "
+                                "JOIN pg_class fr ON fr.oid = c.confrelid "
+                                "JOIN pg_namespace fn ON fn.oid = fr.relnamespace WHERE c.contype = 'f'");
+  std::vector<ForeignKey> keys;
+  for (int i = 0; i < rows.size(); ++i) {
+    keys.push_back({rows.str(i, 0), {rows.str(i, 1), rows.str(i, 2)}, {rows.str(i, 3), rows.str(i, 4)}});
+  }
+  return keys;
+}
+
 }  // namespace teal

@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS teal.table_state (
   link text NOT NULL,
   schema_name text NOT NULL,
   table_name text NOT NULL,
-  state text NOT NULL CHECK (state IN ('pending', 'copied')),
+  state text NOT NULL CHECK (state IN ('pending', 'copied', 'left')),
   watermark pg_lsn NOT NULL DEFAULT '0/0',
   copied_rows bigint NOT NULL DEFAULT 0,
   copied_bytes bigint NOT NULL DEFAULT 0,

@@ -10,13 +10,14 @@ struct Ledger {
   std::uint64_t received = 0;         ///< counted by the decoder
   std::uint64_t applied = 0;          ///< rows that statements touched, plus changes merged into others
   std::uint64_t own = 0;              ///< written by teal itself: skipped
+  std::uint64_t filtered = 0;         ///< of tables that the configuration leaves out
   std::uint64_t below_watermark = 0;  ///< already in the copied rows
   std::uint64_t already_applied = 0;  ///< sent again after a restart
 
   std::uint64_t transactions = 0;  ///< source transactions, not part of the balance
   std::uint64_t batches = 0;       ///< target transactions, not part of the balance
 
-  [[nodiscard]] bool closes() const { return received == applied + own + below_watermark + already_applied; }
+  [[nodiscard]] bool closes() const { return received == applied + own + filtered + below_watermark + already_applied; }
 };
 
 }  // namespace teal

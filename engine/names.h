@@ -14,6 +14,8 @@ struct LinkNames {
   std::string link;       ///< kBlueToGreen or kGreenToBlue
 
   [[nodiscard]] std::string base() const { return "teal_" + migration + "_" + link; }
+  /// All objects of the migration, and no others, start with this: a name has no underscore.
+  [[nodiscard]] std::string migration_prefix() const { return "teal_" + migration + "_"; }
   [[nodiscard]] std::string slot() const { return base(); }
   [[nodiscard]] std::string publication() const { return base(); }
   [[nodiscard]] std::string control_publication() const { return base() + "_ctl"; }

@@ -14,7 +14,7 @@ ConnectOptions quick(ConnectOptions options) {
   return options;
 }
 
-std::string holder(PgConnection& connection, const std::string& key) {
+[[noreturn]] void refuse(PgConnection& connection, const std::string& migration, const std::string& key) {
   const Rows rows = connection.exec(
       "look who runs this migration",
       "SELECT a.pid, a.application_name, coalesce(host(a.client_addr), 'a local socket'), a.backend_start FROM "
@@ -23,8 +23,12 @@ std::string holder(PgConnection& connection, const std::string& key) {
       "((l.classid::bigint << 32) | l.objid::bigint) = hashtextextended($1, 0) AND l.database = (SELECT oid FROM "
       "pg_database WHERE datname = current_database())",
       {key});
-  if (rows.empty()) return "another session";
-  return "session " + rows.str(0, 0) + " (" + rows.str(0, 1) + ") from " + rows.str(0, 2) + ", since " + rows.str(0, 3);
+  const std::string holder = rows.empty() ? "another session"
+                                          : "session " + rows.str(0, 0) + " (" + rows.str(0, 1) + ") from " +
+                                                rows.str(0, 2) + ", since " + rows.str(0, 3);
+  throw LockHeld("another teal runs the migration \"" + migration + "\": " + holder + " on " + connection.label() +
+                     "; stop that one first",
+                 rows.empty() ? 0 : static_cast<int>(rows.integer(0, 0)));
 }
 
 }  // namespace
@@ -39,11 +43,7 @@ RunLock::RunLock(const ConnectOptions& target, const std::string& migration, std
         connection_.exec("take the migration's lock", "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", {key});
     if (taken.boolean(0, 0)) return;
     if (stop.stop_requested()) throw Interrupted("stopped while waiting for the lock of \"" + migration + "\"");
-    if (std::chrono::steady_clock::now() >= deadline) {
-      throw Stopped(StopCode::kRefused, "another teal runs the migration \"" + migration +
-                                            "\": " + holder(connection_, key) + " on " + connection_.label() +
-                                            "; stop that one first");
-    }
+    if (std::chrono::steady_clock::now() >= deadline) refuse(connection_, migration, key);
     pause_for(kRetryPause, stop);
   }
 }

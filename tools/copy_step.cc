@@ -9,6 +9,7 @@
 #include "engine/pause.h"
 #include "engine/pg_error.h"
 #include "engine/publication.h"
+#include "engine/wait_log.h"
 #include "tools/copy_progress.h"
 #include "tools/link_facts.h"
 #include "tools/wiring.h"
@@ -16,22 +17,16 @@
 namespace teal {
 namespace {
 
-constexpr int kAttempts = 10;  // of a copy that a server's restart or a full disk interrupts
+constexpr int kInterruptions = 10;  // by a server's restart or a full disk
+constexpr int kPasses = 20;         // over tables that were altered after a snapshot
 constexpr std::chrono::milliseconds kAttemptPause{2'000};
 
 // The tables that a chain of foreign keys leads to from one of `tables`, in either direction.
 std::set<TableName> connected_by_foreign_keys(PgConnection& source, const std::vector<CopyTable>& tables) {
-  const Rows keys = source.exec("read the foreign keys",
-                                "SELECT n.nspname, r.relname, fn.nspname, fr.relname FROM pg_constraint c "
-                                "JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace "
-                                "JOIN pg_class fr ON fr.oid = c.confrelid JOIN pg_namespace fn ON fn.oid = "
-                                "fr.relnamespace WHERE c.contype = 'f'");
   std::map<TableName, std::vector<TableName>> neighbours;
-  for (int i = 0; i < keys.size(); ++i) {
-    const TableName child{keys.str(i, 0), keys.str(i, 1)};
-    const TableName parent{keys.str(i, 2), keys.str(i, 3)};
-    neighbours[child].push_back(parent);
-    neighbours[parent].push_back(child);
+  for (const ForeignKey& key : read_foreign_keys(source)) {
+    neighbours[key.child].push_back(key.parent);
+    neighbours[key.parent].push_back(key.child);
   }
   std::set<TableName> reached;
   std::vector<TableName> open;
@@ -50,10 +45,23 @@ std::set<TableName> connected_by_foreign_keys(PgConnection& source, const std::v
 
 CopyStep::CopyStep(const Config& config, LinkNames names, bool quiet, std::stop_token stop)
     : config_(config), names_(std::move(names)), quiet_(quiet), stop_(std::move(stop)) {
-  PgConnection source = PgConnection::connect(connect_options(config_, true, "copy"));
+  look_at_source();
+}
+
+PgConnection CopyStep::connect(bool blue) const {
+  PgConnection connection = PgConnection::connect(connect_options(config_, blue, "copy"));
+  connection.set_stop_token(stop_);
+  connection.set_wait_listener(log_long_waits(connection, "copy"));
+  return connection;
+}
+
+// Again before each attempt: the application's DDL does not wait for the copy.
+void CopyStep::look_at_source() {
+  PgConnection source = connect(true);
   tables_ = find_source_tables(source, config_.tables);
   const std::optional<Publication> publication = read_publication(source, names_.publication());
   if (!publication) throw Stopped(StopCode::kRefused, "the publication " + names_.publication() + " is gone");
+  entries_.clear();
   for (const PublishedTable& table : publication->tables) entries_[table.name] = table.entry;
 }
 
@@ -73,24 +81,28 @@ void CopyStep::run(bool no_copy) {
   if (config_.copy.schema && !stop_.stop_requested()) restore_keys_if_missing();
 }
 
-// A crash of a server costs the tables under way, not the finished ones; they come from a new snapshot.
+// A crash of a server costs the tables under way, not the finished ones; they come from a new snapshot, as do tables
+// that were altered after the last one.
 void CopyStep::copy_with_retries(const std::vector<CopyTable>& pending, CopyCounters& counters) {
   std::vector<CopyTable> left = pending;
-  for (int attempt = 1; !left.empty() && !stop_.stop_requested(); ++attempt) {
+  int interruptions = 0;
+  int passes = 0;
+  while (!left.empty() && !stop_.stop_requested()) {
     try {
       if (copy_tables(make_copy_options(config_, names_), left, counters, stop_) == 0) return;
-      if (attempt == kAttempts) {
+      if (++passes == kPasses) {
         throw Stopped(StopCode::kRefused,
-                      "tables are rewritten on the source (TRUNCATE, ALTER TABLE, VACUUM FULL) more often than they "
-                      "can be copied: the log names them; pause that, or exclude them, then start again");
+                      "tables are altered on the source (TRUNCATE, ALTER TABLE, VACUUM FULL) more often than they can "
+                      "be copied: the log names them; pause that, then start again");
       }
     } catch (const PgError& error) {
       if (stop_.stop_requested()) return;
-      if (error.error_class() == ErrorClass::kStop || attempt == kAttempts) throw;
+      if (error.error_class() == ErrorClass::kStop || ++interruptions == kInterruptions) throw;
       log_event(LogLevel::kWarn, "copy interrupted, trying again", {{"link", names_.link}, {"reason", error.what()}});
     }
     if (!pause_for(kAttemptPause, stop_)) return;
     try {
+      look_at_source();
       start_over_for_foreign_keys();
       left = pending_tables();
     } catch (const PgError& error) {
@@ -106,15 +118,17 @@ void CopyStep::start_over_for_foreign_keys() {
   if (!config_.copy.schema) return;
   const std::vector<CopyTable> pending = pending_tables();
   if (pending.empty() || !keys_missing()) return;
-  PgConnection target = PgConnection::connect(connect_options(config_, false, "copy"));
+  PgConnection target = connect(false);
   // Rows that the stream has changed since are not copied again: a key that is missing then is another story.
   const std::optional<LinkRow> row = read_link_row(target, names_);
   if (!row || row->counters != "{}") return;
-  PgConnection source = PgConnection::connect(connect_options(config_, true, "copy"));
+  PgConnection source = connect(true);
   const std::set<TableName> connected = connected_by_foreign_keys(source, pending);
   std::vector<TableName> again;
   for (const auto& [table, state] : read_table_states(target, names_)) {
-    if (state.state == "copied" && connected.contains(table)) again.push_back(table);
+    if (state.state != "copied" || !connected.contains(table)) continue;
+    if (state.watermark == Lsn{}) return;  // rows that teal did not copy (run --no-copy) are never emptied
+    again.push_back(table);
   }
   if (again.empty()) return;
   log_event(LogLevel::kInfo, "copy begins anew for tables with foreign keys, they need rows of one snapshot",
@@ -132,7 +146,7 @@ void CopyStep::start_over_for_foreign_keys() {
 }
 
 std::vector<CopyTable> CopyStep::pending_tables() {
-  PgConnection target = PgConnection::connect(connect_options(config_, false, "copy"));
+  PgConnection target = connect(false);
   const auto states = read_table_states(target, names_);
   const std::vector<TargetRelation> relations = find_target_relations(target, tables_);
   std::vector<CopyTable> pending;
@@ -157,7 +171,7 @@ std::vector<CopyTable> CopyStep::pending_tables() {
 }
 
 void CopyStep::restore_tables_if_missing() {
-  PgConnection target = PgConnection::connect(connect_options(config_, false, "copy"));
+  PgConnection target = connect(false);
   const std::vector<TargetRelation> relations = find_target_relations(target, tables_);
   const auto missing = std::count_if(relations.begin(), relations.end(), [](const auto& r) { return !r.exists; });
   if (missing == 0) return;
@@ -166,7 +180,7 @@ void CopyStep::restore_tables_if_missing() {
 }
 
 bool CopyStep::keys_missing() {
-  PgConnection target = PgConnection::connect(connect_options(config_, false, "copy"));
+  PgConnection target = connect(false);
   const std::vector<TargetRelation> relations = find_target_relations(target, tables_);
   return std::any_of(relations.begin(), relations.end(), [](const auto& r) { return !r.identity_index; });
 }
@@ -184,7 +198,7 @@ void CopyStep::restore_keys_if_missing() {
 }
 
 void CopyStep::mark_copied() {
-  PgConnection target = PgConnection::connect(connect_options(config_, false, "copy"));
+  PgConnection target = connect(false);
   std::uint64_t marked = 0;
   for (const SourceTable& table : tables_) {
     marked += target

@@ -22,6 +22,8 @@ class CopyStep {
   void run(bool no_copy);
 
  private:
+  [[nodiscard]] PgConnection connect(bool blue) const;
+  void look_at_source();
   void copy_with_retries(const std::vector<CopyTable>& pending, CopyCounters& counters);
   [[nodiscard]] std::vector<CopyTable> pending_tables();
   void restore_tables_if_missing();

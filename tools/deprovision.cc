@@ -24,7 +24,7 @@ class Side {
  public:
   Side(std::string name, PgConnection& connection, DeprovisionReport& report)
       : name_(std::move(name)),
-        prefix_(LinkNames{name_, ""}.own_origin_prefix()),
+        prefix_(LinkNames{name_, ""}.migration_prefix()),
         connection_(connection),
         report_(report) {}
 

@@ -60,6 +60,16 @@ void print(const DeprovisionReport& report, const std::string& name, bool as_jso
   if (report.left.empty()) std::cout << "nothing of \"" << name << "\" is left\n";
 }
 
+// The name could be another configuration's, with another green: its slot is not ours to drop.
+void check_claim(const Config& config, PgConnection& blue, PgConnection& green) {
+  const std::optional<LinkTarget> claimed = read_link_target(blue, forward_link(config));
+  const ServerFacts facts = read_server_facts(green);
+  if (!claimed || *claimed == LinkTarget{facts.system_id, facts.database}) return;
+  throw Stopped(StopCode::kRefused, "on blue, the migration \"" + config.name + "\" belongs to another green (" +
+                                        to_string(*claimed) +
+                                        "): use that one's configuration; if it is gone for good, teal finish --force");
+}
+
 }  // namespace
 
 int finish_command(const Config& config, const OutputOptions& output, const FinishOptions& options) {
@@ -74,6 +84,7 @@ int finish_command(const Config& config, const OutputOptions& output, const Fini
   // A teal that still copies does not read its slot yet, so the slot alone does not tell that it is there.
   std::optional<RunLock> lock;
   if (green) lock.emplace(connect_options(config, false, "finish"), config.name, kLockPatience, std::stop_token());
+  if (blue && green && !options.force) check_claim(config, *blue, *green);
   DeprovisionReport report = deprovision(config.name, blue ? &*blue : nullptr, green ? &*green : nullptr);
   const bool own_done = report.left.empty();
   report.left.insert(report.left.end(), unreached.begin(), unreached.end());

@@ -99,14 +99,30 @@ std::optional<LinkRow> read_link_row(PgConnection& target, const LinkNames& link
 std::map<TableName, TableCopyState> read_table_states(PgConnection& target, const LinkNames& link) {
   std::map<TableName, TableCopyState> states;
   if (!has_control_table(target, "table_state")) return states;
-  const Rows rows = target.exec("read the tables' copy states",
-                                "SELECT schema_name, table_name, state, copied_rows, copied_bytes, publication_entry "
-                                "FROM teal.table_state WHERE migration = $1 AND link = $2",
-                                {link.migration, link.link});
+  const Rows rows =
+      target.exec("read the tables' copy states",
+                  "SELECT schema_name, table_name, state, copied_rows, copied_bytes, publication_entry, watermark "
+                  "FROM teal.table_state WHERE migration = $1 AND link = $2",
+                  {link.migration, link.link});
   for (int i = 0; i < rows.size(); ++i) {
-    states[{rows.str(i, 0), rows.str(i, 1)}] = {rows.str(i, 2), rows.integer(i, 3), rows.integer(i, 4), rows.str(i, 5)};
+    states[{rows.str(i, 0), rows.str(i, 1)}] = {rows.str(i, 2), rows.integer(i, 3), rows.integer(i, 4), rows.str(i, 5),
+                                                parse_lsn(rows.at(i, 6)).value_or(Lsn{})};
   }
   return states;
+}
+
+std::string to_string(const LinkTarget& target) {
+  return "system identifier " + target.system_id + ", database " + target.database;
+}
+
+std::optional<LinkTarget> read_link_target(PgConnection& source, const LinkNames& link) {
+  if (!has_control_table(source, "link_target")) return std::nullopt;
+  const Rows rows = source.exec("look which target the link serves",
+                                "SELECT target_system_id, target_database FROM teal.link_target WHERE migration = $1 "
+                                "AND link = $2",
+                                {link.migration, link.link});
+  if (rows.empty()) return std::nullopt;
+  return LinkTarget{rows.str(0, 0), rows.str(0, 1)};
 }
 
 }  // namespace teal

@@ -49,10 +49,11 @@ struct LinkRow {
 };
 
 struct TableCopyState {
-  std::string state;  ///< pending or copied
+  std::string state;  ///< pending, copied, or left: not selected any more
   std::int64_t rows = 0;
   std::int64_t bytes = 0;
   std::string publication_entry = {};  ///< see PublishedTable::entry; as of the copy, "0" before
+  Lsn watermark = {};                  ///< 0/0: not copied, or taken as it was (run --no-copy)
 };
 
 /// The one link that this version runs.
@@ -66,6 +67,16 @@ struct TableCopyState {
 [[nodiscard]] std::optional<SlotFacts> read_slot(PgConnection& source, const std::string& name);
 /// nullopt when there is no such row, or no schema teal yet.
 [[nodiscard]] std::optional<LinkRow> read_link_row(PgConnection& target, const LinkNames& link);
+/// Which target a link serves. Source: teal.link_target, on the link's source.
+struct LinkTarget {
+  std::string system_id;
+  std::string database;
+
+  friend bool operator==(const LinkTarget&, const LinkTarget&) = default;
+};
+[[nodiscard]] std::string to_string(const LinkTarget& target);
+/// nullopt when none is noted, or no schema teal yet.
+[[nodiscard]] std::optional<LinkTarget> read_link_target(PgConnection& source, const LinkNames& link);
 /// Empty when there is no schema teal yet.
 [[nodiscard]] std::map<TableName, TableCopyState> read_table_states(PgConnection& target, const LinkNames& link);
 /// Whether a table of schema teal exists and may be read.

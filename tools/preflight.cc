@@ -60,6 +60,7 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
   if (blue != nullptr && green != nullptr) {
     check_target_tables(preflight, *green, *green_facts);
     const bool ahead = schema_ahead(preflight, find_target_relations(*green, preflight.tables));
+    if (ahead) check_foreign_keys(preflight, *blue);
     check_programs(preflight, std::max(blue->server_major(), green->server_major()), ahead);
   }
 }

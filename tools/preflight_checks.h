@@ -42,6 +42,8 @@ void check_source_tables(Preflight& preflight, const ServerFacts& facts);
 void check_publication(Preflight& preflight, PgConnection& source, const ServerFacts& facts);
 /// The same tables on green: there or creatable, columns, rights, key.
 void check_target_tables(Preflight& preflight, PgConnection& target, const ServerFacts& facts);
+/// No foreign key leads from a table that is copied to one that stays empty, when teal makes the keys.
+void check_foreign_keys(Preflight& preflight, PgConnection& source);
 /// pg_dump and pg_restore, when green's tables are still to be made.
 void check_programs(Preflight& preflight, int newest_major, bool schema_ahead);
 

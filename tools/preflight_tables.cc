@@ -80,6 +80,20 @@ void check_publication(Preflight& preflight, PgConnection& source, const ServerF
   preflight.add("blue", what + ", and " + facts.role + " may not change that", mend);
 }
 
+void check_foreign_keys(Preflight& preflight, PgConnection& source) {
+  std::set<TableName> copied;
+  for (const SourceTable& table : preflight.tables) copied.insert(table.name);
+  for (const ForeignKey& key : read_foreign_keys(source)) {
+    if (!copied.contains(key.child) || copied.contains(key.parent)) continue;
+    preflight.add("blue",
+                  "the foreign key " + key.name + " of " + to_string(key.child) + " refers to " +
+                      to_string(key.parent) +
+                      ", which is not selected and stays empty on green, so it cannot be made there",
+                  "select that table too; or make the tables on green yourself, without that key, and set copy.schema: "
+                  "false");
+  }
+}
+
 bool schema_ahead(const Preflight& preflight, const std::vector<TargetRelation>& targets) {
   if (!preflight.copy_ahead() || !preflight.config.copy.schema) return false;
   for (const TargetRelation& target : targets) {

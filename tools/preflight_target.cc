@@ -21,7 +21,7 @@ void check_origins(Preflight& preflight, PgConnection& target) {
   const Rows rows = target.exec("count the replication origins",
                                 "SELECT current_setting($1)::int, count(*), "
                                 "count(*) FILTER (WHERE starts_with(roname, $2)) FROM pg_replication_origin",
-                                {setting, preflight.link.own_origin_prefix()});
+                                {setting, preflight.link.migration_prefix()});
   const long long limit = rows.integer(0, 0);
   const long long foreign = rows.integer(0, 1) - rows.integer(0, 2);
   const long long needed = 1 + preflight.config.copy.jobs;

@@ -55,12 +55,6 @@ void check_columns(Preflight& preflight, const SourceTable& source, const Target
                     full + " is " + column.type + " on blue and " + there->type +
                         " on green; columns that differ are not supported yet",
                     alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " TYPE " + column.type));
-    } else if (there->text_cast) {
-      preflight.add("green",
-                    "the type of " + full + " (" + there->cast_type +
-                        ") has a user-defined cast from text, "
-                        "which would stand in for its input; such types are not supported yet",
-                    "DROP CAST (text AS " + there->cast_type + ");");
     }
   }
   for (const CatalogColumn& column : target.columns) {
@@ -104,7 +98,7 @@ void check_empty(Preflight& preflight, PgConnection& target, const std::vector<T
     if (state != states.end() && state->second.state == "copied") continue;
     const std::string name = quote_qualified(table.name.schema, table.name.name);
     const Rows filled = target.exec("look whether " + to_string(table.name) + " is empty on green",
-                                    "SELECT EXISTS (SELECT FROM ONLY " + name + ")");
+                                    "SELECT EXISTS (SELECT FROM " + name + ")");
     if (!filled.boolean(0, 0)) continue;
     preflight.add("green", to_string(table.name) + " is not empty and was not copied by teal",
                   "TRUNCATE " + name + "; or run with --no-copy if green holds blue's rows already");

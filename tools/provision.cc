@@ -17,6 +17,7 @@
 #include "engine/pause.h"
 #include "engine/pg_error.h"
 #include "engine/publication.h"
+#include "engine/wait_log.h"
 #include "tools/link_facts.h"
 #include "tools/publication_watch.h"
 #include "tools/signals.h"
@@ -70,15 +71,13 @@ void claim_source(Setup& setup) {
                   "INSERT INTO teal.link_target (migration, link, target_system_id, target_database) "
                   "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
                   {setup.link.migration, setup.link.link, green.system_id, green.database});
-  const Rows owner = setup.blue.exec("look which target the link serves",
-                                     "SELECT target_system_id, target_database FROM teal.link_target WHERE migration = "
-                                     "$1 AND link = $2",
-                                     {setup.link.migration, setup.link.link});
-  if (owner.size() == 1 && owner.at(0, 0) == green.system_id && owner.at(0, 1) == green.database) return;
-  throw Stopped(StopCode::kRefused, "on blue, the migration \"" + setup.config.name +
-                                        "\" belongs to another green (system identifier " + owner.str(0, 0) +
-                                        ", database " + owner.str(0, 1) +
-                                        "): give this one another name, or end that one with teal finish first");
+  const std::optional<LinkTarget> claimed = read_link_target(setup.blue, setup.link);
+  if (claimed == LinkTarget{green.system_id, green.database}) return;
+  throw Stopped(StopCode::kRefused,
+                "on blue, the migration \"" + setup.config.name + "\" belongs to another green (" +
+                    (claimed ? to_string(*claimed) : std::string("unknown")) +
+                    "): give this one another name, or end that one first, with teal finish and its "
+                    "configuration");
 }
 
 void create_origins(Setup& setup) {
@@ -98,6 +97,14 @@ void insert_pending(Setup& setup, const TableName& table) {
                    "INSERT INTO teal.table_state (migration, link, schema_name, table_name, state) "
                    "VALUES ($1, $2, $3, $4, 'pending') ON CONFLICT DO NOTHING",
                    {setup.link.migration, setup.link.link, table.schema, table.name});
+}
+
+void set_table_state(Setup& setup, const TableName& table, const std::string& state) {
+  const Rows changed = setup.green.exec("note that a table is " + state,
+                                        "UPDATE teal.table_state SET state = $5, updated_at = clock_timestamp() WHERE "
+                                        "migration = $1 AND link = $2 AND schema_name = $3 AND table_name = $4",
+                                        {setup.link.migration, setup.link.link, table.schema, table.name, state});
+  if (changed.affected() != 1) throw Stopped(StopCode::kRefused, "teal.table_state was changed by somebody else");
 }
 
 void insert_link_row(Setup& setup, Lsn start) {
@@ -124,6 +131,7 @@ void create_link(Setup& setup, bool unused_slot_present) {
     insert_link_row(setup, start);
   } catch (...) {
     // A slot that nobody reads would keep blue's WAL for ever.
+    setup.blue.set_stop_token({});
     drop_unused_slot(setup.blue, name);
     throw;
   }
@@ -164,16 +172,16 @@ void check_published_all_along(Setup& setup) {
   check_publication(setup.blue, setup.link, copied);
 }
 
-// New tables become pending; a state that is kept for a table that is not replicated now would hide what it missed.
+// New tables become pending. What the log still holds of a table that is not selected any more is dropped, and if it is
+// selected again it has missed changes: pending, and green's has to be empty.
 void update_table_states(Setup& setup) {
   std::set<TableName> selected(setup.tables.begin(), setup.tables.end());
   for (const auto& [table, state] : read_table_states(setup.green, setup.link)) {
-    if (selected.erase(table) == 1) continue;
-    setup.green.exec(
-        "forget a table that is not selected any more",
-        "DELETE FROM teal.table_state WHERE migration = $1 AND link = $2 AND schema_name = $3 AND table_name = $4",
-        {setup.link.migration, setup.link.link, table.schema, table.name});
-    log_event(LogLevel::kInfo, "table no longer replicated", {{"table", to_string(table)}});
+    const bool wanted = selected.erase(table) == 1;
+    const bool left = state.state == "left";
+    if (wanted != left) continue;
+    set_table_state(setup, table, wanted ? "pending" : "left");
+    if (!wanted) log_event(LogLevel::kInfo, "table no longer replicated", {{"table", to_string(table)}});
   }
   for (const TableName& table : selected) insert_pending(setup, table);
 }
@@ -181,6 +189,10 @@ void update_table_states(Setup& setup) {
 Setup connect(const Config& config, const std::stop_token& stop) {
   PgConnection blue = PgConnection::connect(connect_options(config, true, "init"));
   PgConnection green = PgConnection::connect(connect_options(config, false, "init"));
+  for (PgConnection* connection : {&blue, &green}) {
+    connection->set_stop_token(stop);
+    connection->set_wait_listener(log_long_waits(*connection, "init"));
+  }
   ServerFacts facts = read_server_facts(blue);
   std::vector<TableName> tables;
   for (const SourceTable& table : find_source_tables(blue, config.tables)) tables.push_back(table.name);

@@ -65,13 +65,15 @@ PublicationWatch::PublicationWatch(const Config& config, const LinkNames& names)
   }
 }
 
-void PublicationWatch::check() {
+bool PublicationWatch::check() {
   try {
     if (!source_) source_ = PgConnection::connect(source_connect_);
     check_publication(*source_, names_, copied_);
+    return true;
   } catch (const PgError& error) {
     source_.reset();
     if (error.error_class() == ErrorClass::kStop) throw;
+    return false;
   }
 }
 

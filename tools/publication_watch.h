@@ -24,8 +24,8 @@ class PublicationWatch {
   /// Reads from the target what was copied. Errors: PgError.
   PublicationWatch(const Config& config, const LinkNames& names);
 
-  /// Errors: as check_publication. A source that cannot be asked at the moment is asked the next time.
-  void check();
+  /// Returns whether the source could be asked. Errors: as check_publication.
+  bool check();
 
  private:
   ConnectOptions source_connect_;

@@ -4,6 +4,7 @@
 
 #include "engine/pause.h"
 #include "engine/pg_error.h"
+#include "engine/wait_log.h"
 #include "tools/link_facts.h"
 #include "tools/open_transactions.h"
 #include "tools/signals.h"
@@ -26,16 +27,15 @@ Lsn create_slot(const Config& config, PgConnection& source, const std::string& n
     source.set_wait_listener(tell_blockers(connect_options(config, true, "init-watch"), source.backend_pid()));
     const Rows rows = source.exec("create the slot " + name,
                                   "SELECT lsn FROM pg_create_logical_replication_slot($1, 'pgoutput')", {name});
-    source.set_wait_listener({});
-    source.set_stop_token({});
+    source.set_wait_listener(log_long_waits(source, "init"));
     const std::optional<Lsn> lsn = rows.size() == 1 ? parse_lsn(rows.at(0, 0)) : std::nullopt;
     if (!lsn) throw Stopped(StopCode::kBug, "the new slot " + name + " has no consistent point");
     return *lsn;
   } catch (const PgError& error) {
-    source.set_wait_listener({});
-    source.set_stop_token({});
+    source.set_wait_listener(log_long_waits(source, "init"));
     if (error.sqlstate() != kCancelled || !stop.stop_requested()) throw;
   }
+  source.set_stop_token({});  // leave nothing behind, although we were asked to stop
   if (read_slot(source, name)) drop_unused_slot(source, name);
   throw Interrupted("stopped while the slot " + name + " was being created; no slot was left behind");
 }

@@ -86,7 +86,9 @@ std::optional<LinkStatus> read_link_status(const Config& config, PgConnection& s
   LinkStatus status;
   status.link = link.link;
   status.progress = std::move(*row);
-  for (const auto& [name, copy] : read_table_states(target, link)) status.tables.push_back({name, copy});
+  for (const auto& [name, copy] : read_table_states(target, link)) {
+    if (copy.state != "left") status.tables.push_back({name, copy});
+  }
   status.slot = read_slot(source, link.slot());
   status.counters = nlohmann::json::parse(status.progress.counters, nullptr, false);
   if (!status.counters.is_object()) status.counters = nlohmann::json::object();
