@@ -225,6 +225,7 @@ std::vector<ForeignKey> read_foreign_keys(PgConnection& source) {
                                 "JOIN pg_class fr ON fr.oid = c.confrelid "
                                 "JOIN pg_namespace fn ON fn.oid = fr.relnamespace WHERE c.contype = 'f'");
   std::vector<ForeignKey> keys;
+  keys.reserve(static_cast<std::size_t>(rows.size()));
   for (int i = 0; i < rows.size(); ++i) {
     keys.push_back({rows.str(i, 0), {rows.str(i, 1), rows.str(i, 2)}, {rows.str(i, 3), rows.str(i, 4)}});
   }

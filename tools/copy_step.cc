@@ -30,6 +30,7 @@ std::set<TableName> connected_by_foreign_keys(PgConnection& source, const std::v
   }
   std::set<TableName> reached;
   std::vector<TableName> open;
+  open.reserve(tables.size());
   for (const CopyTable& table : tables) open.push_back({table.schema, table.name});
   while (!open.empty()) {
     const TableName table = open.back();
