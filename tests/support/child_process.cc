@@ -72,6 +72,7 @@ void become_program(const SpawnOptions& options, char* const* argv, char* const*
   if (!redirect("/dev/null", O_RDONLY, STDIN_FILENO)) return;
   if (!redirect(options.stdout_path.c_str(), kAppend, STDOUT_FILENO)) return;
   if (!redirect(options.stderr_path.c_str(), kAppend, STDERR_FILENO)) return;
+  if (!options.root.empty() && ::chroot(options.root.c_str()) != 0) return;
   if (options.user && !become(*options.user)) return;
   if (::prctl(PR_SET_PDEATHSIG, options.death_signal) != 0) return;
   if (::getppid() != parent) ::_exit(127);  // it died before the line above

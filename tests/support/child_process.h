@@ -25,6 +25,7 @@ struct SpawnOptions {
   std::string stdout_path = "/dev/null";  ///< appended to
   std::string stderr_path = "/dev/null";  ///< appended to
   std::optional<UserIds> user = {};       ///< somebody else than us; needs root
+  std::string root = {};                  ///< another root directory for the program; "": ours; needs root
   int death_signal = SIGKILL;             ///< what the child gets when the thread that started it ends
 };
 

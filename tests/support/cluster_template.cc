@@ -43,15 +43,21 @@ fs::path template_root() {
   return root;
 }
 
-void run_initdb(const fs::path& bin_directory, const fs::path& data) {
-  const std::optional<UserIds> user = server_user();
+void run_initdb(const PgInstallation& installation, const fs::path& data) {
+  const std::optional<UserIds>& user = installation.user;
   fs::create_directory(data);
   if (user && ::chown(data.c_str(), user->uid, user->gid) != 0) {
     throw std::runtime_error("can't give " + data.string() + " to the servers' user");
   }
   SpawnOptions initdb;
-  initdb.argv = {bin_directory / "initdb", "--pgdata=" + data.string(), "--username=postgres", "--auth=trust",
-                 "--encoding=UTF8",        "--locale=C.UTF-8",          "--no-instructions",   "--no-sync"};
+  initdb.argv = {installation.bin / "initdb",
+                 "--pgdata=" + data.string(),
+                 "--username=postgres",
+                 "--auth=trust",
+                 "--encoding=UTF8",
+                 "--locale=C.UTF-8",
+                 "--no-sync"};
+  initdb.root = installation.root;
   initdb.user = user;
   initdb.stdout_path = initdb.stderr_path = data.string() + ".log";
   if (run_program(initdb, std::chrono::minutes(2)) != 0) {
@@ -61,8 +67,8 @@ void run_initdb(const fs::path& bin_directory, const fs::path& data) {
 
 }  // namespace
 
-fs::path cluster_template(const fs::path& bin_directory, int identity) {
-  std::string name = bin_directory.string() + "_" + std::to_string(identity);
+fs::path cluster_template(const PgInstallation& installation, int identity) {
+  std::string name = installation.root.string() + installation.bin.string() + "_" + std::to_string(identity);
   std::replace(name.begin(), name.end(), '/', '_');
   const fs::path root = template_root();
   const FileLock lock(root / (name + ".lock"));
@@ -70,7 +76,7 @@ fs::path cluster_template(const fs::path& bin_directory, int identity) {
   if (fs::exists(finished)) return finished;
   const fs::path unfinished = root / (name + ".new");
   fs::remove_all(unfinished);
-  run_initdb(bin_directory, unfinished);
+  run_initdb(installation, unfinished);
   fs::rename(unfinished, finished);
   return finished;
 }

@@ -1,6 +1,8 @@
 #pragma once
 #include <filesystem>
 
+#include "tests/support/pg_installation.h"
+
 namespace teal::test {
 
 /// A cluster fresh from initdb, made once and then copied for each server: that is ten times faster.
@@ -9,7 +11,7 @@ namespace teal::test {
 /// them, else in this process' scratch directory.
 /// Threads: any; processes wait for each other.
 /// Errors: std::runtime_error with what initdb said.
-[[nodiscard]] std::filesystem::path cluster_template(const std::filesystem::path& bin_directory, int identity);
+[[nodiscard]] std::filesystem::path cluster_template(const PgInstallation& installation, int identity);
 
 /// Takes the lowest identity that no living server of this process has; `give_identity_back` frees it.
 [[nodiscard]] int take_identity();

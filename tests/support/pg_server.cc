@@ -20,8 +20,6 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::seconds;
 
-constexpr const char* kDefaultBinDirectory = "/usr/lib/postgresql/15/bin";
-
 constexpr const char* kDefaultSettings =
     "listen_addresses = '127.0.0.1'\n"
     "wal_level = logical\n"
@@ -39,11 +37,6 @@ constexpr const char* kAskForPasswords =
     "local all postgres trust\n"
     "local all all scram-sha-256\n"
     "host all all 127.0.0.1/32 scram-sha-256\n";
-
-std::string default_bin_directory() {
-  const char* given = std::getenv("TEAL_TEST_PG_BIN");
-  return given != nullptr ? given : kDefaultBinDirectory;
-}
 
 std::string percent_encoded(std::string_view text) {
   constexpr std::string_view kDigits = "0123456789ABCDEF";
@@ -71,9 +64,11 @@ std::string conninfo_value(std::string_view value) {
 }  // namespace
 
 PgServer::PgServer(PgServerOptions options)
-    : options_(std::move(options)), user_(server_user()), port_(TcpPort::reserve()), identity_(take_identity()) {
+    : options_(std::move(options)),
+      installation_(pg_installation(options_.major)),
+      port_(TcpPort::reserve()),
+      identity_(take_identity()) {
   try {
-    if (options_.bin_directory.empty()) options_.bin_directory = default_bin_directory();
     directory_ = make_scratch_directory("s");
     make_cluster();
     while (!try_start()) {  // somebody outside the tests took the port
@@ -98,13 +93,14 @@ PgServer::~PgServer() {
 }
 
 void PgServer::make_cluster() {
-  const fs::path source = cluster_template(options_.bin_directory, identity_);
-  if (user_ && ::chown(directory_.c_str(), user_->uid, user_->gid) != 0) {
+  const fs::path source = cluster_template(installation_, identity_);
+  const std::optional<UserIds>& user = installation_.user;
+  if (user && ::chown(directory_.c_str(), user->uid, user->gid) != 0) {
     throw std::runtime_error("can't give " + directory_.string() + " to the servers' user");
   }
   SpawnOptions copy;
   copy.argv = {"/bin/cp", "-a", "--reflink=auto", source.string(), (directory_ / "data").string()};
-  copy.user = user_;
+  copy.user = user;
   copy.stderr_path = directory_ / "log";
   if (run_program(copy, seconds(60)) != 0) throw std::runtime_error("can't copy the cluster: " + log());
   std::ofstream(directory_ / "data" / "postgresql.conf", std::ios::app) << kDefaultSettings;
@@ -127,8 +123,9 @@ void PgServer::configure(const std::vector<std::string>& settings) {
 /// Returns false when the port is taken, which only a first start can mend.
 bool PgServer::try_start() {
   SpawnOptions postgres;
-  postgres.argv = {options_.bin_directory + "/postgres", "-D", (directory_ / "data").string()};
-  postgres.user = user_;
+  postgres.argv = {installation_.bin / "postgres", "-D", (directory_ / "data").string()};
+  postgres.user = installation_.user;
+  postgres.root = installation_.root;
   postgres.stdout_path = postgres.stderr_path = directory_ / "log";
   postgres.death_signal = SIGQUIT;
   const std::size_t log_before = log().size();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/support/child_process.h"
+#include "tests/support/pg_installation.h"
 #include "tests/support/sql.h"
 #include "tests/support/tcp_port.h"
 
@@ -15,7 +16,7 @@ struct PgServerOptions {
   std::vector<std::string> settings = {};  ///< "name=value" as in postgresql.conf, over the defaults below
   bool fsync = false;                      ///< on: for tests in which the machine's behaviour matters
   bool passwords = false;                  ///< TCP asks for a SCRAM password; the superuser comes through the socket
-  std::string bin_directory = {};          ///< "": TEAL_TEST_PG_BIN, else PostgreSQL 15 of Debian
+  int major = kOwnMajor;                   ///< see pg_installation
 };
 
 /// How the postmaster is told to stop. Source: PostgreSQL manual, "Shutting Down the Server".
@@ -46,13 +47,17 @@ class PgServer {
   [[nodiscard]] pid_t pid() const { return postmaster_ ? postmaster_->pid() : -1; }
   [[nodiscard]] int port() const { return port_.number(); }
   [[nodiscard]] const std::filesystem::path& directory() const { return directory_; }
-  [[nodiscard]] std::string bin_directory() const { return options_.bin_directory; }
+  [[nodiscard]] const PgInstallation& installation() const { return installation_; }
   [[nodiscard]] std::string log() const;
 
   /// "host=127.0.0.1 port=... user=... dbname=...", for libpq and its programs.
   [[nodiscard]] std::string conninfo(std::string_view user, std::string_view database) const;
   /// "postgresql://user@127.0.0.1:port/database", for configuration files.
   [[nodiscard]] std::string uri(std::string_view user, std::string_view database, std::string_view password = "") const;
+  /// "127.0.0.1:port/database", as teal's messages show it.
+  [[nodiscard]] std::string address(std::string_view database) const {
+    return "127.0.0.1:" + std::to_string(port()) + "/" + std::string(database);
+  }
   [[nodiscard]] Sql connect(std::string_view user = "postgres", std::string_view database = "postgres") const;
   /// One call in a session of its own.
   SqlRows psql(const std::string& statements, std::string_view user = "postgres",
@@ -64,7 +69,7 @@ class PgServer {
   [[nodiscard]] std::string log_end() const;
 
   PgServerOptions options_;
-  std::optional<UserIds> user_;
+  const PgInstallation& installation_;
   TcpPort port_;
   int identity_;
   std::filesystem::path directory_;

@@ -12,7 +12,7 @@ namespace {
 SpawnOptions pgbench_on(const PgServer& server, std::string_view user, std::string_view database,
                         const std::filesystem::path& files) {
   SpawnOptions spawn;
-  spawn.argv = {server.bin_directory() + "/pgbench"};
+  spawn.argv = {pg_installation().bin / "pgbench"};
   spawn.environment = {"PGHOST=127.0.0.1", "PGPORT=" + std::to_string(server.port()), "PGUSER=" + std::string(user),
                        "PGDATABASE=" + std::string(database)};
   spawn.stdout_path = files / "out";

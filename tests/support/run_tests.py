@@ -26,6 +26,10 @@ import traceback
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 PR_SET_CHILD_SUBREAPER = 36
+CLONE_NEWNS = 0x00020000
+OWN_MAJOR = 15
+# What is run again on each pair of server versions: what depends on the servers most.
+PAIR_TESTS = ["Types", "Crash"]
 SCENARIO_SECONDS_MAX = 300
 UNIT_SECONDS_MAX = 300
 LONG_FACTOR = 6
@@ -42,6 +46,7 @@ class Job:
     names: list
     seconds_max: int
     gtest: bool
+    environment: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -67,7 +72,8 @@ class Runner:
         report = self.scratch / f"{threading.get_ident()}.json"
         report.unlink(missing_ok=True)
         argv = job.argv + ([f"--gtest_output=json:{report}"] if job.gtest else [])
-        environment = dict(os.environ, TEAL_TEST_DIR=str(self.scratch), TEAL_TEST_TEMPLATE=str(self.scratch / "template"))
+        environment = dict(os.environ, TEAL_TEST_DIR=str(self.scratch), TEAL_TEST_TEMPLATE=str(self.scratch / "template"),
+                           **job.environment)
         with tempfile.TemporaryFile(dir=self.scratch) as output:
             with self.lock:
                 if self.stopped:
@@ -155,7 +161,7 @@ def fixed_addresses():
     return command if works else []
 
 
-def gtest_jobs(program, patterns, prefix, seconds_max, one_each, launcher=()):
+def gtest_jobs(program, patterns, prefix, seconds_max, one_each, launcher=(), environment=None):
     jobs = []
     for suite, names in listed_tests([*launcher, str(program)]).items():
         names = [name for name in names if wanted(name, patterns)]
@@ -163,7 +169,7 @@ def gtest_jobs(program, patterns, prefix, seconds_max, one_each, launcher=()):
             if group:
                 title = prefix + (group[0] if one_each else suite.rstrip("."))
                 argv = [*launcher, str(program), f"--gtest_filter={':'.join(group)}", "--gtest_color=no"]
-                jobs.append(Job(title, argv, group, seconds_max, True))
+                jobs.append(Job(title, argv, group, seconds_max, True, environment or {}))
     return jobs
 
 
@@ -193,7 +199,44 @@ def all_jobs(arguments):
             launcher = fixed_addresses() if sanitizer == "tsan" else []
             jobs += gtest_jobs(program, arguments.names, f"{sanitizer}: ", UNIT_SECONDS_MAX * 3, False, launcher)
     jobs += gtest_jobs(build / "scenario_tests", arguments.names, "", SCENARIO_SECONDS_MAX * factor, True)
+    for pair in arguments.pairs:
+        environment = {"TEAL_TEST_BLUE": str(pair[0]), "TEAL_TEST_GREEN": str(pair[1])}
+        names = [name for suites in listed_tests([str(build / "scenario_tests")]).values() for name in suites]
+        names = [name for name in names if wanted(name, arguments.names) and wanted(name, PAIR_TESTS)]
+        for name in names:
+            argv = [str(build / "scenario_tests"), f"--gtest_filter={name}", "--gtest_color=no"]
+            jobs.append(Job(f"{pair[0]}-{pair[1]}: {name}", argv, [name], SCENARIO_SECONDS_MAX * factor, True, environment))
     return jobs
+
+
+def server_pairs(text):
+    """"13:17,15:18" as [(13, 17), (15, 18)]."""
+    return [tuple(int(major) for major in pair.split(":")) for pair in text.split(",") if pair]
+
+
+def mount(*arguments):
+    subprocess.run(["mount", *arguments], check=True)
+
+
+def make_server_roots(pairs):
+    """Makes the root directories of other majors, and lets them see our files and devices.
+
+    The mounts are made in a mount namespace of our own: they go with the last of our processes.
+    """
+    roots = {}
+    for major in sorted({major for pair in pairs for major in pair} - {OWN_MAJOR}):
+        made = subprocess.run([str(TESTS / "support/server_root.sh"), str(major)], stdout=subprocess.PIPE, text=True, check=True)
+        roots[major] = made.stdout.strip()
+    if not roots:
+        return
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    mount("--make-rprivate", "/")
+    for root in roots.values():
+        mount("--bind", "/tmp", f"{root}/tmp")
+        mount("--rbind", "/dev", f"{root}/dev")
+        mount("-t", "proc", "proc", f"{root}/proc")
+        os.environ["TEAL_TEST_ROOTS"] = str(pathlib.Path(root).parent)
 
 
 def become_subreaper():
@@ -274,10 +317,12 @@ def main():
     parser.add_argument("--asan")
     parser.add_argument("--tsan")
     parser.add_argument("--tier", default="default", choices=["default", "ci", "long"])
+    parser.add_argument("--pairs", type=server_pairs, default=[], help="also run PAIR_TESTS on servers BLUE:GREEN,...")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     os.environ["TEAL_TEST_TIER"] = arguments.tier
     become_subreaper()
+    make_server_roots(arguments.pairs)
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="teal-tests-", dir=scratch_root()))
     scratch.chmod(0o755)  # servers run as another user
     runner = Runner(scratch)

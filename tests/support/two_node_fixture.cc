@@ -1,7 +1,9 @@
 #include "tests/support/two_node_fixture.h"
 
+#include <algorithm>
 #include <chrono>
 #include <stdexcept>
+#include <utility>
 
 #include "tests/support/scratch_directory.h"
 
@@ -11,7 +13,7 @@ namespace fs = std::filesystem;
 
 void run_roles_sql(const PgServer& server, const std::vector<std::string>& variables) {
   SpawnOptions psql;
-  psql.argv = {server.bin_directory() + "/psql", "-X", "-q", "-v", "ON_ERROR_STOP=1"};
+  psql.argv = {pg_installation().bin / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1"};
   std::vector<std::string> all = {"teal_role=" + std::string(kTealRole), "owner_role=" + std::string(kOwnerRole)};
   all.insert(all.end(), variables.begin(), variables.end());
   for (const std::string& variable : all) psql.argv.insert(psql.argv.end(), {"-v", variable});
@@ -31,8 +33,12 @@ void prepare_shop(PgServer& server) {
 }
 
 void TwoNodeFixture::SetUp() {
-  blue_server_ = std::make_unique<PgServer>(blue_options());
-  green_server_ = std::make_unique<PgServer>(green_options());
+  PgServerOptions blue = blue_options();
+  blue.major = blue_major();
+  PgServerOptions green = green_options();
+  green.major = green_major();
+  blue_server_ = std::make_unique<PgServer>(std::move(blue));
+  green_server_ = std::make_unique<PgServer>(std::move(green));
   prepare_shop(*blue_server_);
   prepare_shop(*green_server_);
 }
@@ -74,8 +80,10 @@ fs::path TwoNodeFixture::write_yaml(const std::string& text) {
 fs::path TwoNodeFixture::write_config(const ConfigOptions& options) const {
   const std::string blue = options.blue.empty() ? blue_server_->uri(kTealRole, kShopDatabase) : options.blue;
   const std::string green = options.green.empty() ? green_server_->uri(kTealRole, kShopDatabase) : options.green;
+  const PgInstallation& newest =
+      pg_installation(std::max({blue_server_->installation().major, green_server_->installation().major, kOwnMajor}));
   return write_yaml("name: " + options.name + "\nblue: " + blue + "\ngreen: " + green +
-                    "\npg_bindir: " + blue_server_->bin_directory() + "\n" + options.more);
+                    "\npg_bindir: " + newest.dump_programs.string() + "\n" + options.more);
 }
 
 }  // namespace teal::test
