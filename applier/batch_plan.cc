@@ -85,20 +85,23 @@ void BatchPlan::add_control(const Change& change) {
 
 void BatchPlan::add_truncate(const TransactionSlice& slice, const Change& change) {
   std::vector<const TargetTable*> tables;
+  bool in_part = false;
   for (const Relation* relation : change.truncated) {
     const TargetTable& table = table_of(slice, relation);
     if (table.control) continue;
     if (table.left) {
       counted_.filtered += 1;
+      in_part = true;
     } else if (slice.facts.final_lsn < table.watermark) {
       counted_.below_watermark += 1;
+      in_part = true;
     } else {
       tables.push_back(&table);
     }
   }
   if (tables.empty()) return;
   truncated_ += tables.size();
-  coalescer_.truncate(std::move(tables), change);
+  coalescer_.truncate(std::move(tables), in_part, change);
 }
 
 Ledger BatchPlan::expected() const {

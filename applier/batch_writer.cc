@@ -128,6 +128,15 @@ void BatchWriter::send_group(PgPipeline& pipeline, const RowGroup& group) {
 
 void BatchWriter::send_truncate(PgPipeline& pipeline, const Epoch& epoch) {
   // The source lists every table that its TRUNCATE reached, cascades included: CASCADE here could reach more (J1).
+  if (epoch.truncated_in_part) {
+    // The rest lies below a watermark, or is not replicated: a foreign key from there refuses TRUNCATE, not DELETE.
+    for (const TargetTable* table : epoch.truncated) {
+      sent_.push_back(Sent{pipeline.size(), pipeline.size(), 0, table, nullptr});
+      pipeline.query("apply a TRUNCATE in part",
+                     std::string("DELETE FROM ") + (table->partitioned ? "" : "ONLY ") + table->sql_name);
+    }
+    return;
+  }
   std::string sql = "TRUNCATE ";
   for (std::size_t i = 0; i < epoch.truncated.size(); ++i) {
     const TargetTable& table = *epoch.truncated[i];

@@ -210,11 +210,11 @@ void Coalescer::overlay(NetRow& row, TupleView values) {
   }
 }
 
-void Coalescer::truncate(std::vector<const TargetTable*> tables, const Change& change) {
+void Coalescer::truncate(std::vector<const TargetTable*> tables, bool in_part, const Change& change) {
   if (!epoch_open_) epochs_.emplace_back();
   Epoch& epoch = epochs_.back();
   epoch.truncated = std::move(tables);
-  epoch.truncate_flags = change.truncate_flags;
+  epoch.truncated_in_part = in_part;
   epoch.truncate_lsn = change.lsn;
   epoch_open_ = false;
 }

@@ -57,7 +57,8 @@ struct Segment {
 struct Epoch {
   std::vector<std::vector<Segment>> tables;  ///< by order of first appearance
   std::vector<const TargetTable*> truncated;
-  std::uint8_t truncate_flags = 0;
+  /// The source's TRUNCATE named more tables than these: alone they may be refused for a foreign key among them.
+  bool truncated_in_part = false;
   Lsn truncate_lsn;
 };
 
@@ -80,7 +81,8 @@ class Coalescer {
 
   /// A row change of `table`. Truncates go to `truncate`.
   void add(const TargetTable& table, const Change& change);
-  void truncate(std::vector<const TargetTable*> tables, const Change& change);
+  /// `in_part`: `tables` are not all that the source truncated together.
+  void truncate(std::vector<const TargetTable*> tables, bool in_part, const Change& change);
 
   [[nodiscard]] const std::vector<Epoch>& epochs() const { return epochs_; }
   [[nodiscard]] const CoalesceCounts& counts() const { return counts_; }

@@ -18,21 +18,34 @@
 namespace teal {
 namespace {
 
-// Which files each table's rows are in, by "schema.table": oid and file node. A TRUNCATE, a rewriting ALTER TABLE and a
-// table that is made anew change them, and leave no old row versions: a snapshot from before finds the table empty, and
-// the stream does not bring the rewritten rows. Rejected: locks on all tables from before the snapshot until the end.
-// They hold up the application's DDL, and whoever queues behind it, for as long as the copy takes.
-using TableFiles = std::map<std::string, std::string>;
+// What each table was like, by "schema.table": its oid, the file its rows are in, and its columns. A TRUNCATE, a
+// rewriting ALTER TABLE and a table that is made anew change them, and leave no old row versions: a snapshot from
+// before finds the table empty, and the stream does not bring the rewritten rows. Rejected: locks on all tables from
+// before the snapshot until the end. They hold up the application's DDL, and whoever queues behind it, for as long as
+// the copy takes. A column that comes meanwhile would not be copied, and no stream brings its values.
+using TableShapes = std::map<std::string, std::string>;
 
-TableFiles read_table_files(const InitialCopyOptions& options, const std::stop_token& stop) {
+// A row per table: `first`, and what the table is like.
+std::string shape_query(std::string_view first, std::string_view where) {
+  std::string sql = "SELECT ";
+  sql += first;
+  sql +=
+      ", c.oid || '/' || pg_relation_filenode(c.oid) || '/' || (SELECT coalesce(string_agg(concat_ws(' ', attnum, "
+      "attname, atttypid, atttypmod, attgenerated), ', ' ORDER BY attnum), '') FROM pg_attribute WHERE attrelid = "
+      "c.oid "
+      "AND attnum > 0 AND NOT attisdropped) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ";
+  sql += where;
+  return sql;
+}
+
+TableShapes read_table_shapes(const InitialCopyOptions& options, const std::stop_token& stop) {
   PgConnection source = PgConnection::connect(options.source);
   source.set_stop_token(stop);
-  const Rows rows = source.exec("look up the tables' files",
-                                "SELECT n.nspname || '.' || c.relname, c.oid || '/' || pg_relation_filenode(c.oid) "
-                                "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r'");
-  TableFiles files;
-  for (int i = 0; i < rows.size(); ++i) files[rows.str(i, 0)] = rows.str(i, 1);
-  return files;
+  const Rows rows =
+      source.exec("look what the tables are like", shape_query("n.nspname || '.' || c.relname", "c.relkind = 'r'"));
+  TableShapes shapes;
+  for (int i = 0; i < rows.size(); ++i) shapes[rows.str(i, 0)] = rows.str(i, 1);
+  return shapes;
 }
 
 // What the jobs share: the tables that are left, and what went wrong.
@@ -99,13 +112,13 @@ std::string column_list(const CopyTable& table) {
 
 class CopyJob {
  public:
-  /// `files`: as they were before the snapshot.
-  CopyJob(const InitialCopyOptions& options, int number, const TableSnapshot& snapshot, const TableFiles& files,
+  /// `shapes`: as they were before the snapshot.
+  CopyJob(const InitialCopyOptions& options, int number, const TableSnapshot& snapshot, const TableShapes& shapes,
           CopyCounters& counters, std::stop_token stop)
       : options_(options),
         number_(number),
         snapshot_(snapshot),
-        files_(files),
+        shapes_(shapes),
         counters_(counters),
         stop_(std::move(stop)) {}
 
@@ -165,9 +178,8 @@ class CopyJob {
     source_->exec("take the snapshot", "SET TRANSACTION SNAPSHOT " + quote_literal(snapshot_.name()));
     const CopiedRows copied = relay_copy(*source_, "COPY " + name + " (" + column_list(table) + ") TO STDOUT", *target_,
                                          "COPY " + name + " (" + column_list(table) + ") FROM STDIN", counters_);
-    const bool as_expected = read_as_expected(table, name);
     source_->exec("end reading", "COMMIT");
-    if (!as_expected) {
+    if (!read_as_expected(table)) {
       target_->exec("give up the copy", "ROLLBACK");
       log_event(LogLevel::kInfo, "table was altered after the snapshot, it is copied again",
                 {{"link", options_.names.link}, {"table", table.display_name()}});
@@ -190,24 +202,25 @@ class CopyJob {
     return true;
   }
 
-  // COPY's lock is still held, so the answer is true of what COPY read. The catalogs are read as they are now, not as
-  // of the snapshot. A column that came meanwhile was not copied, and its values are in no stream.
-  bool read_as_expected(const CopyTable& table, const std::string& name) {
-    const Rows now = source_->exec(
-        "look at the table that was read",
-        "SELECT $1::regclass::oid || '/' || pg_relation_filenode($1::regclass), (SELECT string_agg('\"' || "
-        "replace(attname, '\"', '\"\"') || '\"', ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = $1::regclass "
-        "AND attnum > 0 AND NOT attisdropped AND attgenerated = '')",
-        {name});
-    const auto before = files_.find(table.display_name());
-    return before != files_.end() && before->second == now.at(0, 0) && now.at(0, 1) == column_list(table);
+  // Asked after the snapshot's transaction, which sees the catalogs of its own time. What was altered before COPY had
+  // its lock is seen here; what is altered after it costs a repetition.
+  bool read_as_expected(const CopyTable& table) {
+    const std::string columns =
+        "(SELECT string_agg('\"' || replace(attname, '\"', '\"\"') || '\"', ', ' ORDER BY attnum) FROM pg_attribute "
+        "WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = '')";
+    const Rows now =
+        source_->exec("look at the table that was read", shape_query(columns, "n.nspname = $1 AND c.relname = $2"),
+                      {table.schema, table.name});
+    const auto before = shapes_.find(table.display_name());
+    return before != shapes_.end() && now.size() == 1 && before->second == now.at(0, 1) &&
+           now.at(0, 0) == column_list(table);
   }
 
   void note_copied(const CopyTable& table, const CopiedRows& copied) {
     const Rows noted = target_->exec(
         "note the copy",
         "UPDATE teal.table_state SET state = 'copied', watermark = $1::pg_lsn, copied_rows = $2::bigint, copied_bytes "
-        "= $7::bigint, publication_entry = $8::oid, updated_at = "
+        "= $7::bigint, publication_entry = $8, updated_at = "
         "clock_timestamp() WHERE migration = $3 AND link = $4 AND schema_name = $5 AND table_name = $6 AND state = "
         "'pending'",
         {to_string(snapshot_.consistent_point()), std::to_string(copied.rows), options_.names.migration,
@@ -233,7 +246,7 @@ class CopyJob {
   const InitialCopyOptions& options_;
   int number_;
   const TableSnapshot& snapshot_;
-  const TableFiles& files_;
+  const TableShapes& shapes_;
   CopyCounters& counters_;
   std::stop_token stop_;
   std::optional<PgConnection> source_;
@@ -245,7 +258,7 @@ class CopyJob {
 std::size_t copy_tables(const InitialCopyOptions& options, std::vector<CopyTable> tables, CopyCounters& counters,
                         std::stop_token stop) {
   if (tables.empty()) return 0;
-  const TableFiles files = read_table_files(options, stop);
+  const TableShapes shapes = read_table_shapes(options, stop);
   const TableSnapshot snapshot(options.snapshot, stop);
   TEAL_FAILPOINT("copy_snapshot_made");
   log_event(LogLevel::kInfo, "copy started",
@@ -258,7 +271,7 @@ std::size_t copy_tables(const InitialCopyOptions& options, std::vector<CopyTable
     std::vector<std::jthread> threads;
     threads.reserve(static_cast<std::size_t>(options.jobs));
     for (int number = 0; number < options.jobs; ++number) {
-      threads.emplace_back([&, number] { CopyJob(options, number, snapshot, files, counters, stop).run(queue); });
+      threads.emplace_back([&, number] { CopyJob(options, number, snapshot, shapes, counters, stop).run(queue); });
     }
   }
   queue.rethrow();

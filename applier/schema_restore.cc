@@ -111,11 +111,18 @@ SchemaDump::SchemaDump(SchemaRestoreOptions options, std::stop_token stop)
   directory_ = pattern;
   const SafeConninfo source = without_secrets(options_.source_conninfo);
   try {
-    run_or_stop("dumping the schema of the source",
-                {program(options_.bindir, "pg_dump"), "--format=custom", "--schema-only", "--no-owner", "--no-acl",
-                 "--no-publications", "--no-subscriptions", "--exclude-schema=teal", "--file=" + directory_ + "/schema",
-                 "--dbname=" + source.text},
-                source, stop_);
+    std::vector<std::string> argv = {program(options_.bindir, "pg_dump"),
+                                     "--format=custom",
+                                     "--schema-only",
+                                     "--no-owner",
+                                     "--no-acl",
+                                     "--no-publications",
+                                     "--no-subscriptions",
+                                     "--exclude-schema=teal",
+                                     "--file=" + directory_ + "/schema",
+                                     "--dbname=" + source.text};
+    for (const std::string& table : options_.excluded_tables) argv.push_back("--exclude-table=" + table);
+    run_or_stop("dumping the schema of the source", argv, source, stop_);
   } catch (...) {
     std::filesystem::remove_all(directory_);
     throw;

@@ -1,13 +1,15 @@
 #pragma once
 #include <stop_token>
 #include <string>
+#include <vector>
 
 namespace teal {
 
 struct SchemaRestoreOptions {
   std::string source_conninfo;
   std::string target_conninfo;
-  std::string bindir;  ///< where pg_dump and pg_restore are; empty: PATH
+  std::string bindir;                             ///< where pg_dump and pg_restore are; empty: PATH
+  std::vector<std::string> excluded_tables = {};  ///< quoted for SQL, `"schema"."name"`; with all that is theirs
 };
 
 /// A dump of the source's schema (custom format), in a file that only we can read, for as long as the object lives.

@@ -72,7 +72,7 @@ class SqlText {
   static std::string value(std::size_t parameter, const MappedColumn& column) {
     const std::string text = "s.v" + std::to_string(parameter);
     if (!column.text_cast) return text + "::" + column.type;
-    // A user's cast from text would run instead of the type's input function. There is none from text to its array,
+    // A cast from text would run instead of the type's input function. There is none from text to its array,
     // whose input function calls that of the element.
     return R"((('{"' || replace(replace()" + text + R"(, '\', '\\'), '"', '\"') || '"}')::)" + column.type + "[])[1]";
   }

@@ -6,6 +6,7 @@
 #include "decoder/transaction.h"
 #include "engine/catalog_columns.h"
 #include "engine/pg_error.h"
+#include "engine/type_fit.h"
 
 namespace teal {
 namespace {
@@ -40,6 +41,17 @@ void map_columns(TargetTable& table, const Relation& relation, const std::vector
            "add it on the target, then start again: nothing is lost while the slot exists");
     }
     ++mapped;
+    if (found->generated) {
+      stop(table, "the source sends column \"" + name + "\", which is generated on the target",
+           "ALTER COLUMN ... DROP EXPRESSION there, then start again");
+    }
+    const Column& source = relation.columns[i];
+    if (source.type.value < kFirstUserTypeOid && found->type_oid < kFirstUserTypeOid &&
+        (source.type.value != found->type_oid ||
+         !modifier_fits(found->type_oid, source.type_modifier, found->type_modifier))) {
+      stop(table, "column \"" + name + "\" has another type on the source now than " + found->type + " on the target",
+           "alter it on the target too, then start again: nothing is lost while the slot exists");
+    }
     MappedColumn column;
     column.name = quote_identifier(name);
     column.type = found->cast_type;
@@ -72,23 +84,28 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, st
     table.control = true;
     return table;
   }
-  const Rows state = target.exec("read the table's watermark",
-                                 "SELECT state, watermark FROM teal.table_state WHERE migration = $1 AND link = $2 AND "
-                                 "schema_name = $3 AND table_name = $4",
-                                 {std::string(migration), std::string(link), relation.schema, relation.name});
+  const Rows state = target.exec(
+      "read the table's watermark",
+      "SELECT state, watermark, publication_entry FROM teal.table_state WHERE migration = $1 AND link = $2 AND "
+      "schema_name = $3 AND table_name = $4",
+      {std::string(migration), std::string(link), relation.schema, relation.name});
   if (!state.empty() && state.at(0, 0) == "left") {
     table.left = true;
     return table;
   }
-  const Rows found = target.exec("find the target table",
-                                 "SELECT c.oid, c.relkind = 'p' FROM pg_class c JOIN pg_namespace n ON n.oid = "
-                                 "c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')",
-                                 {relation.schema, relation.name});
+  const Rows found = target.exec(
+      "find the target table",
+      "SELECT c.oid, c.relkind = 'p', c.relpersistence = 'p' FROM pg_class c JOIN pg_namespace n ON n.oid = "
+      "c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')",
+      {relation.schema, relation.name});
   if (found.empty()) {
     stop(table, "does not exist on the target",
          "create it there, then start again: nothing is lost while the slot exists");
   }
   table.partitioned = found.boolean(0, 1);
+  if (!found.boolean(0, 2)) {
+    stop(table, "is unlogged on the target: a crash there would empty it", "ALTER TABLE ... SET LOGGED there");
+  }
   const auto oid = static_cast<std::uint32_t>(found.integer(0, 0));
   const std::vector<UniqueIndex> indexes = read_unique_indexes(target, {oid})[oid];
   const UniqueIndex* identity = find_identity_index(indexes, relation);
@@ -103,6 +120,14 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, st
   if (state.empty() || state.at(0, 0) != "copied") {
     stop(table, "is in the publication but was not copied",
          "start teal again, and it is copied (if tables.include covers it), or take it out of the publication");
+  }
+  // "entry/oid": see PublishedTable::entry. Two tables that swap their names, and back, are seen nowhere else.
+  const std::string entry = state.str(0, 2);
+  const std::size_t slash = entry.find('/');
+  if (slash != std::string::npos && entry.substr(slash + 1) != std::to_string(relation.id.value)) {
+    stop(table, "on the source another table has this name now than the one that was copied",
+         "rename it back; if it is meant to stay, empty the target's, delete its row from teal.table_state and start "
+         "again");
   }
   table.watermark = parse_lsn(state.at(0, 1)).value_or(Lsn{});
   return table;

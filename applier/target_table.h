@@ -17,9 +17,10 @@ struct MappedColumn {
   std::string type;      ///< the target's type without modifier, as a cast takes it
   std::string equality;  ///< the operator of the key's index, e.g. `OPERATOR(pg_catalog.=)`; empty for non-key columns
   bool key = false;
-  bool written = true;     ///< false: generated on the target
-  bool settable = true;    ///< false: an UPDATE may not assign it (generated, or GENERATED ALWAYS AS IDENTITY)
-  bool text_cast = false;  ///< a user cast from text exists: the value goes through the type's input function instead
+  bool written = true;   ///< false: generated on the target
+  bool settable = true;  ///< false: an UPDATE may not assign it (generated, or GENERATED ALWAYS AS IDENTITY)
+  bool text_cast =
+      false;  ///< a cast from text runs a function: the value goes through the type's input function instead
 };
 
 /// How one announced relation of the source is written to the target: made once per Relation, then only read.

@@ -47,7 +47,7 @@
 \if :{?owner_role}
 \else
   \warn 'owner_role is missing: psql -v owner_role=NAME -f roles.sql'
-  SELECT 1 / 0 AS owner_role_is_missing;
+  DO $$ BEGIN RAISE 'owner_role is missing: psql -v owner_role=NAME -f roles.sql'; END $$;
 \endif
 
 SELECT :'side' IN ('source', 'both') AS is_source,

@@ -16,12 +16,14 @@ struct CatalogColumn {
   std::string base_type;  ///< the same without the modifier
   std::string
       cast_type;  ///< a spelling whose cast neither truncates nor pads (`bpchar` where base_type says character)
+  std::uint32_t type_oid = 0;
+  std::int32_t type_modifier = -1;
   int attnum = 0;
   bool not_null = false;
   bool has_default = false;  ///< an expression, an identity or a generation rule
   bool generated = false;    ///< stored or virtual: never written, not published
   char identity = '\0';      ///< 'a' always, 'd' by default, '\0' none. Source: pg_attribute.attidentity
-  bool text_cast = false;    ///< a user's cast from text would stand in for the type's input function
+  bool text_cast = false;    ///< a cast from text runs a function, in place of the type's input function
 };
 
 /// A table of the source that is selected for replication.
@@ -78,6 +80,7 @@ struct TargetRelation {
   bool schema_exists = false;
   bool exists = false;    ///< as an ordinary or partitioned table; what follows is only meant when it does
   bool is_other = false;  ///< the name belongs to something else (a view, a foreign table)
+  bool logged = true;     ///< false: an unlogged table, which a crash empties
   std::vector<CatalogColumn> columns;
   std::vector<std::string> missing_rights;  ///< of SELECT, INSERT, UPDATE, DELETE, TRUNCATE
   bool may_use_schema = false;

@@ -23,14 +23,13 @@ std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& c
                                     "SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), "
                                     "format_type(a.atttypid, NULL), a.attnum, a.attnotnull, "
                                     "a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', a.attidentity, "
-                                    "format_type(a.atttypid, -1), "
-                                    // From 16384 on: made by users. The first SELECT, evaluated once, spares the other.
-                                    "EXISTS (SELECT FROM pg_cast WHERE castsource = 'text'::regtype AND "
-                                    "castmethod = 'f' AND oid >= 16384) AND EXISTS (WITH RECURSIVE base (type) AS ("
-                                    "SELECT a.atttypid UNION ALL SELECT t.typbasetype FROM base JOIN pg_type t "
-                                    "ON t.oid = base.type WHERE t.typbasetype <> 0) SELECT FROM base JOIN pg_cast c "
-                                    "ON c.casttarget = base.type WHERE c.castsource = 'text'::regtype AND "
-                                    "c.castmethod = 'f' AND c.oid >= 16384) "
+                                    "format_type(a.atttypid, -1), a.atttypid IN (SELECT casttarget FROM pg_cast "
+                                    "WHERE castsource = 'text'::regtype AND castmethod = 'f') OR "
+                                    "(SELECT typtype FROM pg_type t WHERE t.oid = a.atttypid) = 'd' AND EXISTS ("
+                                    "WITH RECURSIVE base (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype "
+                                    "FROM base JOIN pg_type t ON t.oid = base.type WHERE t.typbasetype <> 0) "
+                                    "SELECT FROM base JOIN pg_cast c ON c.casttarget = base.type WHERE "
+                                    "c.castsource = 'text'::regtype AND c.castmethod = 'f'), a.atttypid, a.atttypmod "
                                     "FROM pg_attribute a WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 "
                                     "AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum",
                                     {oid_array(oids)});
@@ -47,6 +46,8 @@ std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& c
     column.identity = rows.at(i, 8).empty() ? '\0' : rows.at(i, 8).front();
     column.cast_type = rows.str(i, 9);
     column.text_cast = rows.boolean(i, 10);
+    column.type_oid = static_cast<std::uint32_t>(rows.integer(i, 11));
+    column.type_modifier = static_cast<std::int32_t>(rows.integer(i, 12));
     columns[static_cast<std::uint32_t>(rows.integer(i, 0))].push_back(std::move(column));
   }
   return columns;

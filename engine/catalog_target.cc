@@ -34,7 +34,7 @@ std::vector<TargetRelation> find_target_relations(PgConnection& target, const st
       "coalesce(has_schema_privilege(n.oid, 'CREATE'), false), coalesce(row_security_active(c.oid), false), "
       "has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'), "
       "has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE'), "
-      "has_table_privilege(c.oid, 'TRUNCATE') "
+      "has_table_privilege(c.oid, 'TRUNCATE'), c.relpersistence = 'p' "
       "FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (schema, name, place) "
       "LEFT JOIN pg_namespace n ON n.nspname = w.schema "
       "LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name AND c.relkind IN "
@@ -55,6 +55,7 @@ std::vector<TargetRelation> find_target_relations(PgConnection& target, const st
       relation.exists = kind == 'r' || kind == 'p';
       relation.is_other = !relation.exists;
       relation.row_security = rows.boolean(i, 5);
+      relation.logged = rows.boolean(i, 11);
       oids[at] = static_cast<std::uint32_t>(rows.integer(i, 1));
       for (std::size_t right = 0; right < kRights.size(); ++right) {
         if (!rows.boolean(i, 6 + static_cast<int>(right))) relation.missing_rights.emplace_back(kRights[right]);

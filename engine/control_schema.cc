@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS teal.table_state (
   watermark pg_lsn NOT NULL DEFAULT '0/0',
   copied_rows bigint NOT NULL DEFAULT 0,
   copied_bytes bigint NOT NULL DEFAULT 0,
-  publication_entry oid NOT NULL DEFAULT 0,
+  publication_entry text NOT NULL DEFAULT '',
   updated_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (migration, link, schema_name, table_name)
 );

@@ -192,6 +192,10 @@ PgConnection PgConnection::connect(const ConnectOptions& options) {
   return connection;
 }
 
+std::string PgConnection::address() const {
+  return std::string(PQhost(raw())) + ":" + PQport(raw()) + "/" + PQdb(raw());
+}
+
 void PgConnection::pin_settings() {
   // Plain literals, no parameters: a walsender session only knows the simple protocol.
   std::string sql = "SELECT ";

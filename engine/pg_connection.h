@@ -91,6 +91,8 @@ class PgConnection {
   [[nodiscard]] int server_major() const { return PQserverVersion(connection_.get()) / 10000; }
   [[nodiscard]] int backend_pid() const { return PQbackendPID(connection_.get()); }
   [[nodiscard]] const std::string& label() const { return label_; }
+  /// "host:port/database", for people.
+  [[nodiscard]] std::string address() const;
   [[nodiscard]] PGconn* raw() const { return connection_.get(); }
   [[nodiscard]] bool usable() const { return PQstatus(connection_.get()) == CONNECTION_OK; }
 

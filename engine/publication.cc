@@ -38,7 +38,7 @@ std::optional<Publication> read_publication(PgConnection& source, const std::str
   publication.generated_columns = rows.boolean(0, 5);
   const Rows tables = source.exec("list the tables of the publication " + name,
                                   "SELECT n.nspname, c.relname, coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> "
-                                  "'prattrs') IS NOT NULL, r.oid FROM pg_publication_rel r "
+                                  "'prattrs') IS NOT NULL, r.oid || '/' || c.oid FROM pg_publication_rel r "
                                   "JOIN pg_publication p ON p.oid = r.prpubid JOIN pg_class c ON c.oid = r.prrelid "
                                   "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = $1 "
                                   "ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"",

@@ -12,8 +12,8 @@ namespace teal {
 struct PublishedTable {
   TableName name;
   bool filtered = false;  ///< it has a row filter or a column list (15+)
-  /// Source: pg_publication_rel.oid. A table that left the publication and came back, or that was dropped and made
-  /// anew, has another one: its changes in between were not published.
+  /// pg_publication_rel.oid, a slash, the table's own oid. A table that left the publication and came back, or that was
+  /// dropped and made anew, has another one: its changes in between were not published.
   std::string entry = {};
 };
 

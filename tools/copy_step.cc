@@ -176,6 +176,11 @@ void CopyStep::restore_tables_if_missing() {
   const std::vector<TargetRelation> relations = find_target_relations(target, tables_);
   const auto missing = std::count_if(relations.begin(), relations.end(), [](const auto& r) { return !r.exists; });
   if (missing == 0) return;
+  if (missing < std::ssize(relations)) {
+    throw Stopped(StopCode::kRefused,
+                  "some of the selected tables are on green and others are not: create these as on blue (`teal check` "
+                  "names them), then start again");
+  }
   log_event(LogLevel::kInfo, "restoring tables on green", {{"tables", missing}});
   SchemaDump({config_.blue, config_.green, config_.pg_bindir}, stop_).restore_pre_data();
 }
@@ -186,11 +191,32 @@ bool CopyStep::keys_missing() {
   return std::any_of(relations.begin(), relations.end(), [](const auto& r) { return !r.identity_index; });
 }
 
+// What blue has got since the tables were restored, or what somebody else made on green: their keys are not ours to
+// make.
+std::vector<std::string> CopyStep::tables_of_others() {
+  const std::string relations =
+      " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND "
+      "n.nspname <> 'teal' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+  std::set<std::pair<std::string, std::string>> ours;
+  PgConnection target = connect(false);
+  const Rows there = target.exec("list the tables on green that are ours",
+                                 "SELECT n.nspname, c.relname" + relations + " AND pg_has_role(c.relowner, 'USAGE')");
+  for (int i = 0; i < there.size(); ++i) ours.emplace(there.str(i, 0), there.str(i, 1));
+  std::vector<std::string> others;
+  PgConnection source = connect(true);
+  const Rows here = source.exec("list the tables on blue", "SELECT n.nspname, c.relname" + relations);
+  for (int i = 0; i < here.size(); ++i) {
+    if (!ours.contains({here.str(i, 0), here.str(i, 1)}))
+      others.push_back(quote_qualified(here.str(i, 0), here.str(i, 1)));
+  }
+  return others;
+}
+
 // The section is restored whole or not at all, so a missing key means that none of it is there yet.
 void CopyStep::restore_keys_if_missing() {
   if (!keys_missing()) return;
   log_event(LogLevel::kInfo, "restoring keys, indexes and constraints on green");
-  SchemaDump({config_.blue, config_.green, config_.pg_bindir}, stop_).restore_post_data();
+  SchemaDump({config_.blue, config_.green, config_.pg_bindir, tables_of_others()}, stop_).restore_post_data();
   if (keys_missing()) {
     throw Stopped(StopCode::kRefused,
                   "green lacks the keys that rows are found by, although blue's were restored: "
@@ -200,11 +226,20 @@ void CopyStep::restore_keys_if_missing() {
 
 void CopyStep::mark_copied() {
   PgConnection target = connect(false);
+  const std::optional<LinkRow> row = read_link_row(target, names_);
+  const bool streamed = row && row->counters != "{}";
+  for (const auto& [table, state] : read_table_states(target, names_)) {
+    if (!streamed || state.state != "pending") continue;
+    throw Stopped(StopCode::kRefused,
+                  to_string(table) +
+                      " came after the link began: what the stream has passed already may be missing in "
+                      "it, so --no-copy cannot take it as it is; empty it on green and run without --no-copy");
+  }
   std::uint64_t marked = 0;
   for (const SourceTable& table : tables_) {
     marked += target
                   .exec("mark a table as copied",
-                        "UPDATE teal.table_state SET state = 'copied', publication_entry = $5::oid, updated_at = "
+                        "UPDATE teal.table_state SET state = 'copied', publication_entry = $5, updated_at = "
                         "clock_timestamp() WHERE migration = $1 AND link = $2 AND schema_name = $3 AND table_name = $4 "
                         "AND state = 'pending'",
                         {names_.migration, names_.link, table.name.schema, table.name.name, entries_[table.name]})

@@ -30,6 +30,7 @@ class CopyStep {
   void restore_keys_if_missing();
   void mark_copied();
   [[nodiscard]] bool keys_missing();
+  [[nodiscard]] std::vector<std::string> tables_of_others();
   void start_over_for_foreign_keys();
 
   const Config& config_;

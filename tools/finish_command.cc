@@ -64,6 +64,13 @@ void print(const DeprovisionReport& report, const std::string& name, bool as_jso
 void check_claim(const Config& config, PgConnection& blue, PgConnection& green) {
   const std::optional<LinkTarget> claimed = read_link_target(blue, forward_link(config));
   const ServerFacts facts = read_server_facts(green);
+  const std::optional<LinkRow> row = read_link_row(green, forward_link(config));
+  if (row && row->source_system_id != read_server_facts(blue).system_id) {
+    throw Stopped(StopCode::kRefused, "on green, the migration \"" + config.name +
+                                          "\" comes from another blue (system identifier " + row->source_system_id +
+                                          "): use that one's configuration; if it is gone for good, teal finish "
+                                          "--force");
+  }
   if (!claimed || *claimed == LinkTarget{facts.system_id, facts.database}) return;
   throw Stopped(StopCode::kRefused, "on blue, the migration \"" + config.name + "\" belongs to another green (" +
                                         to_string(*claimed) +

@@ -52,7 +52,7 @@ struct TableCopyState {
   std::string state;  ///< pending, copied, or left: not selected any more
   std::int64_t rows = 0;
   std::int64_t bytes = 0;
-  std::string publication_entry = {};  ///< see PublishedTable::entry; as of the copy, "0" before
+  std::string publication_entry = {};  ///< see PublishedTable::entry; as of the copy, "" before
   Lsn watermark = {};                  ///< 0/0: not copied, or taken as it was (run --no-copy)
 };
 

@@ -1,9 +1,11 @@
 #include "tools/preflight.h"
 
 #include <algorithm>
+#include <map>
 
 #include "tools/exit_code.h"
 #include "tools/preflight_checks.h"
+#include "tools/publication_watch.h"
 
 namespace teal {
 namespace {
@@ -24,11 +26,34 @@ std::optional<PgConnection> try_connect(Preflight& preflight, bool blue) {
 }
 
 // Copies of a cluster's files share the system identifier, so the start time has to agree too.
-void check_two_databases(Preflight& preflight, const ServerFacts& blue, const ServerFacts& green) {
+bool are_one_database(Preflight& preflight, const ServerFacts& blue, const ServerFacts& green) {
   if (blue.system_id != green.system_id || blue.started_at != green.started_at || blue.database != green.database)
-    return;
+    return false;
   preflight.add("green", "blue and green are the same database (" + blue.database + " on one server)",
                 "point --green, TEAL_GREEN or \"green:\" to the other database", StopCode::kUsage);
+  return true;
+}
+
+// A link that was begun can only go on where nothing was lost meanwhile.
+void check_link(Preflight& preflight, PgConnection& source) {
+  if (!preflight.resumed) return;
+  if (!preflight.slot) {
+    preflight.add("blue",
+                  "the slot " + preflight.link.slot() + " is gone, and with it the changes since teal last read it",
+                  "teal finish, empty green's tables, then start over");
+  }
+  std::map<TableName, std::string> copied;
+  for (const SourceTable& table : preflight.tables) {
+    const auto state = preflight.states.find(table.name);
+    if (state != preflight.states.end() && state->second.state == "copied") {
+      copied[table.name] = state->second.publication_entry;
+    }
+  }
+  try {
+    check_publication(source, preflight.link, copied);
+  } catch (const Stopped& stopped) {
+    preflight.add("blue", stopped.what(), "see the end of the line above: adding a table again is not enough");
+  }
 }
 
 void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) {
@@ -36,10 +61,22 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
   std::optional<ServerFacts> green_facts;
   if (blue != nullptr) blue_facts = read_server_facts(*blue);
   if (green != nullptr) green_facts = read_server_facts(*green);
-  if (blue_facts && green_facts) check_two_databases(preflight, *blue_facts, *green_facts);
+  for (const PgConnection* side : {blue, green}) {
+    if (side != nullptr) preflight.report.notes.push_back(side->label() + " is " + side->address());
+  }
+  // What follows would advise to empty blue's own tables.
+  if (blue_facts && green_facts && are_one_database(preflight, *blue_facts, *green_facts)) return;
   if (green != nullptr) {
-    preflight.resumed = read_link_row(*green, preflight.link).has_value();
+    const std::optional<LinkRow> row = read_link_row(*green, preflight.link);
+    preflight.resumed = row.has_value();
     preflight.states = read_table_states(*green, preflight.link);
+    if (row && blue_facts && row->source_system_id != blue_facts->system_id) {
+      preflight.add("blue",
+                    "this is another cluster (system identifier " + blue_facts->system_id +
+                        ") than the one that the migration began with (" + row->source_system_id + ")",
+                    "correct the address; if that cluster is gone for good, teal finish --force and start over");
+      return;
+    }
   }
   if (blue != nullptr) {
     preflight.slot = read_slot(*blue, preflight.link.slot());
@@ -52,6 +89,7 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
     check_control_schema(preflight, *blue, *blue_facts, true);
     check_source_tables(preflight, *blue_facts);
     check_publication(preflight, *blue, *blue_facts);
+    check_link(preflight, *blue);
   }
   if (green != nullptr) {
     check_target_server(preflight, *green, *green_facts);

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "engine/publication.h"
+#include "engine/type_fit.h"
 #include "tools/link_facts.h"
 #include "tools/preflight_checks.h"
 
@@ -29,6 +30,12 @@ std::string key_list(const std::vector<std::string>& columns) {
   return out;
 }
 
+bool fits(const CatalogColumn& source, const CatalogColumn& target) {
+  if (target.type == source.type || target.type == source.base_type) return true;
+  return source.type_oid < kFirstUserTypeOid && source.type_oid == target.type_oid &&
+         modifier_fits(source.type_oid, source.type_modifier, target.type_modifier);
+}
+
 void check_columns(Preflight& preflight, const SourceTable& source, const TargetRelation& target) {
   const std::string name = to_string(source.name);
   for (const CatalogColumn& column : source.columns) {
@@ -50,7 +57,7 @@ void check_columns(Preflight& preflight, const SourceTable& source, const Target
     } else if (there->generated) {
       preflight.add("green", full + " is a plain column on blue and generated on green, so it cannot be written",
                     alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " DROP EXPRESSION"));
-    } else if (there->type != column.type && there->type != column.base_type) {
+    } else if (!fits(column, *there)) {
       preflight.add("green",
                     full + " is " + column.type + " on blue and " + there->type +
                         " on green; columns that differ are not supported yet",
@@ -71,6 +78,10 @@ void check_existing_table(Preflight& preflight, const ServerFacts& facts, const 
                           const TargetRelation& target, std::map<std::string, std::vector<TableName>>& missing_rights) {
   const std::string name = to_string(source.name);
   check_columns(preflight, source, target);
+  if (!target.logged) {
+    preflight.add("green", name + " is unlogged on green: a crash there would empty it",
+                  alter_table(source.name, "SET LOGGED"));
+  }
   if (target.row_security) {
     preflight.add("green", "row security hides rows of " + name + " from " + facts.role,
                   "ALTER ROLE " + quote_identifier(facts.role) + " BYPASSRLS;");
@@ -93,16 +104,21 @@ void check_existing_table(Preflight& preflight, const ServerFacts& facts, const 
 void check_empty(Preflight& preflight, PgConnection& target, const std::vector<TargetRelation>& readable) {
   if (preflight.mode == PreflightMode::kNoCopy) return;
   const auto states = read_table_states(target, preflight.link);
+  std::vector<TableName> filled;
   for (const TargetRelation& table : readable) {
     const auto state = states.find(table.name);
     if (state != states.end() && state->second.state == "copied") continue;
     const std::string name = quote_qualified(table.name.schema, table.name.name);
-    const Rows filled = target.exec("look whether " + to_string(table.name) + " is empty on green",
-                                    "SELECT EXISTS (SELECT FROM " + name + ")");
-    if (!filled.boolean(0, 0)) continue;
-    preflight.add("green", to_string(table.name) + " is not empty and was not copied by teal",
-                  "TRUNCATE " + name + "; or run with --no-copy if green holds blue's rows already");
+    const Rows rows = target.exec("look whether " + to_string(table.name) + " is empty on green",
+                                  "SELECT EXISTS (SELECT FROM " + name + ")");
+    if (rows.boolean(0, 0)) filled.push_back(table.name);
   }
+  if (filled.empty()) return;
+  std::string names;
+  for (const TableName& table : filled) names += (names.empty() ? "" : ", ") + to_string(table);
+  preflight.add("green", names + (filled.size() == 1 ? " is" : " are") + " not empty and not copied by teal",
+                "if " + target.address() + " is really green and these rows may go: TRUNCATE " + quoted_list(filled) +
+                    "; or run with --no-copy if green holds blue's rows already");
 }
 
 // Tables that are not there: made by teal together with the others, or missing.
@@ -110,8 +126,7 @@ void check_missing_tables(Preflight& preflight, const ServerFacts& facts, const 
                           bool some_exist) {
   if (missing.empty()) return;
   const bool by_teal = schema_ahead(preflight, missing);
-  const bool halves = some_exist && !preflight.resumed;
-  if (!by_teal || halves) {
+  if (!by_teal || some_exist) {
     std::string names;
     for (const TargetRelation& table : missing) names += (names.empty() ? "" : ", ") + to_string(table.name);
     preflight.add("green", "missing tables: " + names + (by_teal ? "; other selected tables are there" : ""),

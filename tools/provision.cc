@@ -142,12 +142,16 @@ void create_link(Setup& setup, bool unused_slot_present) {
                 why + ": the link cannot go on without losing changes; run teal finish and start again");
 }
 
+void check_source(const Setup& setup, const LinkRow& row) {
+  if (row.source_system_id == setup.blue_facts.system_id) return;
+  refuse("blue is another cluster (system identifier " + setup.blue_facts.system_id +
+         ") than the one that this link began with (" + row.source_system_id +
+         "): if that address is wrong, correct it; " + "else");
+}
+
 void check_link(Setup& setup, const std::optional<SlotFacts>& slot, const LinkRow& row) {
   const std::string name = setup.link.slot();
-  if (row.source_system_id != setup.blue_facts.system_id) {
-    refuse("blue is another cluster (system identifier " + setup.blue_facts.system_id +
-           ") than the one that this link began with (" + row.source_system_id + ")");
-  }
+  check_source(setup, row);
   if (!slot) refuse("the slot " + name + " is gone, and with it the changes since " + to_string(row.held));
   if (slot->wal_status == "lost" || !slot->confirmed_flush) {
     refuse("the slot " + name + " is lost: blue removed WAL since " + to_string(row.held) +
@@ -214,6 +218,8 @@ void provision(const Config& config, const std::stop_token& stop, PreflightMode 
   }
   Setup setup = connect(config, stop);
   take_setup_lock(setup);
+  // Before anything is noted on a blue that may be the wrong one.
+  if (const auto known = read_link_row(setup.green, setup.link)) check_source(setup, *known);
   install_control_schema(setup.blue);
   claim_source(setup);
   install_control_schema(setup.green);

@@ -32,34 +32,38 @@ class Sidecar {
   Sidecar(const RunOptions& options, std::stop_token stop)
       : options_(options), stop_(std::move(stop)), names_(forward_link(options.config)) {}
 
-  void run() {
+  /// Returns whether it did all that it was asked for: with --until-synced, whether that was reached.
+  bool run() {
     provision(options_.config, stop_, options_.no_copy ? PreflightMode::kNoCopy : PreflightMode::kWithCopy);
     CopyStep(options_.config, names_, options_.quiet, stop_).run(options_.no_copy);
-    if (stop_.stop_requested()) return;
+    if (stop_.stop_requested()) return !options_.until_synced;
     std::optional<SyncPoint> sync;
     if (options_.until_synced) sync.emplace(options_.config, names_);
     const std::unique_ptr<Link> link = make_link(options_.config, names_);
     PublicationWatch publication(options_.config, names_);
     link->start();
-    watch(*link, publication, sync);
+    const bool synced = watch(*link, publication, sync);
     end(*link);
     if (link->stopped_by()) std::rethrow_exception(link->stopped_by());
     log_event(LogLevel::kInfo, "stopped", {{"link", names_.link}});
+    return synced || !options_.until_synced;
   }
 
  private:
-  void watch(Link& link, PublicationWatch& publication, std::optional<SyncPoint>& sync) {
+  // Returns true when `sync` was reached.
+  bool watch(Link& link, PublicationWatch& publication, std::optional<SyncPoint>& sync) {
     auto looked = std::chrono::steady_clock::now();
     while (!stop_.stop_requested() && !link.wait_ended(kLook)) {
       if (sync && sync->reached() && publication.check()) {
         log_event(LogLevel::kInfo, "synced", {{"link", names_.link}});
-        return;
+        return true;
       }
       const auto now = std::chrono::steady_clock::now();
       if (now - looked < kLookAround) continue;
       looked = now;
       publication.check();
     }
+    return false;
   }
 
   // Drains; a target that is stuck is not waited for longer than that: what was not applied is read again next time.
@@ -77,25 +81,28 @@ class Sidecar {
   LinkNames names_;
 };
 
-void run_guarded(const RunOptions& options, const std::stop_token& asked) {
+bool run_guarded(const RunOptions& options, const std::stop_token& asked) {
   std::stop_source whole;
   const std::stop_callback forward(asked, [&whole] { whole.request_stop(); });
   LockKeeper lock(connect_options(options.config, false, "run"), options.config.name, whole);
+  bool done = false;
   try {
-    Sidecar(options, whole.get_token()).run();
+    done = Sidecar(options, whole.get_token()).run();
   } catch (...) {
     lock.rethrow();
     throw;
   }
   lock.rethrow();
+  return done;
 }
 
 }  // namespace
 
 int run_command(const RunOptions& options) {
   const SignalStop signals;
+  bool done = !options.until_synced;
   try {
-    run_guarded(options, signals.token());
+    done = run_guarded(options, signals.token());
   } catch (const Interrupted& interrupted) {
     log_event(LogLevel::kInfo, "stopped before streaming", {{"reason", interrupted.what()}});
   } catch (const PgError& error) {
@@ -103,7 +110,9 @@ int run_command(const RunOptions& options) {
     if (!signals.token().stop_requested() || error.sqlstate() != "57014") throw;
     log_event(LogLevel::kInfo, "stopped before streaming", {{"reason", error.what()}});
   }
-  return 0;
+  if (done) return 0;
+  log_event(LogLevel::kWarn, "stopped before everything was applied");
+  return static_cast<int>(StopCode::kIncomplete);
 }
 
 }  // namespace teal

@@ -136,7 +136,9 @@ std::string status_text(const std::string& name, const LinkStatus& status) {
          ", source at " + to_string(status.source_lsn) + ", written " +
          seconds_text(status.progress.updated_seconds_ago) + " ago\n";
   if (status.counters.contains("last_commit_time") && status.counters["last_commit_time"].is_string()) {
-    out += "last       source commit of " + status.counters["last_commit_time"].get<std::string>() + "\n";
+    const auto commit = status.counters["last_commit_time"].get<std::string>();
+    out += "last       source commit " + (status.counters.value("transactions", 0) > 0 ? "of " + commit : "none yet") +
+           "\n";
   }
   out += "slot       " + slot_text(status) + "\n";
   out += "changes    " + counters_text(status.counters) + "\n";

@@ -65,7 +65,7 @@ class CoalescerTest : public testing::Test {
     slices_.push_back(slice_of({}, {relation}, rows));
     for (const Change& change : slices_.back().changes) {
       if (change.op == ChangeOp::kTruncate) {
-        coalescer_.truncate({&table_}, change);
+        coalescer_.truncate({&table_}, false, change);
       } else {
         coalescer_.add(table_, change);
       }

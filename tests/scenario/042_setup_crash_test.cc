@@ -79,7 +79,7 @@ TEST_F(SetUpOfLink, A15AnotherClusterUnderBluesAddressIsRefused) {
   config_ = write_config(
                 {.blue = other.uri(kTealRole, kShopDatabase), .more = "direction: forward\ncopy: { schema: false }\n"})
                 .string();
-  expect_refused("run", "blue is another cluster");
+  expect_refused("run", "this is another cluster");
   EXPECT_EQ(other.connect().number("SELECT count(*) FROM pg_replication_slots"), 0);
   expect_equal("public.item");
 }

@@ -66,7 +66,8 @@ TEST_F(Commands, CheckSaysReadyAndChangesNothing) {
   const std::string green_before = fingerprint(green_server());
   const TealResult result = command({"check"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(result.out, "ready\n");
+  EXPECT_EQ(result.out, "note: blue is " + blue_server().address(kShopDatabase) + "\nnote: green is " +
+                            green_server().address(kShopDatabase) + "\nready\n");
   EXPECT_EQ(result.err, "");
   EXPECT_TRUE(nlohmann::json::parse(command({"--json", "check"}).out).at("ready"));
   blue().exec("ALTER ROLE teal NOREPLICATION");
