@@ -2,7 +2,10 @@
 # Builds teal and runs its tests, from nothing but a Debian 12 with root or sudo:
 #   tests/run.sh            lint, unit tests, scenarios (at most 20 minutes on two cores)
 #   tests/run.sh NAME...    only the tests whose full name contains one of the NAMEs (* and ? are wildcards)
-#   tests/run.sh --ci       adds clang-tidy, and the unit tests under address+undefined and thread sanitizers
+#   tests/run.sh --ci       adds clang-tidy, the unit tests under address+undefined and thread sanitizers, and the server
+#                           versions 13 to 17, 15 to 18 and 17 to 15
+#   tests/run.sh --versions 13,17,18   what depends on the server, also on other majors (13, 17, 18): each as blue,
+#                           each from 15 on as green, 15 included. Needs root: their roots are made by debootstrap
 #   tests/run.sh --long     everything there is
 # The last line is "N passed, N failed"; a lint check counts as a test, a failed build as one failed test.
 # Exit code 0 only when something passed and nothing failed. Environment: TEAL_TEST_JOBS (2) tests at a time,
@@ -11,11 +14,27 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 tier=default
+pairs=""
 names=()
-for argument in "$@"; do
+
+# all_pairs 13,17,18: each of them and 15 as blue, each of them that can be green
+all_pairs() {
+  local blue green all
+  IFS=, read -ra all <<<"15,$1"
+  for blue in "${all[@]}"; do
+    for green in "${all[@]}"; do
+      ((green < 15 || blue == green)) || printf '%s:%s,' "$blue" "$green"
+    done
+  done
+}
+
+while (($#)); do
+  argument=$1
+  shift
   case $argument in
     --ci) tier=ci ;;
     --long) tier=long ;;
+    --versions) pairs=$(all_pairs "${1:?--versions needs a list, as in 13,17,18}") && shift ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
     -*) echo "run.sh: unknown option $argument" >&2; exit 2 ;;
     *) names+=("$argument") ;;
@@ -52,7 +71,10 @@ build() {
 }
 
 build build/tests "${programs[@]}" -- -DCMAKE_BUILD_TYPE=RelWithDebInfo || fail "the build"
-arguments=(--build build/tests --tier "$tier")
+if [[ $tier != default && -z $pairs ]]; then
+  if ((EUID == 0)); then pairs=13:17,15:18,17:15; else echo "run.sh: other server versions are left out: not root" >&2; fi
+fi
+arguments=(--build build/tests --tier "$tier" --pairs "$pairs")
 if [[ $tier != default ]]; then
   build build/asan unit_tests -- -DCMAKE_BUILD_TYPE=Debug -DTEAL_SANITIZE=address,undefined || fail "the asan build"
   build build/tsan unit_tests -- -DCMAKE_BUILD_TYPE=Debug -DTEAL_SANITIZE=thread || fail "the tsan build"

@@ -214,29 +214,35 @@ def server_pairs(text):
     return [tuple(int(major) for major in pair.split(":")) for pair in text.split(",") if pair]
 
 
-def mount(*arguments):
-    subprocess.run(["mount", *arguments], check=True)
-
-
-def make_server_roots(pairs):
+@contextlib.contextmanager
+def server_roots(pairs):
     """Makes the root directories of other majors, and lets them see our files and devices.
 
-    The mounts are made in a mount namespace of our own: they go with the last of our processes.
+    The mounts are made in a mount namespace of our own, so that they go with us however we end; where that cannot be
+    closed off (in a chroot), they are taken away at the end.
     """
     roots = {}
     for major in sorted({major for pair in pairs for major in pair} - {OWN_MAJOR}):
         made = subprocess.run([str(TESTS / "support/server_root.sh"), str(major)], stdout=subprocess.PIPE, text=True, check=True)
         roots[major] = made.stdout.strip()
     if not roots:
+        yield
         return
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
-    mount("--make-rprivate", "/")
-    for root in roots.values():
-        mount("--bind", "/tmp", f"{root}/tmp")
-        mount("--rbind", "/dev", f"{root}/dev")
-        mount("-t", "proc", "proc", f"{root}/proc")
-        os.environ["TEAL_TEST_ROOTS"] = str(pathlib.Path(root).parent)
+    subprocess.run(["mount", "--make-rprivate", "/"], capture_output=True, check=False)
+    mounted = []
+    try:
+        for root in roots.values():
+            os.environ["TEAL_TEST_ROOTS"] = str(pathlib.Path(root).parent)
+            for arguments in (["--bind", "/tmp"], ["--rbind", "/dev"], ["-t", "proc", "proc"]):
+                target = f"{root}/{arguments[-1].lstrip('/')}"
+                subprocess.run(["mount", *arguments, target], check=True)
+                mounted.append(target)
+        yield
+    finally:
+        for target in reversed(mounted):
+            subprocess.run(["umount", "--recursive", "--lazy", target], check=False)
 
 
 def become_subreaper():
@@ -322,7 +328,6 @@ def main():
     arguments = parser.parse_args()
     os.environ["TEAL_TEST_TIER"] = arguments.tier
     become_subreaper()
-    make_server_roots(arguments.pairs)
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="teal-tests-", dir=scratch_root()))
     scratch.chmod(0o755)  # servers run as another user
     runner = Runner(scratch)
@@ -330,7 +335,8 @@ def main():
         signal.signal(number, lambda *_: runner.stop())
     passed, failed = [], []
     try:
-        run_all(all_jobs(arguments), runner, passed, failed)
+        with server_roots(arguments.pairs):
+            run_all(all_jobs(arguments), runner, passed, failed)
     except (OSError, subprocess.SubprocessError):
         traceback.print_exc()
         failed.append("the run itself")
