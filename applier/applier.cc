@@ -99,6 +99,11 @@ void Applier::apply_ended() {
       throw ReplayNeeded("a large transaction has to be read again to apply it in source order");
     }
     apply_carefully();
+  } catch (const Stopped& stopped) {
+    // A table that does not fit any more, found before anything was written: what came before its change still fits,
+    // and may not fit later, once the operator has altered the table.
+    if (stopped.code() != StopCode::kData || streamed) throw;
+    apply_carefully();
   }
   pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(ended_.back().slices));
   ended_.clear();
@@ -129,11 +134,15 @@ void Applier::apply_carefully() {
   std::size_t from = 0;
   all_in_order_ = true;
   for (const Ended& ended : ended_) {
-    plan(from, ended.slices);
     try {
+      plan(from, ended.slices);
       finish(ended);
     } catch (const RowsRefused& refused) {
       stop_at(refused, pending_[from].facts);
+    } catch (const Stopped& stopped) {
+      throw Stopped(stopped.code(), "link " + options_.names.link + " stopped before transaction " +
+                                        std::to_string(pending_[from].facts.xid.value) + " (commit " +
+                                        to_string(pending_[from].facts.final_lsn) + "): " + stopped.what());
     }
     from = ended.slices;
   }
