@@ -1,5 +1,4 @@
 // Identities, columns and names in every shape that PostgreSQL allows (TRAPS C1, C4, C7, D6, D7, E4 to E11, M4).
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -10,8 +9,6 @@
 namespace teal::test {
 namespace {
 
-using std::chrono::seconds;
-using testing::HasSubstr;
 
 class Columns : public SidecarFixture {
  protected:
