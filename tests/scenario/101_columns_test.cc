@@ -9,7 +9,6 @@
 namespace teal::test {
 namespace {
 
-
 class Columns : public SidecarFixture {
  protected:
   void prepare(const std::string& tables_sql, const std::vector<std::string>& tables) {
