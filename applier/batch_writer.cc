@@ -37,6 +37,7 @@ const char* missing_kind(StatementKind kind) {
 
 // "(id)=(42)": the key is what an operator needs to find the row; no other value is shown.
 std::string key_text(const TargetTable& table, const RowKey& key) {
+  if (table.whole_rows) return "(none: the table has no key)";
   std::string names;
   std::string values;
   for (std::size_t i = 0; i < table.key.size(); ++i) {
@@ -120,10 +121,20 @@ void BatchWriter::send_group(PgPipeline& pipeline, const RowGroup& group) {
     }
     params_.push_back(array.param());
   }
+  if (count == 0) {
+    if (arrays_.empty()) arrays_.resize(1);
+    arrays_[0].reset(0);
+    for (std::size_t i = 0; i < group.rows.size(); ++i) arrays_[0].add(ColumnValue{});
+    params_.push_back(arrays_[0].param());
+  }
   const std::size_t first_call = pipeline.size();
+  // Whole rows have no index to be found by: with nested loops each would be looked for in all of the table.
+  const bool hashed = table.whole_rows && by_key;
+  if (hashed) pipeline.query("plan with hash joins", "SET LOCAL enable_hashjoin = on");
   const std::string& name = statements_.use(pipeline, table, group.shape);
   sent_.push_back(Sent{first_call, pipeline.size(), group.rows.size(), &table, &group});
   pipeline.execute("apply rows", name, params_);
+  if (hashed) pipeline.query("plan as before", "SET LOCAL enable_hashjoin = off");
 }
 
 void BatchWriter::send_truncate(PgPipeline& pipeline, const Epoch& epoch) {

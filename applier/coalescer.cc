@@ -67,14 +67,15 @@ RowKey Coalescer::key_of(const TargetTable& table, TupleView tuple, TupleView fa
   return key;
 }
 
-// Only a full old image may fill in what the new one leaves out: in a key image, absent means "not sent" (TRAPS C3).
+// What the new image leaves out was large and did not change, so an old image that has a value has that one. Absent
+// means "not sent" in a key image (TRAPS C3), and in a full one it cannot be.
 TupleView Coalescer::backfilled(const Change& change) {
   if (change.old_kind == OldTupleKind::kNone || !has_unchanged(change.new_tuple)) return change.new_tuple;
   const std::span<ColumnValue> values = allocate(change.new_tuple.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
     const ColumnValue& old_value = change.old_tuple[i];
-    const bool known = change.old_kind == OldTupleKind::kFull || old_value.has_value();
-    values[i] = change.new_tuple[i].kind == ColumnKind::kUnchangedToast && known ? old_value : change.new_tuple[i];
+    const bool filled = change.new_tuple[i].kind == ColumnKind::kUnchangedToast && old_value.has_value();
+    values[i] = filled ? old_value : change.new_tuple[i];
   }
   return values;
 }
@@ -105,7 +106,38 @@ Segment& Coalescer::open_segment(const TargetTable& table) {
   return new_segment(table);
 }
 
+// Rows without a key are a multiset: which of two equal rows an operation takes makes no difference, so the operations
+// of a segment may be written in any order as long as none takes what another one makes.
+void Coalescer::add_whole_row(const TargetTable& table, const Change& change) {
+  const auto image = [](TupleView columns) { return RowKey{columns, hash_of(columns)}; };
+  const bool takes = change.op != ChangeOp::kInsert;
+  if (takes && change.old_kind != OldTupleKind::kFull) {
+    throw Stopped(StopCode::kData, "table " + table.display_name + ": the source did not send the old row at LSN " +
+                                       to_string(change.lsn) + ", and there is no key to find it by; ALTER TABLE ... " +
+                                       "REPLICA IDENTITY FULL on the source and its partitions");
+  }
+  RowKey taken;
+  Segment* segment = &open_segment(table);
+  if (takes) {
+    taken = image(change.old_tuple);
+    if (segment->index.contains(taken)) segment = &new_segment(table);
+  }
+  if (change.op == ChangeOp::kDelete) {
+    segment->rows.push_back(NetRow{taken, {}, NetOp::kDelete, nullptr, change.lsn});
+    return;
+  }
+  const TupleView values = backfilled(change);
+  const RowKey made = image(values);
+  segment->index.try_emplace(made, 0U);
+  segment->rows.push_back(takes ? NetRow{taken, values, NetOp::kUpdate, nullptr, change.lsn}
+                                : NetRow{made, values, NetOp::kInsert, nullptr, change.lsn});
+}
+
 void Coalescer::add(const TargetTable& table, const Change& change) {
+  if (table.whole_rows) {
+    add_whole_row(table, change);
+    return;
+  }
   if (change.op == ChangeOp::kInsert) {
     put(table, key_of(table, change.new_tuple, {}), NetOp::kInsert, change.new_tuple, change.lsn);
     return;

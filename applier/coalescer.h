@@ -46,6 +46,8 @@ struct NetRow {
 
 /// Rows of one table that may be written in any order, because every key occurs once.
 /// A move is a key change that has to stay an UPDATE; it is alone in its segment.
+/// Of a table without a key (TargetTable::whole_rows) equal rows may occur: what the segment takes away was there
+/// before it, and `index` holds what it makes.
 struct Segment {
   const TargetTable* table = nullptr;
   std::vector<NetRow> rows;
@@ -92,6 +94,7 @@ class Coalescer {
  private:
   Segment& open_segment(const TargetTable& table);
   Segment& new_segment(const TargetTable& table);
+  void add_whole_row(const TargetTable& table, const Change& change);
   void put(const TargetTable& table, RowKey key, NetOp op, TupleView values, Lsn lsn);
   bool merge(const TargetTable& table, NetRow& row, NetOp op, TupleView values);
   void overlay(NetRow& row, TupleView values);

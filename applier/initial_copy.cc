@@ -176,8 +176,9 @@ class CopyJob {
     // A transaction per table: its lock on the source goes with it.
     source_->exec("begin reading", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     source_->exec("take the snapshot", "SET TRANSACTION SNAPSHOT " + quote_literal(snapshot_.name()));
-    const CopiedRows copied = relay_copy(*source_, "COPY " + name + " (" + column_list(table) + ") TO STDOUT", *target_,
-                                         "COPY " + name + " (" + column_list(table) + ") FROM STDIN", counters_);
+    // A table without columns has rows as well, and no list to name.
+    const std::string what = "COPY " + name + (table.columns.empty() ? "" : " (" + column_list(table) + ")");
+    const CopiedRows copied = relay_copy(*source_, what + " TO STDOUT", *target_, what + " FROM STDIN", counters_);
     source_->exec("end reading", "COMMIT");
     if (!read_as_expected(table)) {
       target_->exec("give up the copy", "ROLLBACK");

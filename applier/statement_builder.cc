@@ -61,6 +61,7 @@ class SqlText {
       case StatementKind::kMove:
         return update();
       case StatementKind::kDelete:
+        if (table_.whole_rows) return whole_row_delete();
         return "DELETE FROM " + target() + " AS t USING " + arrays(table_.key.size()) + where_key();
     }
     return {};
@@ -70,11 +71,15 @@ class SqlText {
   std::string target() const { return (table_.partitioned ? "" : "ONLY ") + table_.sql_name; }
 
   static std::string value(std::size_t parameter, const MappedColumn& column) {
+    return value(parameter, column, column.type);
+  }
+
+  static std::string value(std::size_t parameter, const MappedColumn& column, const std::string& type) {
     const std::string text = "s.v" + std::to_string(parameter);
-    if (!column.text_cast) return text + "::" + column.type;
+    if (!column.text_cast) return text + "::" + type;
     // A cast from text would run instead of the type's input function. There is none from text to its array,
     // whose input function calls that of the element.
-    return R"((('{"' || replace(replace()" + text + R"(, '\', '\\'), '"', '\"') || '"}')::)" + column.type + "[])[1]";
+    return R"((('{"' || replace(replace()" + text + R"(, '\', '\\'), '"', '\"') || '"}')::)" + type + "[])[1]";
   }
 
   static std::string arrays(std::size_t count) {
@@ -85,7 +90,39 @@ class SqlText {
       params += comma + "$" + std::to_string(i);
       names += comma + "v" + std::to_string(i);
     }
+    if (count == 0) return "unnest($1) AS s(v1)";  // a table without columns: only the number of rows counts
     return "unnest(" + params + ") AS s(" + names + ")";
+  }
+
+  // A row as text that tells every value from every other, also where a type has no `=`, or one that takes different
+  // values for equal (box, interval, 1.0 and 1.00): record_out writes what each column's output function gives. The
+  // source's values go through the column's type first: both sides are then spelled by the same server.
+  static std::string image(const std::string& columns) { return "ROW(" + columns + ")::text COLLATE \"C\""; }
+
+  // The n-th of equal rows that are sent takes the n-th of equal rows that are there.
+  std::string whole_row_matches(std::size_t count) const {
+    std::string sent;
+    std::string there;
+    for (std::size_t i = 0; i < table_.key.size(); ++i) {
+      const MappedColumn& column = table_.columns[table_.key[i]];
+      const std::string comma = i == 0 ? "" : ", ";
+      sent += comma + value(i + 1, column, column.full_type);
+      there += comma + "t." + column.name;
+    }
+    return "WITH sent AS MATERIALIZED (SELECT s.*, " + image(sent) + " AS image FROM " + arrays(count) +
+           "), wanted AS (SELECT *, row_number() OVER (PARTITION BY image) AS copy FROM sent), " +
+           "found AS (SELECT t.tableoid AS relation, t.ctid AS place, " + image(there) + " AS image FROM " + target() +
+           " AS t WHERE " + image(there) + " IN (SELECT image FROM sent)), " +
+           "numbered AS (SELECT *, row_number() OVER (PARTITION BY image ORDER BY relation, place) AS copy FROM "
+           "found) ";
+  }
+
+  static std::string where_matched() {
+    return "numbered AS f JOIN wanted AS s USING (image, copy) WHERE t.ctid = f.place AND t.tableoid = f.relation";
+  }
+
+  std::string whole_row_delete() const {
+    return whole_row_matches(table_.key.size()) + "DELETE FROM " + target() + " AS t USING " + where_matched();
   }
 
   std::string where_key() const {
@@ -107,28 +144,31 @@ class SqlText {
       names += comma + column.name;
       values += comma + value(i + 1, column);
     }
-    return "INSERT INTO " + table_.sql_name + " (" + names + ") OVERRIDING SYSTEM VALUE SELECT " + values + " FROM " +
+    const std::string list = names.empty() ? "" : " (" + names + ")";
+    return "INSERT INTO " + table_.sql_name + list + " OVERRIDING SYSTEM VALUE SELECT " + values + " FROM " +
            arrays(shape_.columns.size());
   }
 
   std::string update() const {
     const std::size_t keys = table_.key.size();
     const std::size_t count = keys + shape_.columns.size();
-    std::string from = arrays(count + shape_.guards.size()) + where_key();
+    const std::size_t all = count + shape_.guards.size();
+    const std::string prefix = table_.whole_rows ? whole_row_matches(all) : "";
+    std::string from = table_.whole_rows ? where_matched() : arrays(all) + where_key();
     for (std::size_t i = 0; i < shape_.guards.size(); ++i) {
       const MappedColumn& column = table_.columns[shape_.guards[i]];
       from += " AND t." + column.name + " IS NOT DISTINCT FROM " + value(count + i + 1, column);
     }
     if (shape_.columns.empty()) {
       // Nothing to assign (a row that is all key): the row must still be there, and the count proves it.
-      return "SELECT 1 FROM " + target() + " AS t, " + from;
+      return prefix + "SELECT 1 FROM " + target() + " AS t, " + from;
     }
     std::string set;
     for (std::size_t i = 0; i < shape_.columns.size(); ++i) {
       const MappedColumn& column = table_.columns[shape_.columns[i]];
       set += (i == 0 ? "" : ", ") + column.name + " = " + value(keys + i + 1, column);
     }
-    return "UPDATE " + target() + " AS t SET " + set + " FROM " + from;
+    return prefix + "UPDATE " + target() + " AS t SET " + set + " FROM " + from;
   }
 
   const TargetTable& table_;

@@ -37,7 +37,7 @@ struct RowGroup {
 /// The SQL of a shape: one `text[]` parameter per key column (UPDATE, DELETE), then one per written column, then one
 /// per guard.
 /// `INSERT ... SELECT`, `UPDATE ... FROM`, `DELETE ... USING` over unnest: REFERENCE of the technique in
-/// docs/design.md.
+/// docs/design.md. There is always at least one parameter: the number of its elements is the number of rows.
 [[nodiscard]] std::string build_statement(const TargetTable& table, const StatementShape& shape);
 
 }  // namespace teal

@@ -1,5 +1,7 @@
 #include "applier/statement_cache.h"
 
+#include <algorithm>
+
 #include "applier/array_param.h"
 
 namespace teal {
@@ -12,8 +14,8 @@ const std::string& StatementCache::use(PgPipeline& pipeline, const TargetTable& 
   entries.push_back(Entry{shape, "teal_" + std::to_string(++next_id_)});
   ++count_;
   const bool by_key = shape.kind != StatementKind::kInsert;
-  const std::vector<Oid> types(shape.columns.size() + shape.guards.size() + (by_key ? table.key.size() : 0),
-                               kTextArrayOid);
+  const std::size_t count = shape.columns.size() + shape.guards.size() + (by_key ? table.key.size() : 0);
+  const std::vector<Oid> types(std::max<std::size_t>(count, 1), kTextArrayOid);
   pipeline.prepare("prepare a statement", entries.back().name, build_statement(table, shape), types);
   return entries.back().name;
 }

@@ -11,6 +11,11 @@
 namespace teal {
 namespace {
 
+bool sends(const Relation& relation, const std::string& name) {
+  return std::any_of(relation.columns.begin(), relation.columns.end(),
+                     [&](const Column& column) { return column.name == name; });
+}
+
 // The index on exactly the source's identity columns. With REPLICA IDENTITY FULL the source names every column, and
 // the target's primary key stands in.
 const UniqueIndex* find_identity_index(const std::vector<UniqueIndex>& indexes, const Relation& relation) {
@@ -20,7 +25,10 @@ const UniqueIndex* find_identity_index(const std::vector<UniqueIndex>& indexes, 
     if (column.identity) identity.push_back(column.name);
   }
   const auto found = std::find_if(indexes.begin(), indexes.end(), [&](const UniqueIndex& index) {
-    return index.finds_one_row() && (full ? index.primary : index.covers_exactly(identity));
+    if (!index.finds_one_row()) return false;
+    if (!full) return index.covers_exactly(identity);
+    return index.primary && std::all_of(index.columns.begin(), index.columns.end(),
+                                        [&](const std::string& name) { return sends(relation, name); });
   });
   return found == indexes.end() ? nullptr : &*found;
 }
@@ -30,7 +38,7 @@ const UniqueIndex* find_identity_index(const std::vector<UniqueIndex>& indexes, 
 }
 
 void map_columns(TargetTable& table, const Relation& relation, const std::vector<CatalogColumn>& catalog,
-                 const UniqueIndex& identity) {
+                 const UniqueIndex* identity) {
   std::size_t mapped = 0;
   for (std::size_t i = 0; i < relation.columns.size(); ++i) {
     const std::string& name = relation.columns[i].name;
@@ -55,13 +63,16 @@ void map_columns(TargetTable& table, const Relation& relation, const std::vector
     MappedColumn column;
     column.name = quote_identifier(name);
     column.type = found->cast_type;
+    column.full_type = found->type;
     column.text_cast = found->text_cast;
     column.written = !found->generated;
     column.settable = column.written && found->identity != 'a';
-    const auto key = std::find(identity.columns.begin(), identity.columns.end(), name);
-    if (key != identity.columns.end()) {
+    if (identity == nullptr) {
+      table.key.push_back(static_cast<std::uint16_t>(i));
+    } else if (const auto key = std::find(identity->columns.begin(), identity->columns.end(), name);
+               key != identity->columns.end()) {
       column.key = true;
-      column.equality = identity.equality[static_cast<std::size_t>(key - identity.columns.begin())];
+      column.equality = identity->equality[static_cast<std::size_t>(key - identity->columns.begin())];
       table.key.push_back(static_cast<std::uint16_t>(i));
     } else if (!column.settable) {
       table.keeps_more_than_source = true;
@@ -109,12 +120,13 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, st
   const auto oid = static_cast<std::uint32_t>(found.integer(0, 0));
   const std::vector<UniqueIndex> indexes = read_unique_indexes(target, {oid})[oid];
   const UniqueIndex* identity = find_identity_index(indexes, relation);
-  if (identity == nullptr) {
+  table.whole_rows = identity == nullptr && relation.replica_identity == ReplicaIdentity::kFull;
+  if (identity == nullptr && !table.whole_rows) {
     stop(table, "the target has no unique index on exactly the columns of the source's replica identity",
          "create one on the target (not deferrable, not partial), then start again");
   }
-  map_columns(table, relation, read_columns(target, {oid})[oid], *identity);
-  if (table.key.size() != identity->columns.size()) {
+  map_columns(table, relation, read_columns(target, {oid})[oid], identity);
+  if (identity != nullptr && table.key.size() != identity->columns.size()) {
     stop(table, "the target's key has a column that the source does not send", "give both sides the same key");
   }
   if (state.empty() || state.at(0, 0) != "copied") {

@@ -13,9 +13,10 @@ namespace teal {
 
 /// A column of the target that the source sends, in the source relation's column order.
 struct MappedColumn {
-  std::string name;      ///< quoted for SQL
-  std::string type;      ///< the target's type without modifier, as a cast takes it
-  std::string equality;  ///< the operator of the key's index, e.g. `OPERATOR(pg_catalog.=)`; empty for non-key columns
+  std::string name;       ///< quoted for SQL
+  std::string type;       ///< the target's type without modifier, as a cast takes it
+  std::string full_type;  ///< the same with its modifier
+  std::string equality;   ///< the operator of the key's index, e.g. `OPERATOR(pg_catalog.=)`; empty for non-key columns
   bool key = false;
   bool written = true;   ///< false: generated on the target
   bool settable = true;  ///< false: an UPDATE may not assign it (generated, or GENERATED ALWAYS AS IDENTITY)
@@ -32,8 +33,11 @@ struct TargetTable {
   bool partitioned = false;
   std::vector<MappedColumn> columns;
   std::vector<std::uint16_t> key;  ///< ordinals of the identity, ascending
-  bool control = false;            ///< a table of schema teal: handled by name, never written as rows
-  bool left = false;               ///< not selected any more: its changes are counted and dropped
+  /// No key (REPLICA IDENTITY FULL): a row is found by all its values, of equal rows any one is taken; `key` is every
+  /// column.
+  bool whole_rows = false;
+  bool control = false;  ///< a table of schema teal: handled by name, never written as rows
+  bool left = false;     ///< not selected any more: its changes are counted and dropped
   /// Columns that only the target has, or that an UPDATE cannot set: delete + insert of a key is not an UPDATE then.
   bool keeps_more_than_source = false;
   Lsn watermark;  ///< transactions whose commit lies below it are already in the copied rows

@@ -35,6 +35,7 @@ struct SourceTable {
   ReplicaIdentity replica_identity = ReplicaIdentity::kDefault;
   /// Names of the key that rows are found by: primary key or replica identity index, in the key's order.
   std::vector<std::string> identity_columns;
+  bool whole_rows = false;      ///< REPLICA IDENTITY FULL and no usable key: rows are found by all their values
   std::string refusal;          ///< why it cannot be replicated, in words; empty: it can
   std::string refusal_mend;     ///< SQL that mends it; empty: excluding the table is the only way
   bool row_security = false;    ///< policies would hide rows from the current role
@@ -85,12 +86,17 @@ struct TargetRelation {
   std::vector<std::string> missing_rights;  ///< of SELECT, INSERT, UPDATE, DELETE, TRUNCATE
   bool may_use_schema = false;
   bool may_create_in_schema = false;
-  bool identity_index = false;  ///< a unique index that rows can be found by, on exactly the identity columns
-  bool row_security = false;    ///< policies would hide rows from the current role
+  /// A unique index that rows can be found by, on exactly the identity columns; true where none is needed.
+  bool identity_index = false;
+  bool row_security = false;  ///< policies would hide rows from the current role
 };
 
 /// Looks up the same names on `target`, in the order of `tables`. Errors: PgError.
 [[nodiscard]] std::vector<TargetRelation> find_target_relations(PgConnection& target,
                                                                 const std::vector<SourceTable>& tables);
+
+/// Whether any of these tables has what pg_restore makes after the rows: an index, a foreign key, a trigger, a rule.
+/// Errors: PgError.
+[[nodiscard]] bool have_post_data(PgConnection& connection, const std::vector<SourceTable>& tables);
 
 }  // namespace teal

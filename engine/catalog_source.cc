@@ -118,7 +118,7 @@ std::string key_mend(const SourceTable& table, const std::vector<UniqueIndex>& i
       return alter(table, "REPLICA IDENTITY USING INDEX " + quote_identifier(index.name) + ";");
     }
   }
-  return alter(table, "ADD PRIMARY KEY (...);");
+  return alter(table, "ADD PRIMARY KEY (...); or, if it can have none: ") + alter(table, "REPLICA IDENTITY FULL;");
 }
 
 std::string deferrable_mend(const SourceTable& table, const UniqueIndex& key) {
@@ -126,6 +126,14 @@ std::string deferrable_mend(const SourceTable& table, const UniqueIndex& key) {
   for (const std::string& column : key.columns) columns += (columns.empty() ? "" : ", ") + quote_identifier(column);
   const std::string name = quote_identifier(key.name);
   return alter(table, "DROP CONSTRAINT " + name + ", ADD CONSTRAINT " + name + " PRIMARY KEY (" + columns + ");");
+}
+
+// Whether a key's columns are all sent and its index can be relied on.
+bool finds_rows(const SourceTable& table, const UniqueIndex* key) {
+  if (key == nullptr || !key->immediate || !key->valid) return false;
+  return std::none_of(table.columns.begin(), table.columns.end(), [&](const CatalogColumn& column) {
+    return column.generated && std::find(key->columns.begin(), key->columns.end(), column.name) != key->columns.end();
+  });
 }
 
 void set_identity(SourceTable& table, const std::vector<UniqueIndex>& indexes) {
@@ -141,9 +149,9 @@ void set_identity(SourceTable& table, const std::vector<UniqueIndex>& indexes) {
       if (key == nullptr) return refuse(table, "has lost its replica identity index", key_mend(table, indexes));
       break;
     case ReplicaIdentity::kFull:
-      if (key == nullptr) {
-        return refuse(table, "has REPLICA IDENTITY FULL and no primary key, which is not supported yet",
-                      key_mend(table, indexes));
+      if (!finds_rows(table, key)) {
+        table.whole_rows = true;
+        return;
       }
       break;
     case ReplicaIdentity::kDefault:

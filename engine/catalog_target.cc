@@ -67,13 +67,27 @@ std::vector<TargetRelation> find_target_relations(PgConnection& target, const st
   const auto indexes = read_unique_indexes(target, oids);
   for (std::size_t i = 0; i < relations.size(); ++i) {
     relations[i].columns = std::move(columns[oids[i]]);
+    relations[i].identity_index = relations[i].exists && tables[i].whole_rows;
     const auto found = indexes.find(oids[i]);
-    if (found == indexes.end()) continue;
+    if (found == indexes.end() || relations[i].identity_index) continue;
     relations[i].identity_index = std::any_of(found->second.begin(), found->second.end(), [&](const UniqueIndex& x) {
       return x.finds_one_row() && x.covers_exactly(tables[i].identity_columns);
     });
   }
   return relations;
+}
+
+bool have_post_data(PgConnection& connection, const std::vector<SourceTable>& tables) {
+  const Rows rows = connection.exec(
+      "look for indexes, keys and triggers on " + connection.label(),
+      "SELECT EXISTS (SELECT FROM unnest($1::text[], $2::text[]) AS w (schema, name) "
+      "JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name "
+      "WHERE EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid) "
+      "OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f') "
+      "OR EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) "
+      "OR EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid))",
+      {text_array(tables, &TableName::schema), text_array(tables, &TableName::name)});
+  return rows.boolean(0, 0);
 }
 
 }  // namespace teal

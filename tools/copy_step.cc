@@ -188,7 +188,12 @@ void CopyStep::restore_tables_if_missing() {
 bool CopyStep::keys_missing() {
   PgConnection target = connect(false);
   const std::vector<TargetRelation> relations = find_target_relations(target, tables_);
-  return std::any_of(relations.begin(), relations.end(), [](const auto& r) { return !r.identity_index; });
+  if (std::any_of(relations.begin(), relations.end(), [](const auto& r) { return !r.identity_index; })) return true;
+  if (!std::all_of(tables_.begin(), tables_.end(), [](const SourceTable& table) { return table.whole_rows; })) {
+    return false;
+  }
+  PgConnection source = connect(true);
+  return have_post_data(source, tables_) && !have_post_data(target, tables_);
 }
 
 // What blue has got since the tables were restored, or what somebody else made on green: their keys are not ours to

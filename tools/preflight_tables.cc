@@ -34,6 +34,11 @@ void check_source_tables(Preflight& preflight, const ServerFacts& facts) {
       preflight.add("blue", name + " " + table.refusal,
                     table.refusal_mend.empty() ? "add it to tables.exclude" : table.refusal_mend);
     }
+    if (table.whole_rows) {
+      preflight.report.notes.push_back(name +
+                                       " has no key that rows are found by: an UPDATE or DELETE of it is matched "
+                                       "by whole rows, which reads all of green's table once per batch");
+    }
     if (table.row_security) {
       preflight.add("blue", "row security hides rows of " + name + " from " + facts.role,
                     "ALTER ROLE " + role + " BYPASSRLS;");

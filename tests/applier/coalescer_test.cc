@@ -23,9 +23,9 @@ TargetTable item_table() {
   TargetTable table;
   table.display_name = "public.item";
   table.sql_name = "\"public\".\"item\"";
-  table.columns = {{"\"id\"", "integer", "OPERATOR(pg_catalog.=)", true, true, true},
-                   {"\"name\"", "text", "", false, true, true},
-                   {"\"big\"", "text", "", false, true, true}};
+  table.columns = {{"\"id\"", "integer", "integer", "OPERATOR(pg_catalog.=)", true, true, true},
+                   {"\"name\"", "text", "text", "", false, true, true},
+                   {"\"big\"", "text", "text", "", false, true, true}};
   table.key = {0};
   return table;
 }
@@ -227,6 +227,24 @@ TEST_F(CoalescerTest, NullAndEmptyKeyTextAreDifferentKeys) {
   EXPECT_EQ(
       coalesce({P::insert(kItem, {text(""), text("a"), text("b")}), P::insert(kItem, {null(), text("c"), text("b")})}),
       Segments{"I() ,a,b; I(NULL) NULL,c,b"});
+}
+
+TEST_F(CoalescerTest, E2WholeRowsAreAMultisetAndNothingTakesWhatItsSegmentMakes) {
+  table_.whole_rows = true;
+  table_.key = {0, 1, 2};
+  const auto full = [](const char* from, const char* to) {
+    return P::update_full(kItem, {text("1"), text(from), null()}, {text("1"), text(to), null()});
+  };
+  const auto gone = [](const char* name) { return P::delete_full(kItem, {text("1"), text(name), null()}); };
+  const Relation relation = item_relation(ReplicaIdentity::kFull);
+  EXPECT_EQ(coalesce({full("a", "b"), gone("a"), full("a", "c"), full("b", "d"), gone("d"), gone("x")}, relation),
+            (Segments{"U(1,a,NULL) 1,b,NULL; D(1,a,NULL); U(1,a,NULL) 1,c,NULL", "U(1,b,NULL) 1,d,NULL",
+                      "D(1,d,NULL); D(1,x,NULL)"}));
+}
+
+TEST_F(CoalescerTest, C3FullImageWithoutTheValueLeavesTheUnsentColumnAlone) {
+  const Bytes update = P::update_full(kItem, {text("1"), null(), null()}, {text("1"), text("n"), unchanged()});
+  EXPECT_EQ(coalesce({update}, item_relation(ReplicaIdentity::kFull)), Segments{"U(1) 1,n,?"});
 }
 
 TEST(GroupRows, SplitsUpdatesByTheColumnsThatAreThere) {
