@@ -31,7 +31,7 @@ Applier::Applier(ApplierOptions options, PgConnection connection, ProgressRow pr
       row_(std::move(progress)),
       careful_(std::move(careful)),
       writer_(connection_, options_.names),
-      tables_(connection_, options_.names),
+      tables_([this](const Relation& relation) { return load_table(relation); }),
       plan_(tables_,
             [this](const TargetTable& table) { return all_in_order_ || careful_->contains(table.display_name); }),
       written_(std::chrono::steady_clock::now()) {
@@ -74,8 +74,30 @@ void Applier::idle(Lsn wal_end, Timestamp time) {
 
 Lsn Applier::durable() { return durability_.poll(connection_); }
 
+// A table that is still to be copied has its changes skipped: the copy will have them, because its snapshot is made
+// later. That must not become untrue before the skipping is committed, hence the lock. A table that nobody has
+// announced yet gets a row in teal.table_state, where whoever copies tables finds it (join_table).
+TargetTable Applier::load_table(const Relation& relation) {
+  const TableName name{relation.schema, relation.name};
+  TableState state{"", {}, "", name};
+  if (relation.schema != kControlSchema) {
+    state = read_table_state(connection_, options_.names, name);
+    if (state.state.empty() || state.state == "pending") {
+      writer_.begin();
+      lock_pending(connection_, options_.names, false);
+      connection_.exec("note a table to copy",
+                       "INSERT INTO teal.table_state (migration, link, schema_name, table_name, target_schema, "
+                       "target_table, state) VALUES ($1, $2, $3, $4, $3, $4, 'pending') ON CONFLICT DO NOTHING",
+                       {options_.names.migration, options_.names.link, name.schema, name.name});
+      state = read_table_state(connection_, options_.names, name);
+    }
+  }
+  return load_target_table(connection_, relation, state);
+}
+
 void Applier::plan(std::size_t from, std::size_t to) {
   plan_.clear();
+  tables_.forget_pending();
   for (std::size_t i = from; i < to; ++i) plan_.add(pending_[i], was_applied(pending_[i]));
 }
 
@@ -103,6 +125,7 @@ void Applier::apply_ended() {
     // A table that does not fit any more, found before anything was written: what came before its change still fits,
     // and may not fit later, once the operator has altered the table.
     if (stopped.code() != StopCode::kData || streamed) throw;
+    writer_.rollback();
     apply_carefully();
   }
   pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(ended_.back().slices));

@@ -60,6 +60,7 @@ class Applier final : public TransactionSink {
   [[noreturn]] void stop_at(const RowsRefused& refused, const TransactionFacts& facts) const;
   void write_open_slices();
   void plan(std::size_t from, std::size_t to);
+  TargetTable load_table(const Relation& relation);
   void finish(const Ended& last);
   void write_idle_progress();
   [[nodiscard]] bool was_applied(const TransactionSlice& slice) const;

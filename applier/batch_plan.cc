@@ -5,25 +5,14 @@
 #include "engine/pg_error.h"
 
 namespace teal {
+namespace {
 
-const TargetTable& TargetTables::of(const std::shared_ptr<const Relation>& relation) {
-  const auto found = known_.find(relation.get());
-  if (found != known_.end()) return *found->second.table;
-  if (known_.size() >= forget_at_) forget_unused();
-  Known& latest = latest_[relation->id.value];
-  std::shared_ptr<const TargetTable> table = latest.table;
-  if (!latest.relation || *latest.relation != *relation) {
-    table = std::make_shared<TargetTable>(load_target_table(target_, *relation, names_.migration, names_.link));
-  }
-  latest = Known{relation, table};
-  return *known_.emplace(relation.get(), Known{relation, std::move(table)}).first->second.table;
+// The copy of a table that is still to come is made from a snapshot of a later time.
+bool is_in_copy(const TransactionSlice& slice, const TargetTable& table) {
+  return table.pending || slice.facts.final_lsn < table.watermark;
 }
 
-// A relation that only this object holds cannot be asked for again.
-void TargetTables::forget_unused() {
-  std::erase_if(known_, [](const auto& entry) { return entry.second.relation.use_count() == 1; });
-  forget_at_ = 2 * known_.size() + 64;
-}
+}  // namespace
 
 void BatchPlan::clear() {
   coalescer_.clear();
@@ -67,7 +56,7 @@ void BatchPlan::add_change(const TransactionSlice& slice, const Change& change) 
     add_control(change);
   } else if (table.left) {
     counted_.filtered += 1;
-  } else if (slice.facts.final_lsn < table.watermark) {
+  } else if (is_in_copy(slice, table)) {
     counted_.below_watermark += 1;
   } else {
     row_changes_ += 1;
@@ -92,7 +81,7 @@ void BatchPlan::add_truncate(const TransactionSlice& slice, const Change& change
     if (table.left) {
       counted_.filtered += 1;
       in_part = true;
-    } else if (slice.facts.final_lsn < table.watermark) {
+    } else if (is_in_copy(slice, table)) {
       counted_.below_watermark += 1;
       in_part = true;
     } else {

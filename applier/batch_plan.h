@@ -1,45 +1,15 @@
 #pragma once
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <span>
-#include <string>
-#include <unordered_map>
 
 #include "applier/batch_writer.h"
 #include "applier/coalescer.h"
-#include "applier/target_table.h"
+#include "applier/target_tables.h"
 #include "decoder/transaction.h"
 #include "engine/ledger.h"
 
 namespace teal {
-
-/// The target tables of the relations that were announced, loaded when first needed. A source announces a table again
-/// after each of its catalog's invalidations (an ANALYZE is enough): an equal shape gets the table that is known.
-/// Lifetime: a reference stays valid while somebody else holds the relation it was asked for.
-/// Units: memory for the latest shape of each table, and for older ones that slices still hold.
-/// Threads: one, that of the session.
-class TargetTables {
- public:
-  TargetTables(PgConnection& target, LinkNames names) : target_(target), names_(std::move(names)) {}
-
-  /// Errors: as load_target_table.
-  const TargetTable& of(const std::shared_ptr<const Relation>& relation);
-
- private:
-  struct Known {
-    std::shared_ptr<const Relation> relation;  // keeps the address from being used again
-    std::shared_ptr<const TargetTable> table;
-  };
-
-  void forget_unused();
-
-  PgConnection& target_;
-  LinkNames names_;
-  std::unordered_map<const Relation*, Known> known_;
-  std::unordered_map<std::uint32_t, Known> latest_;  // by RelationId
-  std::size_t forget_at_ = 64;                       // relations
-};
 
 /// What a run of slices comes to: net changes, control rows, and where each change went.
 /// Lifetime: holds views into the slices given to `add`.

@@ -67,6 +67,13 @@ Lsn lsn_or_stop(const PGresult* result, int column) {
 BatchWriter::BatchWriter(PgConnection& connection, LinkNames names)
     : connection_(connection), names_(std::move(names)) {}
 
+void BatchWriter::begin() {
+  if (open_) return;
+  if (statements_.full()) statements_.forget_all(connection_);
+  connection_.exec("begin", "BEGIN");
+  open_ = true;
+}
+
 std::uint64_t BatchWriter::write(std::span<const Epoch> epochs, const ControlRows& control, const ProgressRow* last) {
   if (statements_.full() && !open_) statements_.forget_all(connection_);
   sent_.clear();

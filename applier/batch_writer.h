@@ -48,6 +48,9 @@ class BatchWriter {
  public:
   BatchWriter(PgConnection& connection, LinkNames names);
 
+  /// Begins the target transaction, if none is open: for what has to hold until its end.
+  void begin();
+
   /// Sends the rows of `epochs`; begins the target transaction if none is open. Returns the number of rows touched,
   /// which is the number that was asked for: everything else throws.
   /// With `last`, constraints are checked and the progress row is written too.

@@ -7,22 +7,12 @@
 #include <vector>
 
 #include "applier/copy_relay.h"
+#include "applier/table_copy.h"
 #include "applier/table_snapshot.h"
 #include "engine/names.h"
 #include "engine/pg_connection.h"
 
 namespace teal {
-
-/// A table to copy: the same names on both sides.
-struct CopyTable {
-  std::string schema;
-  std::string name;
-  std::vector<std::string> columns;  ///< that both sides have and the target lets be written
-  std::uint64_t bytes = 0;           ///< estimated, to begin with the largest
-  std::string publication_entry;     ///< noted with the copy, see teal.table_state
-
-  [[nodiscard]] std::string display_name() const { return schema + "." + name; }
-};
 
 struct InitialCopyOptions {
   LinkNames names;

@@ -2,9 +2,11 @@
 #include <functional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "decoder/lsn.h"
 #include "engine/pg_connection.h"
+#include "engine/replication_stream.h"
 
 namespace teal {
 
@@ -26,6 +28,10 @@ class TableSnapshot {
  public:
   TableSnapshot(const SnapshotOptions& options, std::stop_token stop);
 
+  /// Streams what was committed after the snapshot, from the same slot; the snapshot can't be imported any more.
+  /// Units: names of publications.
+  [[nodiscard]] ReplicationStream stream(const std::vector<std::string>& publications) &&;
+
   /// For `SET TRANSACTION SNAPSHOT`.
   [[nodiscard]] const std::string& name() const { return name_; }
   /// The watermark: changes of transactions whose commit lies below are in the snapshot.
@@ -33,6 +39,7 @@ class TableSnapshot {
 
  private:
   PgConnection connection_;
+  std::string slot_;
   std::string name_;
   Lsn consistent_point_;
 };

@@ -82,33 +82,62 @@ void map_columns(TargetTable& table, const Relation& relation, const std::vector
   if (catalog.size() > mapped) table.keeps_more_than_source = true;
 }
 
-}  // namespace
-
-TargetTable load_target_table(PgConnection& target, const Relation& relation, std::string_view migration,
-                              std::string_view link) {
+// A table's own name and number; the rest is for its kind.
+TargetTable name_table(const Relation& relation) {
   static std::atomic<std::uint64_t> last_id{0};
   TargetTable table;
   table.id = ++last_id;
   table.display_name = relation.schema + "." + relation.name;
-  table.sql_name = quote_qualified(relation.schema, relation.name);
-  if (relation.schema == kControlSchema) {
-    table.control = true;
-    return table;
-  }
-  const Rows state = target.exec(
-      "read the table's watermark",
-      "SELECT state, watermark, publication_entry FROM teal.table_state WHERE migration = $1 AND link = $2 AND "
-      "schema_name = $3 AND table_name = $4",
-      {std::string(migration), std::string(link), relation.schema, relation.name});
-  if (!state.empty() && state.at(0, 0) == "left") {
-    table.left = true;
-    return table;
-  }
+  return table;
+}
+
+// "entry/oid": see PublishedTable::entry. Two tables that swap their names, and back, are seen nowhere else.
+void check_same_table(const TargetTable& table, const Relation& relation, const TableState& state) {
+  const std::size_t slash = state.entry.find('/');
+  if (slash == std::string::npos) return;
+  const std::size_t end = state.entry.find('/', slash + 1);
+  if (state.entry.substr(slash + 1, end - slash - 1) == std::to_string(relation.id.value)) return;
+  stop(table, "on the source another table has this name now than the one that was copied",
+       "rename it back; if it is meant to stay, empty the target's, delete its row from teal.table_state and start "
+       "again");
+}
+
+}  // namespace
+
+void lock_pending(PgConnection& target, const LinkNames& names, bool hand_over) {
+  target.exec("lock the pending tables",
+              std::string("SELECT pg_advisory_xact_lock") + (hand_over ? "" : "_shared") + "(hashtextextended($1, 0))",
+              {"teal.pending." + names.base()});
+}
+
+TableState read_table_state(PgConnection& target, const LinkNames& names, const TableName& table) {
+  const Rows rows =
+      target.exec("read the table's watermark",
+                  "SELECT state, watermark, publication_entry, target_schema, target_table FROM teal.table_state WHERE "
+                  "migration = $1 AND link = $2 AND schema_name = $3 AND table_name = $4",
+                  {names.migration, names.link, table.schema, table.name});
+  if (rows.empty()) return {"", {}, "", table};
+  return {rows.str(0, 0), parse_lsn(rows.at(0, 1)).value_or(Lsn{}), rows.str(0, 2), {rows.str(0, 3), rows.str(0, 4)}};
+}
+
+TargetTable left_table(const Relation& relation) {
+  TargetTable table = name_table(relation);
+  table.left = true;
+  return table;
+}
+
+TargetTable load_target_table(PgConnection& target, const Relation& relation, const TableState& state) {
+  TargetTable table = name_table(relation);
+  table.sql_name = quote_qualified(state.target.schema, state.target.name);
+  table.control = relation.schema == kControlSchema;
+  table.pending = !table.control && (state.state.empty() || state.state == "pending");
+  if (table.control || table.pending) return table;
+  if (state.state == "left") return left_table(relation);
   const Rows found = target.exec(
       "find the target table",
       "SELECT c.oid, c.relkind = 'p', c.relpersistence = 'p' FROM pg_class c JOIN pg_namespace n ON n.oid = "
       "c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')",
-      {relation.schema, relation.name});
+      {state.target.schema, state.target.name});
   if (found.empty()) {
     stop(table, "does not exist on the target",
          "create it there, then start again: nothing is lost while the slot exists");
@@ -129,19 +158,8 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, st
   if (identity != nullptr && table.key.size() != identity->columns.size()) {
     stop(table, "the target's key has a column that the source does not send", "give both sides the same key");
   }
-  if (state.empty() || state.at(0, 0) != "copied") {
-    stop(table, "is in the publication but was not copied",
-         "start teal again, and it is copied (if tables.include covers it), or take it out of the publication");
-  }
-  // "entry/oid": see PublishedTable::entry. Two tables that swap their names, and back, are seen nowhere else.
-  const std::string entry = state.str(0, 2);
-  const std::size_t slash = entry.find('/');
-  if (slash != std::string::npos && entry.substr(slash + 1) != std::to_string(relation.id.value)) {
-    stop(table, "on the source another table has this name now than the one that was copied",
-         "rename it back; if it is meant to stay, empty the target's, delete its row from teal.table_state and start "
-         "again");
-  }
-  table.watermark = parse_lsn(state.at(0, 1)).value_or(Lsn{});
+  check_same_table(table, relation, state);
+  table.watermark = state.watermark;
   return table;
 }
 

@@ -1,13 +1,13 @@
 #pragma once
 #include <cstdint>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "decoder/lsn.h"
 #include "decoder/relation.h"
+#include "engine/names.h"
 #include "engine/pg_connection.h"
+#include "engine/table_pattern.h"
 
 namespace teal {
 
@@ -37,16 +37,36 @@ struct TargetTable {
   /// column.
   bool whole_rows = false;
   bool control = false;  ///< a table of schema teal: handled by name, never written as rows
+  bool pending = false;  ///< its rows are still to be copied: no other member is meant then
   bool left = false;     ///< not selected any more: its changes are counted and dropped
   /// Columns that only the target has, or that an UPDATE cannot set: delete + insert of a key is not an UPDATE then.
   bool keeps_more_than_source = false;
   Lsn watermark;  ///< transactions whose commit lies below it are already in the copied rows
 };
 
-/// Reads the target's catalogs for `relation`.
+/// What teal.table_state says about a table of the source.
+struct TableState {
+  std::string state;  ///< pending, copied, left; "": nothing
+  Lsn watermark;      ///< of the copy
+  std::string entry;  ///< in the publication, as of the copy; see PublishedTable::entry
+  TableName target;   ///< where its rows go
+};
+
+/// Errors: PgError.
+[[nodiscard]] TableState read_table_state(PgConnection& target, const LinkNames& names, const TableName& table);
+
+/// Who holds on to "this table is still to be copied" until the end of the target's transaction (`hand_over` false: a
+/// link that skips its changes), against who makes it untrue in that transaction (`hand_over` true). An advisory lock:
+/// its queue is fair, while a row lock that is shared again and again may never be given to who wants it alone.
+/// Errors: PgError.
+void lock_pending(PgConnection& target, const LinkNames& names, bool hand_over);
+
+/// How `relation` is written to the target table `state.target`.
 /// Errors: Stopped(kData) that names table and column when the target lacks one, has no unique index on the identity,
-/// or the table was never copied; PgError.
-[[nodiscard]] TargetTable load_target_table(PgConnection& target, const Relation& relation, std::string_view migration,
-                                            std::string_view link);
+/// or the table is another one than was copied; PgError.
+[[nodiscard]] TargetTable load_target_table(PgConnection& target, const Relation& relation, const TableState& state);
+
+/// A relation whose changes are dropped, and counted.
+[[nodiscard]] TargetTable left_table(const Relation& relation);
 
 }  // namespace teal

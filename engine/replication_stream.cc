@@ -67,13 +67,13 @@ std::chrono::milliseconds read_sender_timeout(PgConnection& connection) {
   return std::chrono::milliseconds(rows.integer(0, 0));
 }
 
-std::string start_command(const StreamOptions& options, Lsn start) {
-  std::string publications;
-  for (const std::string& publication : options.publications) {
-    publications += (publications.empty() ? "" : ",") + quote_identifier(publication);
+std::string start_command(const std::string& slot, Lsn start, const std::vector<std::string>& publications) {
+  std::string names;
+  for (const std::string& publication : publications) {
+    names += (names.empty() ? "" : ",") + quote_identifier(publication);
   }
-  return "START_REPLICATION SLOT " + quote_identifier(options.slot) + " LOGICAL " + to_string(start) +
-         " (proto_version '1', publication_names " + quote_literal(publications) + ")";
+  return "START_REPLICATION SLOT " + quote_identifier(slot) + " LOGICAL " + to_string(start) +
+         " (proto_version '1', publication_names " + quote_literal(names) + ")";
 }
 
 }  // namespace
@@ -87,10 +87,15 @@ ReplicationStream ReplicationStream::open(const StreamOptions& options, const St
   check_system(connection, options, start);
   check_not_behind(connection, options, start);
   check_slot(connection, options, start);
+  return ReplicationStream::start(std::move(connection), options.slot, start.held, options.publications);
+}
+
+ReplicationStream ReplicationStream::start(PgConnection connection, const std::string& slot, Lsn from,
+                                           const std::vector<std::string>& publications) {
   const auto sender_timeout = read_sender_timeout(connection);
-  const Rows started = connection.exec("start streaming from slot " + options.slot, start_command(options, start.held));
+  const Rows started = connection.exec("start streaming from slot " + slot, start_command(slot, from, publications));
   if (PQresultStatus(started.raw()) != PGRES_COPY_BOTH) {
-    throw PgError("start streaming from slot " + options.slot, "the server did not begin to stream", "");
+    throw PgError("start streaming from slot " + slot, "the server did not begin to stream", "");
   }
   return {std::move(connection), sender_timeout};
 }

@@ -38,12 +38,21 @@ class ReplicationStream {
   [[nodiscard]] static ReplicationStream open(const StreamOptions& options, const StreamStart& start,
                                               std::stop_token stop);
 
+  /// Starts the stream of a slot that this very session made (a temporary one), from a position at or after its
+  /// consistent point. Nothing is checked: there is no progress row that it would have to fit.
+  [[nodiscard]] static ReplicationStream start(PgConnection connection, const std::string& slot, Lsn from,
+                                               const std::vector<std::string>& publications);
+
   /// The next whole message, if one has been read already.
   /// Errors: PgError when the server ended the stream.
   std::optional<Frame> next_frame();
 
-  /// The socket has something, right now.
-  [[nodiscard]] bool readable() const { return connection_.wait_socket(false, std::chrono::milliseconds(0)); }
+  /// The socket has something, right now or within `wait`.
+  [[nodiscard]] bool readable(std::chrono::milliseconds wait = std::chrono::milliseconds(0)) const {
+    return connection_.wait_socket(false, wait);
+  }
+  /// Whether the session's stop token was triggered.
+  [[nodiscard]] bool stop_requested() const { return connection_.stop_requested(); }
 
   /// Reads what the socket has. Returns false when the server has hung up (next_frame then tells why).
   bool read_socket();

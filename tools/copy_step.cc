@@ -10,6 +10,7 @@
 #include "engine/pg_error.h"
 #include "engine/publication.h"
 #include "engine/wait_log.h"
+#include "tools/copy_plan.h"
 #include "tools/copy_progress.h"
 #include "tools/link_facts.h"
 #include "tools/wiring.h"
@@ -31,7 +32,7 @@ std::set<TableName> connected_by_foreign_keys(PgConnection& source, const std::v
   std::set<TableName> reached;
   std::vector<TableName> open;
   open.reserve(tables.size());
-  for (const CopyTable& table : tables) open.push_back({table.schema, table.name});
+  for (const CopyTable& table : tables) open.push_back(table.name);
   while (!open.empty()) {
     const TableName table = open.back();
     open.pop_back();
@@ -155,18 +156,7 @@ std::vector<CopyTable> CopyStep::pending_tables() {
     const SourceTable& table = tables_[i];
     const auto state = states.find(table.name);
     if (state != states.end() && state->second.state == "copied") continue;
-    CopyTable copy{table.name.schema, table.name.name, {}, table.bytes, entries_[table.name]};
-    for (const CatalogColumn& column : table.columns) {
-      const auto other = std::find_if(relations[i].columns.begin(), relations[i].columns.end(),
-                                      [&](const CatalogColumn& c) { return c.name == column.name; });
-      if (other == relations[i].columns.end()) {
-        if (column.generated) continue;
-        throw Stopped(StopCode::kRefused,
-                      "table " + copy.display_name() + ": green lacks column \"" + column.name + "\"");
-      }
-      if (!column.generated && !other->generated) copy.columns.push_back(column.name);
-    }
-    pending.push_back(std::move(copy));
+    pending.push_back(plan_copy(table, relations[i], entries_[table.name]));
   }
   return pending;
 }

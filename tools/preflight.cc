@@ -140,4 +140,13 @@ PreflightReport run_preflight(const Config& config, PreflightMode mode) {
   return std::move(preflight.report);
 }
 
+PreflightReport check_joining(const Config& config, PgConnection& blue, PgConnection& green,
+                              std::vector<SourceTable> tables) {
+  Preflight preflight{.config = config, .mode = PreflightMode::kJoin, .link = forward_link(config)};
+  preflight.tables = std::move(tables);
+  check_source_tables(preflight, read_server_facts(blue));
+  check_target_tables(preflight, green, read_server_facts(green));
+  return std::move(preflight.report);
+}
+
 }  // namespace teal

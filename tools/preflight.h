@@ -2,7 +2,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/catalog.h"
 #include "engine/config.h"
+#include "engine/pg_connection.h"
 #include "engine/pg_error.h"
 
 namespace teal {
@@ -19,6 +21,7 @@ struct Finding {
 enum class PreflightMode {
   kWithCopy,  ///< green is filled from blue
   kNoCopy,    ///< green already holds blue's rows
+  kJoin,      ///< some tables come later, while the link streams; teal makes none of them
 };
 
 struct PreflightReport {
@@ -37,5 +40,9 @@ struct PreflightReport {
 /// Errors: none for what is missing or unreachable, that is a finding; Stopped(kUsage) for a pattern that matches
 /// nothing; PgError when a connection breaks on the way.
 [[nodiscard]] PreflightReport run_preflight(const Config& config, PreflightMode mode);
+
+/// The part of it that is about these tables, which are to join a link that streams. Errors: PgError.
+[[nodiscard]] PreflightReport check_joining(const Config& config, PgConnection& blue, PgConnection& green,
+                                            std::vector<SourceTable> tables);
 
 }  // namespace teal

@@ -100,7 +100,7 @@ void check_foreign_keys(Preflight& preflight, PgConnection& source) {
 }
 
 bool schema_ahead(const Preflight& preflight, const std::vector<TargetRelation>& targets) {
-  if (!preflight.copy_ahead() || !preflight.config.copy.schema) return false;
+  if (preflight.mode == PreflightMode::kJoin || !preflight.copy_ahead() || !preflight.config.copy.schema) return false;
   for (const TargetRelation& target : targets) {
     if (!target.exists) return true;
   }

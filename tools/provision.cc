@@ -94,8 +94,8 @@ void create_origins(Setup& setup) {
 
 void insert_pending(Setup& setup, const TableName& table) {
   setup.green.exec("note a table to copy",
-                   "INSERT INTO teal.table_state (migration, link, schema_name, table_name, state) "
-                   "VALUES ($1, $2, $3, $4, 'pending') ON CONFLICT DO NOTHING",
+                   "INSERT INTO teal.table_state (migration, link, schema_name, table_name, target_schema, "
+                   "target_table, state) VALUES ($1, $2, $3, $4, $3, $4, 'pending') ON CONFLICT DO NOTHING",
                    {setup.link.migration, setup.link.link, table.schema, table.name});
 }
 

@@ -57,21 +57,24 @@ PublicationWatch::PublicationWatch(const Config& config, const LinkNames& names)
   const bool blue = names.link == kBlueToGreen;
   source_connect_ = connect_options(config, blue, "run");
   source_connect_.answer_within = kAnswerWithin;
-  ConnectOptions target_connect = connect_options(config, !blue, "run");
-  target_connect.answer_within = kAnswerWithin;
-  PgConnection target = PgConnection::connect(target_connect);
-  for (const auto& [table, state] : read_table_states(target, names)) {
-    if (state.state == "copied") copied_[table] = state.publication_entry;
-  }
+  target_connect_ = connect_options(config, !blue, "run");
+  target_connect_.answer_within = kAnswerWithin;
 }
 
 bool PublicationWatch::check() {
   try {
     if (!source_) source_ = PgConnection::connect(source_connect_);
-    check_publication(*source_, names_, copied_);
+    if (!target_) target_ = PgConnection::connect(target_connect_);
+    // First what was copied: a table that joins meanwhile is looked at the next time.
+    std::map<TableName, std::string> copied;
+    for (const auto& [table, state] : read_table_states(*target_, names_)) {
+      if (state.state == "copied") copied[table] = state.publication_entry;
+    }
+    check_publication(*source_, names_, copied);
     return true;
   } catch (const PgError& error) {
     source_.reset();
+    target_.reset();
     if (error.error_class() == ErrorClass::kStop) throw;
     return false;
   }

@@ -21,17 +21,17 @@ void check_publication(PgConnection& source, const LinkNames& names, const std::
 /// (their entries are new then), not for options.
 class PublicationWatch {
  public:
-  /// Reads from the target what was copied. Errors: PgError.
   PublicationWatch(const Config& config, const LinkNames& names);
 
-  /// Returns whether the source could be asked. Errors: as check_publication.
+  /// Returns whether both sides could be asked. Errors: as check_publication.
   bool check();
 
  private:
   ConnectOptions source_connect_;
+  ConnectOptions target_connect_;
   LinkNames names_;
-  std::map<TableName, std::string> copied_;
   std::optional<PgConnection> source_;
+  std::optional<PgConnection> target_;
 };
 
 }  // namespace teal

@@ -18,6 +18,7 @@
 #include "tools/publication_watch.h"
 #include "tools/signals.h"
 #include "tools/sync_point.h"
+#include "tools/table_joiner.h"
 #include "tools/wiring.h"
 
 namespace teal {
@@ -35,14 +36,14 @@ class Sidecar {
   /// Returns whether it did all that it was asked for: with --until-synced, whether that was reached.
   bool run() {
     provision(options_.config, stop_, options_.no_copy ? PreflightMode::kNoCopy : PreflightMode::kWithCopy);
-    CopyStep(options_.config, names_, options_.quiet, stop_).run(options_.no_copy);
+    // What comes later joins the stream while it runs; the first copy goes before it.
+    if (!has_streamed() || options_.no_copy) {
+      CopyStep(options_.config, names_, options_.quiet, stop_).run(options_.no_copy);
+    }
     if (stop_.stop_requested()) return !options_.until_synced;
-    std::optional<SyncPoint> sync;
-    if (options_.until_synced) sync.emplace(options_.config, names_);
     const std::unique_ptr<Link> link = make_link(options_.config, names_);
-    PublicationWatch publication(options_.config, names_);
     link->start();
-    const bool synced = watch(*link, publication, sync);
+    const bool synced = watch(*link);
     end(*link);
     if (link->stopped_by()) std::rethrow_exception(link->stopped_by());
     log_event(LogLevel::kInfo, "stopped", {{"link", names_.link}});
@@ -50,11 +51,20 @@ class Sidecar {
   }
 
  private:
-  // Returns true when `sync` was reached.
-  bool watch(Link& link, PublicationWatch& publication, std::optional<SyncPoint>& sync) {
+  bool has_streamed() {
+    PgConnection green = PgConnection::connect(connect_options(options_.config, false, "run"));
+    const std::optional<LinkRow> row = read_link_row(green, names_);
+    return row && row->counters != "{}";
+  }
+
+  // Returns true when everything that --until-synced asks for was reached.
+  bool watch(Link& link) {
+    PublicationWatch publication(options_.config, names_);
+    const TableJoiner joiner(options_.config, names_);
+    std::optional<SyncPoint> sync;
     auto looked = std::chrono::steady_clock::now();
     while (!stop_.stop_requested() && !link.wait_ended(kLook)) {
-      if (sync && sync->reached() && publication.check()) {
+      if (options_.until_synced && reached(joiner, sync) && publication.check()) {
         log_event(LogLevel::kInfo, "synced", {{"link", names_.link}});
         return true;
       }
@@ -64,6 +74,13 @@ class Sidecar {
       publication.check();
     }
     return false;
+  }
+
+  bool reached(const TableJoiner& joiner, std::optional<SyncPoint>& sync) {
+    const std::string problem = joiner.problem();
+    if (!problem.empty()) throw Stopped(StopCode::kData, "tables cannot join link " + names_.link + ":\n" + problem);
+    if (!sync && joiner.all_joined()) sync.emplace(options_.config, names_);
+    return sync && sync->reached();
   }
 
   // Drains; a target that is stuck is not waited for longer than that: what was not applied is read again next time.

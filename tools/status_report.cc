@@ -149,6 +149,7 @@ std::string status_text(const std::string& name, const LinkStatus& status) {
       out +=
           ", " + std::to_string(table.copy.rows) + " rows, " + bytes_text(static_cast<std::uint64_t>(table.copy.bytes));
     }
+    if (!table.copy.problem.empty()) out += ": " + table.copy.problem;
     out += "\n";
   }
   return out;
@@ -175,7 +176,8 @@ nlohmann::ordered_json status_json(const std::string& name, const LinkStatus& st
                               {"table", table.name.name},
                               {"state", table.copy.state},
                               {"copied_rows", table.copy.rows},
-                              {"copied_bytes", table.copy.bytes}});
+                              {"copied_bytes", table.copy.bytes},
+                              {"problem", table.copy.problem}});
   }
   link["counters"] = status.counters;
   nlohmann::ordered_json json;

@@ -77,4 +77,14 @@ InitialCopyOptions make_copy_options(const Config& config, const LinkNames& name
   return options;
 }
 
+JoinOptions make_join_options(const Config& config, const LinkNames& names) {
+  JoinOptions options;
+  options.names = names;
+  options.source = source_connect(config, names, "join");
+  options.target = target_connect(config, names, "join");
+  options.snapshot = make_copy_options(config, names).snapshot;
+  options.publications = {names.publication()};
+  return options;
+}
+
 }  // namespace teal

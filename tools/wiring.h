@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "applier/initial_copy.h"
+#include "applier/table_join.h"
 #include "engine/config.h"
 #include "engine/link.h"
 #include "engine/names.h"
@@ -15,5 +16,8 @@ namespace teal {
 
 /// What a copy along the link needs.
 [[nodiscard]] InitialCopyOptions make_copy_options(const Config& config, const LinkNames& names);
+
+/// What a table needs that joins the link while it streams.
+[[nodiscard]] JoinOptions make_join_options(const Config& config, const LinkNames& names);
 
 }  // namespace teal

@@ -315,10 +315,16 @@ TEST_F(ApplyItems, ColumnThatTheTargetLacksStopsAndNamesIt) {
 
 TEST_F(ApplyItems, TableThatIsAnnouncedAgainAndAgainIsLoadedOnce) {
   PgConnection connection = PgConnection::connect(green_connect("test"));
-  TargetTables tables(connection, names_);
+  int loads = 0;
+  TargetTables tables([&](const Relation& relation) {
+    ++loads;
+    return load_target_table(connection, relation,
+                             read_table_state(connection, names_, {relation.schema, relation.name}));
+  });
   const auto first = std::make_shared<const Relation>(kItem);
   const TargetTable* known = &tables.of(first);
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(&tables.of(std::make_shared<const Relation>(kItem)), known);
+  EXPECT_EQ(loads, 1);
   EXPECT_EQ(first.use_count(), 2) << "an older shape is kept while somebody holds it";
   const Relation narrower = make_relation(RelationId{1}, "public", "item", {key("id"), column("name")});
   const auto changed = std::make_shared<const Relation>(narrower);

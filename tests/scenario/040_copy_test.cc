@@ -243,6 +243,7 @@ TEST_F(InitialCopy, H1TableAddedLaterIsCopiedByTheNextRun) {
   configure("copy: { schema: false }\ntables: { include: [public.a, public.b, public.c] }\n");
   run_streaming();
   blue_owner().exec("INSERT INTO c (n) VALUES (1); UPDATE c SET note = 'late' WHERE id = 10");
+  wait_joined("c");
   wait_caught_up();
   EXPECT_EQ(copied_tables(), 3);
   expect_tables_equal();

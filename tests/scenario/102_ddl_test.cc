@@ -89,6 +89,7 @@ TEST_F(Ddl, H5TableThatIsMadeAnewUnderItsNameStopsTheLink) {
   green_owner().exec("TRUNCATE public.t");
   green().exec("DELETE FROM teal.table_state WHERE table_name = 't'");
   run_streaming();
+  wait_joined("t");
   wait_caught_up();
   expect_equal("public.t");
 }

@@ -214,6 +214,7 @@ TEST_F(Bugs, TableThatIsExcludedLaterDoesNotStopTheLink) {
   blue_owner().exec("ALTER PUBLICATION teal_shop_blue_to_green ADD TABLE public.s");
   configure("copy: { schema: false }\n");
   run_streaming();
+  wait_joined("s");
   wait_caught_up();
   EXPECT_EQ(green().number("SELECT count(*) FROM public.s"), 1);
   expect_equal("public.s");

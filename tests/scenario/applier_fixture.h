@@ -36,9 +36,9 @@ class ApplierFixture : public TwoNodeFixture {
         "('shop', 'blue_to_green', '0/0', '0/0', '1')");
     for (const std::string& table : tables) {
       green().exec(
-          "INSERT INTO teal.table_state (migration, link, schema_name, table_name, state) VALUES ('shop', "
-          "'blue_to_green', 'public', " +
-          sql_text(table) + ", 'copied')");
+          "INSERT INTO teal.table_state (migration, link, schema_name, table_name, target_schema, target_table, state) "
+          "SELECT 'shop', 'blue_to_green', 'public', t, 'public', t, 'copied' FROM (VALUES (" +
+          sql_text(table) + ")) AS v (t)");
     }
   }
 

@@ -69,6 +69,14 @@ class SidecarFixture : public TwoNodeFixture {
     return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
   }
 
+  /// Waits until a table that came later is copied and level with the link.
+  void wait_joined(const std::string& table) {
+    wait_until(table + " has joined", std::chrono::seconds(60), [&] {
+      return green().truth("SELECT count(*) > 0 FROM teal.table_state WHERE state = 'copied' AND table_name = " +
+                           sql_text(table));
+    });
+  }
+
   void wait_for_count(const std::string& table, std::int64_t count) {
     wait_until(table + " on green has " + std::to_string(count) + " rows", std::chrono::seconds(30),
                [&] { return green().number("SELECT count(*) FROM " + table) == count; });

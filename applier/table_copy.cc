@@ -1,0 +1,93 @@
+#include "applier/table_copy.h"
+
+#include "engine/pg_error.h"
+
+namespace teal {
+namespace {
+
+// A row per table: `first`, and what the table is like.
+std::string shape_query(std::string_view first, std::string_view where) {
+  std::string sql = "SELECT ";
+  sql += first;
+  sql +=
+      ", c.oid || '/' || pg_relation_filenode(c.oid) || '/' || (SELECT coalesce(string_agg(concat_ws(' ', attnum, "
+      "attname, atttypid, atttypmod, attgenerated), ', ' ORDER BY attnum), '') FROM pg_attribute WHERE attrelid = "
+      "c.oid AND attnum > 0 AND NOT attisdropped) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE ";
+  sql += where;
+  return sql;
+}
+
+std::string column_list(const CopyTable& table) {
+  std::string list;
+  for (const std::string& column : table.columns) list += (list.empty() ? "" : ", ") + quote_identifier(column);
+  return list;
+}
+
+// A table without columns has rows as well, and no list to name.
+std::string copy_command(const TableName& name, const CopyTable& table) {
+  return "COPY " + quote_qualified(name.schema, name.name) +
+         (table.columns.empty() ? "" : " (" + column_list(table) + ")");
+}
+
+}  // namespace
+
+TableShapes read_table_shapes(PgConnection& source) {
+  const Rows rows =
+      source.exec("look what the tables are like", shape_query("n.nspname, c.relname", "c.relkind = 'r'"));
+  TableShapes shapes;
+  for (int i = 0; i < rows.size(); ++i) shapes[{rows.str(i, 0), rows.str(i, 1)}] = rows.str(i, 2);
+  return shapes;
+}
+
+CopiedRows copy_rows(PgConnection& source, const TableSnapshot& snapshot, const CopyTable& table, PgConnection& target,
+                     CopyCounters& counters) {
+  // A transaction per table: its lock on the source goes with it.
+  source.exec("begin reading", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  source.exec("take the snapshot", "SET TRANSACTION SNAPSHOT " + quote_literal(snapshot.name()));
+  const CopiedRows copied = relay_copy(source, copy_command(table.name, table) + " TO STDOUT", target,
+                                       copy_command(table.target, table) + " FROM STDIN", counters);
+  source.exec("end reading", "COMMIT");
+  return copied;
+}
+
+// Asked after the snapshot's transaction, which sees the catalogs of its own time.
+bool read_as_expected(PgConnection& source, const CopyTable& table, const TableShapes& before) {
+  const std::string columns =
+      "(SELECT string_agg('\"' || replace(attname, '\"', '\"\"') || '\"', ', ' ORDER BY attnum) FROM pg_attribute "
+      "WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = '')";
+  const Rows now =
+      source.exec("look at the table that was read", shape_query(columns, "n.nspname = $1 AND c.relname = $2"),
+                  {table.name.schema, table.name.name});
+  const auto found = before.find(table.name);
+  return found != before.end() && now.size() == 1 && found->second == now.at(0, 1) &&
+         now.at(0, 0) == column_list(table);
+}
+
+void check_target_empty(PgConnection& target, const CopyTable& table) {
+  if (table.is_part()) return;
+  const std::string name = quote_qualified(table.target.schema, table.target.name);
+  const Rows kind =
+      target.exec("look at the table", "SELECT relkind = 'p' FROM pg_class WHERE oid = $1::regclass", {name});
+  // Tables that inherit from it are copied for themselves.
+  const std::string only = !kind.empty() && kind.boolean(0, 0) ? "" : "ONLY ";
+  const Rows filled = target.exec("look whether the table is empty", "SELECT EXISTS (SELECT FROM " + only + name + ")");
+  if (!filled.boolean(0, 0)) return;
+  throw Stopped(StopCode::kRefused,
+                "it is not empty on the target and was not copied by teal: empty it, or run with "
+                "--no-copy if it holds the source's rows already");
+}
+
+void note_copied(PgConnection& target, const LinkNames& names, const CopyTable& table, const CopiedRows& copied,
+                 Lsn watermark) {
+  const Rows noted = target.exec(
+      "note the copy",
+      "UPDATE teal.table_state SET state = 'copied', watermark = $1::pg_lsn, copied_rows = $2::bigint, copied_bytes "
+      "= $7::bigint, publication_entry = $8, problem = '', updated_at = "
+      "clock_timestamp() WHERE migration = $3 AND link = $4 AND schema_name = $5 AND table_name = $6 AND state = "
+      "'pending'",
+      {to_string(watermark), std::to_string(copied.rows), names.migration, names.link, table.name.schema,
+       table.name.name, std::to_string(copied.bytes), table.publication_entry});
+  if (noted.affected() != 1) throw Stopped(StopCode::kRefused, "its row in teal.table_state is not 'pending' any more");
+}
+
+}  // namespace teal

@@ -1,0 +1,55 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "applier/copy_relay.h"
+#include "applier/table_snapshot.h"
+#include "engine/names.h"
+#include "engine/pg_connection.h"
+#include "engine/table_pattern.h"
+
+namespace teal {
+
+/// A table to copy.
+struct CopyTable {
+  TableName name;                    ///< on the source
+  TableName target;                  ///< where its rows go: the same, or the partitioned table that it is a part of
+  std::vector<std::string> columns;  ///< that both sides have and the target lets be written
+  std::uint64_t bytes = 0;           ///< estimated, to begin with the largest
+  std::string publication_entry;     ///< noted with the copy, see teal.table_state
+
+  [[nodiscard]] std::string display_name() const { return to_string(name); }
+  /// Its rows are a part of another table's on the target.
+  [[nodiscard]] bool is_part() const { return name != target; }
+};
+
+/// What tables are like: oid, the file that the rows are in, and columns. A TRUNCATE, a rewriting ALTER TABLE and a
+/// table that is made anew change them, and leave no old row versions: a snapshot from before finds the table empty,
+/// and the stream does not bring the rewritten rows. Rejected: locks on all tables from before the snapshot until the
+/// end. They hold up the application's DDL, and whoever queues behind it, for as long as the copy takes. A column that
+/// comes meanwhile would not be copied, and no stream brings its values.
+using TableShapes = std::map<TableName, std::string>;
+
+/// Of every table in the database. Errors: PgError.
+[[nodiscard]] TableShapes read_table_shapes(PgConnection& source);
+
+/// Reads `table` from the snapshot and writes it in the target's open transaction, which the caller commits.
+/// Errors: PgError; Stopped(kData) when the target took another number of rows.
+CopiedRows copy_rows(PgConnection& source, const TableSnapshot& snapshot, const CopyTable& table, PgConnection& target,
+                     CopyCounters& counters);
+
+/// Whether what was read is what `before`, from before the snapshot, says: to be asked after `copy_rows`. What was
+/// altered before COPY had its lock is seen here; what is altered after it costs a repetition.
+[[nodiscard]] bool read_as_expected(PgConnection& source, const CopyTable& table, const TableShapes& before);
+
+/// Errors: Stopped(kRefused) for a target that has rows (unless the table is a part of another).
+void check_target_empty(PgConnection& target, const CopyTable& table);
+
+/// Turns the table's row in teal.table_state from pending to copied, in the target's open transaction.
+/// Errors: Stopped(kRefused) when it is not pending.
+void note_copied(PgConnection& target, const LinkNames& names, const CopyTable& table, const CopiedRows& copied,
+                 Lsn watermark);
+
+}  // namespace teal

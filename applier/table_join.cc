@@ -1,0 +1,192 @@
+#include "applier/table_join.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <utility>
+
+#include "applier/batch_plan.h"
+#include "applier/batch_writer.h"
+#include "applier/target_session.h"
+#include "applier/target_tables.h"
+#include "decoder/transaction_assembler.h"
+#include "engine/failpoint.h"
+#include "engine/log.h"
+#include "engine/pg_error.h"
+#include "engine/wait_log.h"
+
+namespace teal {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::uint64_t kNearBytes = 1U << 20U;  // of the source's log: so little is caught up while the link waits
+constexpr int kInVain = 3;                       // rounds of catching up that do not halve what is left
+constexpr std::size_t kBatchRows = 20'000;
+constexpr std::size_t kBatchBytes = 4U << 20U;
+constexpr milliseconds kWait{100};
+
+Lsn read_flushed(PgConnection& source) {
+  const Rows rows = source.exec("read the source's flushed position", "SELECT pg_current_wal_flush_lsn()");
+  const auto lsn = parse_lsn(rows.at(0, 0));
+  if (!lsn) throw Stopped(StopCode::kBug, "the source's WAL position could not be read");
+  return *lsn;
+}
+
+// One table's changes out of the stream of its snapshot's slot, written into an open target transaction.
+class CatchUp {
+ public:
+  CatchUp(ReplicationStream stream, const JoinOptions& options, const CopyTable& table, Lsn from, bool in_order,
+          PgConnection& target, BatchWriter& writer)
+      : stream_(std::move(stream)),
+        assembler_(AssemblerOptions{options.names.own_origin_prefix()}),
+        position_(from),
+        writer_(writer),
+        tables_([&target, table, from](const Relation& relation) {
+          if (TableName{relation.schema, relation.name} != table.name) return left_table(relation);
+          return load_target_table(target, relation, {"copied", from, table.publication_entry, table.target});
+        }),
+        plan_(tables_, [in_order](const TargetTable&) { return in_order; }) {}
+
+  /// Applies at least everything that was committed below `end`.
+  void pass(Lsn end) { run(end, Lsn{UINT64_MAX}); }
+  /// Applies exactly what was committed below `end`, counted from the last pass. The end of it.
+  void finish(Lsn end) { run(end, end); }
+
+ private:
+  void run(Lsn end, Lsn limit) {
+    ask_ = true;
+    while (position_ < end) {
+      if (auto frame = stream_.next_frame()) {
+        take(std::move(*frame), limit);
+        continue;
+      }
+      if (stream_.stop_requested()) throw Interrupted("stopped while a table was joining; nothing of it was kept");
+      // A keepalive says that there is nothing more below.
+      if (std::exchange(ask_, false)) send_status(true);
+      if (!stream_.readable(kWait)) {
+        ask_ = true;
+      } else if (!stream_.read_socket()) {
+        stream_.next_frame();  // says what happened
+        throw PgError("read the stream", "the source closed the connection", "");
+      }
+    }
+    write();
+  }
+
+  void send_status(bool ask) { stream_.send({position_, position_, position_, {}, ask}); }
+
+  void take(Frame frame, Lsn limit) {
+    const auto envelope = parse_copy_data(frame.bytes());
+    if (!envelope) refuse(envelope.error());
+    if (const auto* keepalive = std::get_if<PrimaryKeepalive>(&*envelope)) {
+      if (!assembler_.in_transaction()) position_ = std::max(position_, keepalive->wal_end);
+      if (keepalive->reply_requested) send_status(false);
+      return;
+    }
+    const auto& data = std::get<XLogData>(*envelope);
+    auto added = assembler_.add(data.start, data.payload, std::move(frame));
+    if (!added) refuse(added.error());
+    if (!added->has_value()) return;
+    TransactionSlice& slice = **added;
+    const Lsn reached = slice.last ? slice.end_lsn : position_;
+    if (slice.facts.final_lsn < limit) keep(std::move(slice));
+    position_ = std::max(position_, reached);
+  }
+
+  void keep(TransactionSlice slice) {
+    rows_ += slice.changes.size();
+    bytes_ += slice.bytes;
+    slices_.push_back(std::move(slice));
+    plan_.add(slices_.back(), false);
+    if (rows_ >= kBatchRows || bytes_ >= kBatchBytes) write();
+  }
+
+  void write() {
+    if (slices_.empty()) return;
+    const std::uint64_t touched = writer_.write(plan_.epochs(), {}, nullptr);
+    if (!plan_.settle(touched).closes()) {
+      throw Stopped(StopCode::kBug, "the ledger of a joining table does not close; nothing was committed");
+    }
+    plan_.clear();
+    slices_.clear();
+    rows_ = bytes_ = 0;
+  }
+
+  [[noreturn]] static void refuse(const DecodeError& error) {
+    throw Stopped(StopCode::kData, "the source's stream could not be decoded: " + to_string(error));
+  }
+
+  ReplicationStream stream_;
+  TransactionAssembler assembler_;
+  Lsn position_;  // everything committed below has been received
+  bool ask_ = true;
+  BatchWriter& writer_;
+  TargetTables tables_;
+  BatchPlan plan_;
+  std::deque<TransactionSlice> slices_;  // the plan holds views into them
+  std::size_t rows_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+// Until little is left; or, where the source writes faster than this can follow, until it gets no less: what is left
+// then is caught up while the link waits, which leaves it more of the machine.
+void approach(CatchUp& catch_up, PgConnection& source, const JoinOptions& options, const CopyTable& table) {
+  std::uint64_t least = UINT64_MAX;
+  int in_vain = 0;
+  Lsn end = read_flushed(source);
+  do {
+    catch_up.pass(end);
+    const Lsn next = read_flushed(source);
+    const std::uint64_t left = bytes_between(end, next);
+    in_vain = left < least / 2 ? 0 : in_vain + 1;
+    least = std::min(least, left);
+    end = next;
+    log_event(LogLevel::kDebug, "joining table catches up",
+              {{"link", options.names.link}, {"table", table.display_name()}, {"bytes_left", left}});
+  } while (least >= kNearBytes && in_vain < kInVain);
+}
+
+}  // namespace
+
+JoinResult join_table(const JoinOptions& options, const CopyTable& table, bool in_order, CopyCounters& counters,
+                      std::stop_token stop) {
+  PgConnection source = PgConnection::connect(options.source);
+  source.set_stop_token(stop);
+  source.set_wait_listener(log_long_waits(source, "join"));
+  const TableShapes shapes = read_table_shapes(source);
+  TableSnapshot snapshot(options.snapshot, stop);
+  const Lsn from = snapshot.consistent_point();
+  TEAL_FAILPOINT("join_snapshot_made");
+  PgConnection target = open_target_session({options.target, options.names.copy_origin(0), true}, stop);
+  BatchWriter writer(target, options.names);
+  writer.begin();
+  check_target_empty(target, table);
+  const CopiedRows copied = copy_rows(source, snapshot, table, target, counters);
+  if (!read_as_expected(source, table, shapes)) return JoinResult::kAltered;
+  TEAL_FAILPOINT("join_rows_copied");
+  CatchUp catch_up(std::move(snapshot).stream(options.publications), options, table, from, in_order, target, writer);
+  approach(catch_up, source, options, table);
+  lock_pending(target, options.names, true);
+  TEAL_FAILPOINT("join_locked");
+  const Lsn end = read_flushed(source);
+  catch_up.finish(end);
+  target.exec("check deferred constraints", "SET CONSTRAINTS ALL IMMEDIATE");
+  note_copied(target, options.names, table, copied, end);
+  TEAL_FAILPOINT("join_before_commit");
+  const Rows committed = target.exec("commit the joined table", "COMMIT");
+  if (std::string_view(PQcmdStatus(committed.raw())) != "COMMIT") {
+    throw Stopped(StopCode::kRefused, "the target answered COMMIT with " + std::string(PQcmdStatus(committed.raw())));
+  }
+  TEAL_FAILPOINT("join_committed");
+  ++counters.tables_done;
+  log_event(LogLevel::kInfo, "table joined",
+            {{"link", options.names.link},
+             {"table", table.display_name()},
+             {"rows", copied.rows},
+             {"bytes", copied.bytes},
+             {"watermark", to_string(end)}});
+  return JoinResult::kJoined;
+}
+
+}  // namespace teal

@@ -1,0 +1,40 @@
+#pragma once
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "applier/table_copy.h"
+#include "applier/table_snapshot.h"
+#include "engine/names.h"
+#include "engine/pg_connection.h"
+
+namespace teal {
+
+struct JoinOptions {
+  LinkNames names;
+  ConnectOptions source;  ///< ordinary session
+  ConnectOptions target;  ///< ordinary session
+  SnapshotOptions snapshot;
+  std::vector<std::string> publications;
+};
+
+enum class JoinResult {
+  kJoined,
+  kAltered,  ///< the table was altered on the source meanwhile: try again
+};
+
+/// Copies a table while its link streams, and hands it over to the link without stopping it.
+///
+/// The rows of a snapshot, then the table's changes since, from the snapshot's own slot; both in one target
+/// transaction. Meanwhile the link skips the table's changes (Applier::load_table). At the end a lock is taken that
+/// waits for a link which is just skipping some; then the source's flushed position is past everything that the link
+/// can have skipped. Up to there the changes are applied here, from there by the link: that is the watermark that is
+/// committed with the rows. A crash leaves nothing of it.
+///
+/// `in_order`: every change by a statement of its own. Threads: one, with sessions of its own.
+/// Errors: Stopped when somebody has to act first; RowsRefused when merged changes were refused (try `in_order`);
+/// PgError. Source: docs/design.md; the idea is PostgreSQL's table synchronization worker's.
+[[nodiscard]] JoinResult join_table(const JoinOptions& options, const CopyTable& table, bool in_order,
+                                    CopyCounters& counters, std::stop_token stop);
+
+}  // namespace teal

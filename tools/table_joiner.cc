@@ -1,0 +1,184 @@
+#include "tools/table_joiner.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "applier/batch_writer.h"
+#include "applier/table_join.h"
+#include "engine/log.h"
+#include "engine/pause.h"
+#include "engine/pg_error.h"
+#include "engine/publication.h"
+#include "tools/copy_plan.h"
+#include "tools/link_facts.h"
+#include "tools/preflight.h"
+#include "tools/wiring.h"
+
+namespace teal {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kLook{2'000};
+constexpr std::chrono::milliseconds kAnswerWithin{30'000};
+constexpr std::chrono::seconds kTryAgain{10};
+constexpr int kPasses = 20;  // over a table that is altered all the time
+
+}  // namespace
+
+TableJoiner::TableJoiner(const Config& config, LinkNames names)
+    : config_(config), names_(std::move(names)), thread_([this](const std::stop_token& stop) { run(stop); }) {}
+
+TableJoiner::~TableJoiner() = default;
+
+bool TableJoiner::all_joined() const {
+  const std::scoped_lock lock(mutex_);
+  return all_joined_;
+}
+
+std::string TableJoiner::problem() const {
+  const std::scoped_lock lock(mutex_);
+  return problem_;
+}
+
+void TableJoiner::run(const std::stop_token& stop) {
+  do {
+    try {
+      look(stop);
+    } catch (const Interrupted&) {
+      return;
+    } catch (const std::exception& error) {  // the link goes on without it; the next look tries again
+      if (stop.stop_requested()) return;
+      source_.reset();
+      target_.reset();
+      log_event(LogLevel::kWarn, "looking for tables to join failed",
+                {{"link", names_.link}, {"reason", error.what()}});
+    }
+  } while (pause_for(kLook, stop));
+}
+
+void TableJoiner::connect(const std::stop_token& stop) {
+  const bool blue = names_.link == kBlueToGreen;
+  const auto open = [&](bool side) {
+    ConnectOptions options = connect_options(config_, side, "join");
+    options.answer_within = kAnswerWithin;
+    PgConnection connection = PgConnection::connect(options);
+    connection.set_stop_token(stop);
+    return connection;
+  };
+  if (!source_) source_ = open(blue);
+  if (!target_) target_ = open(!blue);
+}
+
+// Table to its entry in the publication; "" when it is in none.
+std::map<TableName, std::string> TableJoiner::find_pending() {
+  const std::map<TableName, TableCopyState> states = read_table_states(*target_, names_);
+  std::map<TableName, std::string> pending;
+  for (const auto& [table, state] : states) {
+    if (state.state == "pending") pending[table];
+  }
+  const std::optional<Publication> publication = read_publication(*source_, names_.publication());
+  if (!publication) return pending;
+  for (const PublishedTable& table : publication->tables) {
+    const auto known = states.find(table.name);
+    if (known != states.end() && known->second.state != "pending") continue;
+    pending[table.name] = table.entry;
+    if (known != states.end()) continue;
+    target_->exec("note a table to copy",
+                  "INSERT INTO teal.table_state (migration, link, schema_name, table_name, target_schema, "
+                  "target_table, state) VALUES ($1, $2, $3, $4, $3, $4, 'pending') ON CONFLICT DO NOTHING",
+                  {names_.migration, names_.link, table.name.schema, table.name.name});
+    log_event(LogLevel::kInfo, "table found in the publication",
+              {{"link", names_.link}, {"table", to_string(table.name)}});
+  }
+  return pending;
+}
+
+void TableJoiner::look(const std::stop_token& stop) {
+  connect(stop);
+  const std::map<TableName, std::string> pending = find_pending();
+  std::erase_if(failed_, [&](const auto& entry) { return !pending.contains(entry.first); });
+  if (!pending.empty()) {
+    const std::vector<SourceTable> selected = find_source_tables(*source_, config_.tables);
+    for (const auto& [table, entry] : pending) {
+      if (stop.stop_requested()) return;
+      const auto failed = failed_.find(table);
+      if (failed != failed_.end() && Clock::now() < failed->second.next) continue;
+      try_to_join(table, entry, selected, stop);
+    }
+  }
+  std::string problem;
+  for (const auto& [table, attempt] : failed_) {
+    problem += (problem.empty() ? "" : "\n") + to_string(table) + ": " + attempt.problem;
+  }
+  const std::scoped_lock lock(mutex_);
+  all_joined_ = pending.empty();
+  problem_ = std::move(problem);
+}
+
+void TableJoiner::try_to_join(const TableName& table, const std::string& entry,
+                              const std::vector<SourceTable>& selected, const std::stop_token& stop) {
+  try {
+    const auto found = std::find_if(selected.begin(), selected.end(), [&](const auto& t) { return t.name == table; });
+    if (found == selected.end()) {
+      throw Stopped(StopCode::kRefused,
+                    "it is in the publication and not selected by tables.include: its changes are skipped; select it "
+                    "and start teal again, or ALTER PUBLICATION " +
+                        quote_identifier(names_.publication()) + " DROP TABLE " +
+                        quote_qualified(table.schema, table.name) + " and delete its row from teal.table_state");
+    }
+    if (entry.empty()) {
+      throw Stopped(StopCode::kRefused, "it is not in the publication: ALTER PUBLICATION " +
+                                            quote_identifier(names_.publication()) + " ADD TABLE " +
+                                            quote_qualified(table.schema, table.name));
+    }
+    const PreflightReport report = check_joining(config_, *source_, *target_, {*found});
+    if (!report.ready()) throw Stopped(StopCode::kRefused, report.text());
+    join(*found, entry, stop);
+    failed_.erase(table);
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const Stopped& stopped) {
+    note_problem(table, stopped.what());
+  } catch (const RowsRefused& refused) {
+    note_problem(table, refused.what());
+  } catch (const PgError& error) {
+    if (error.error_class() != ErrorClass::kStop || stop.stop_requested()) throw;
+    note_problem(table, error.what());
+  }
+}
+
+void TableJoiner::join(const SourceTable& table, const std::string& entry, const std::stop_token& stop) {
+  const JoinOptions options = make_join_options(config_, names_);
+  log_event(LogLevel::kInfo, "table joining", {{"link", names_.link}, {"table", to_string(table.name)}});
+  bool in_order = false;
+  for (int pass = 0; pass < kPasses; ++pass) {
+    const std::vector<TargetRelation> targets = find_target_relations(*target_, {table});
+    try {
+      if (join_table(options, plan_copy(table, targets.at(0), entry), in_order, counters_, stop) ==
+          JoinResult::kJoined) {
+        return;
+      }
+    } catch (const RowsRefused& refused) {
+      if (std::exchange(in_order, true)) throw;
+      log_event(LogLevel::kWarn, "rows refused, joining in source order",
+                {{"link", names_.link}, {"table", to_string(table.name)}, {"reason", refused.what()}});
+    }
+  }
+  throw Stopped(StopCode::kRefused,
+                "it is altered on the source (TRUNCATE, ALTER TABLE, VACUUM FULL) more often than it can be copied");
+}
+
+void TableJoiner::note_problem(const TableName& table, const std::string& problem) {
+  Attempt& attempt = failed_[table];
+  attempt.next = Clock::now() + kTryAgain;
+  if (std::exchange(attempt.problem, problem) == problem) return;
+  log_event(LogLevel::kError, "table cannot join, its changes are skipped until it can be copied",
+            {{"link", names_.link}, {"table", to_string(table)}, {"reason", problem}});
+  target_->exec("note why a table cannot join",
+                "UPDATE teal.table_state SET problem = $5, updated_at = clock_timestamp() WHERE migration = $1 AND "
+                "link = $2 AND schema_name = $3 AND table_name = $4 AND state = 'pending'",
+                {names_.migration, names_.link, table.schema, table.name, problem});
+}
+
+}  // namespace teal
