@@ -32,8 +32,11 @@ Applier::Applier(ApplierOptions options, PgConnection connection, ProgressRow pr
       careful_(std::move(careful)),
       writer_(connection_, options_.names),
       tables_([this](const Relation& relation) { return load_table(relation); }),
-      plan_(tables_,
-            [this](const TargetTable& table) { return all_in_order_ || careful_->contains(table.display_name); }),
+      plan_(
+          tables_, [this](const TargetTable& table) { return all_in_order_ || careful_->contains(table.display_name); },
+          [this](const TableName& table, const Change& change, Lsn final_lsn) {
+            return truncates_whole(table, change, final_lsn);
+          }),
       written_(std::chrono::steady_clock::now()) {
   // The row that was found is committed, but only the target's flush makes it safe to acknowledge.
   durability_.committed(row_.held, read_wal_position(connection_));
@@ -93,6 +96,24 @@ TargetTable Applier::load_table(const Relation& relation) {
     }
   }
   return load_target_table(connection_, relation, state);
+}
+
+// A partition that is not named has rows that stay; one that joined the link later came with rows that an earlier
+// TRUNCATE must not take.
+bool Applier::truncates_whole(const TableName& table, const Change& change, Lsn final_lsn) {
+  const Rows parts =
+      connection_.exec("look for partitions that keep rows",
+                       "SELECT schema_name, table_name, watermark > $5::pg_lsn FROM teal.table_state "
+                       "WHERE migration = $1 AND link = $2 AND target_schema = $3 AND target_table = $4 "
+                       "AND state IN ('copied', 'pending')",
+                       {options_.names.migration, options_.names.link, table.schema, table.name, to_string(final_lsn)});
+  for (int i = 0; i < parts.size(); ++i) {
+    const bool named = std::any_of(change.truncated.begin(), change.truncated.end(), [&](const Relation* relation) {
+      return relation->schema == parts.at(i, 0) && relation->name == parts.at(i, 1);
+    });
+    if (!named || parts.boolean(i, 2)) return false;
+  }
+  return true;
 }
 
 void Applier::plan(std::size_t from, std::size_t to) {

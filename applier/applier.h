@@ -61,6 +61,7 @@ class Applier final : public TransactionSink {
   void write_open_slices();
   void plan(std::size_t from, std::size_t to);
   TargetTable load_table(const Relation& relation);
+  bool truncates_whole(const TableName& table, const Change& change, Lsn final_lsn);
   void finish(const Ended& last);
   void write_idle_progress();
   [[nodiscard]] bool was_applied(const TransactionSlice& slice) const;

@@ -1,5 +1,6 @@
 #include "applier/batch_plan.h"
 
+#include <map>
 #include <vector>
 
 #include "engine/pg_error.h"
@@ -60,7 +61,7 @@ void BatchPlan::add_change(const TransactionSlice& slice, const Change& change) 
     counted_.below_watermark += 1;
   } else {
     row_changes_ += 1;
-    coalescer_.add(table, change);
+    coalescer_.add(table.rows ? *table.rows : table, change);
   }
 }
 
@@ -72,8 +73,10 @@ void BatchPlan::add_control(const Change& change) {
   }
 }
 
+// The source lists every table with rows that its TRUNCATE reached: of a partitioned table, all its partitions.
 void BatchPlan::add_truncate(const TransactionSlice& slice, const Change& change) {
   std::vector<const TargetTable*> tables;
+  std::vector<const TargetTable*> parts;
   bool in_part = false;
   for (const Relation* relation : change.truncated) {
     const TargetTable& table = table_of(slice, relation);
@@ -85,11 +88,28 @@ void BatchPlan::add_truncate(const TransactionSlice& slice, const Change& change
       counted_.below_watermark += 1;
       in_part = true;
     } else {
-      tables.push_back(&table);
+      truncated_ += 1;
+      (table.is_part ? parts : tables).push_back(&table);
+    }
+  }
+  // Partitions: their whole table, when it was whole on the source; else one by one, where the target has the same
+  // ones.
+  std::map<TableName, bool> whole;
+  for (const TargetTable* part : parts) {
+    const auto [known, added] = whole.try_emplace(part->target, false);
+    if (added) known->second = whole_table_(part->target, change, slice.facts.final_lsn);
+    if (known->second) {
+      if (added) tables.push_back(part);
+    } else if (part->part) {
+      tables.push_back(part->part.get());
+    } else {
+      throw Stopped(StopCode::kData, "table " + part->display_name + ": was truncated on the source at LSN " +
+                                         to_string(change.lsn) + ", and " + to_string(part->target) +
+                                         " on the target has no partition of this name and the same bounds to do it "
+                                         "with: make one there, then start again");
     }
   }
   if (tables.empty()) return;
-  truncated_ += tables.size();
   coalescer_.truncate(std::move(tables), in_part, change);
 }
 

@@ -15,8 +15,12 @@ namespace teal {
 /// Lifetime: holds views into the slices given to `add`.
 class BatchPlan {
  public:
-  BatchPlan(TargetTables& tables, std::function<bool(const TargetTable&)> in_order)
-      : tables_(tables), coalescer_(std::move(in_order)) {}
+  /// Whether a TRUNCATE of partitions that committed at that position empties the whole table they are partitions of:
+  /// it names all of them, and the rows of none are younger.
+  using WholeTable = std::function<bool(const TableName& table, const Change& truncate, Lsn final_lsn)>;
+
+  BatchPlan(TargetTables& tables, std::function<bool(const TargetTable&)> in_order, WholeTable whole_table)
+      : tables_(tables), coalescer_(std::move(in_order)), whole_table_(std::move(whole_table)) {}
 
   /// Adds one slice. `skip`: its transaction was applied before; it is only counted.
   void add(const TransactionSlice& slice, bool skip);
@@ -40,6 +44,7 @@ class BatchPlan {
 
   TargetTables& tables_;
   Coalescer coalescer_;
+  WholeTable whole_table_;
   ControlRows control_;
   Ledger counted_;
   std::uint64_t row_changes_ = 0;  // given to the coalescer

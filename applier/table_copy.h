@@ -19,6 +19,7 @@ struct CopyTable {
   std::vector<std::string> columns;  ///< that both sides have and the target lets be written
   std::uint64_t bytes = 0;           ///< estimated, to begin with the largest
   std::string publication_entry;     ///< noted with the copy, see teal.table_state
+  std::string bounds;                ///< of a partition, see partition_bounds_sql
 
   [[nodiscard]] std::string display_name() const { return to_string(name); }
   /// Its rows are a part of another table's on the target.

@@ -44,9 +44,12 @@ class CatchUp {
         writer_(writer),
         tables_([&target, table, from](const Relation& relation) {
           if (TableName{relation.schema, relation.name} != table.name) return left_table(relation);
-          return load_target_table(target, relation, {"copied", from, table.publication_entry, table.target});
+          return load_target_table(target, relation,
+                                   {"copied", from, table.publication_entry, table.target, table.bounds});
         }),
-        plan_(tables_, [in_order](const TargetTable&) { return in_order; }) {}
+        plan_(
+            tables_, [in_order](const TargetTable&) { return in_order; },
+            [](const TableName&, const Change&, Lsn) { return false; }) {}
 
   /// Applies at least everything that was committed below `end`.
   void pass(Lsn end) { run(end, Lsn{UINT64_MAX}); }

@@ -102,6 +102,22 @@ void check_same_table(const TargetTable& table, const Relation& relation, const 
        "again");
 }
 
+// The target's partition of the same name, if it takes the same rows.
+std::shared_ptr<const TargetTable> find_part(PgConnection& target, const Relation& relation, const TableState& state) {
+  const Rows same = target.exec(
+      "look for the target's partition",
+      "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class top ON top.oid = "
+      "pg_partition_root(c.oid) JOIN pg_namespace tn ON tn.oid = top.relnamespace WHERE c.relispartition AND n.nspname "
+      "= $1 AND c.relname = $2 AND tn.nspname = $3 AND top.relname = $4 AND c.relkind IN ('r', 'p') AND " +
+          partition_bounds_sql("c.oid") + " = $5",
+      {relation.schema, relation.name, state.target.schema, state.target.name, state.bounds});
+  if (same.empty()) return nullptr;
+  auto part = std::make_shared<TargetTable>(name_table(relation));
+  part->sql_name = quote_qualified(relation.schema, relation.name);
+  part->partitioned = true;  // without ONLY: it may be partitioned further
+  return part;
+}
+
 }  // namespace
 
 void lock_pending(PgConnection& target, const LinkNames& names, bool hand_over) {
@@ -111,13 +127,17 @@ void lock_pending(PgConnection& target, const LinkNames& names, bool hand_over) 
 }
 
 TableState read_table_state(PgConnection& target, const LinkNames& names, const TableName& table) {
-  const Rows rows =
-      target.exec("read the table's watermark",
-                  "SELECT state, watermark, publication_entry, target_schema, target_table FROM teal.table_state WHERE "
-                  "migration = $1 AND link = $2 AND schema_name = $3 AND table_name = $4",
-                  {names.migration, names.link, table.schema, table.name});
+  const Rows rows = target.exec(
+      "read the table's watermark",
+      "SELECT state, watermark, publication_entry, target_schema, target_table, bounds FROM teal.table_state WHERE "
+      "migration = $1 AND link = $2 AND schema_name = $3 AND table_name = $4",
+      {names.migration, names.link, table.schema, table.name});
   if (rows.empty()) return {"", {}, "", table};
-  return {rows.str(0, 0), parse_lsn(rows.at(0, 1)).value_or(Lsn{}), rows.str(0, 2), {rows.str(0, 3), rows.str(0, 4)}};
+  return {rows.str(0, 0),
+          parse_lsn(rows.at(0, 1)).value_or(Lsn{}),
+          rows.str(0, 2),
+          {rows.str(0, 3), rows.str(0, 4)},
+          rows.str(0, 5)};
 }
 
 TargetTable left_table(const Relation& relation) {
@@ -128,6 +148,7 @@ TargetTable left_table(const Relation& relation) {
 
 TargetTable load_target_table(PgConnection& target, const Relation& relation, const TableState& state) {
   TargetTable table = name_table(relation);
+  table.target = state.target;
   table.sql_name = quote_qualified(state.target.schema, state.target.name);
   table.control = relation.schema == kControlSchema;
   table.pending = !table.control && (state.state.empty() || state.state == "pending");
@@ -160,6 +181,8 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, co
   }
   check_same_table(table, relation, state);
   table.watermark = state.watermark;
+  table.is_part = state.target != TableName{relation.schema, relation.name};
+  if (table.is_part) table.part = find_part(target, relation, state);
   return table;
 }
 

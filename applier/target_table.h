@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct MappedColumn {
   bool settable = true;  ///< false: an UPDATE may not assign it (generated, or GENERATED ALWAYS AS IDENTITY)
   bool text_cast =
       false;  ///< a cast from text runs a function: the value goes through the type's input function instead
+
+  friend bool operator==(const MappedColumn&, const MappedColumn&) = default;
 };
 
 /// How one announced relation of the source is written to the target: made once per Relation, then only read.
@@ -29,7 +32,8 @@ struct MappedColumn {
 struct TargetTable {
   std::uint64_t id = 0;      ///< never given twice in a process: what is kept per table is kept under it
   std::string display_name;  ///< schema.table, for messages
-  std::string sql_name;      ///< quoted
+  TableName target;          ///< where its rows go
+  std::string sql_name;      ///< the same, quoted
   bool partitioned = false;
   std::vector<MappedColumn> columns;
   std::vector<std::uint16_t> key;  ///< ordinals of the identity, ascending
@@ -41,15 +45,21 @@ struct TargetTable {
   bool left = false;     ///< not selected any more: its changes are counted and dropped
   /// Columns that only the target has, or that an UPDATE cannot set: delete + insert of a key is not an UPDATE then.
   bool keeps_more_than_source = false;
+  /// The source's table is a partition. Its rows are written as those of `rows`, which partitions with the same columns
+  /// share; a TRUNCATE of it alone goes to `part`, the target's equal partition (null: there is none).
+  bool is_part = false;
+  std::shared_ptr<const TargetTable> rows;
+  std::shared_ptr<const TargetTable> part;
   Lsn watermark;  ///< transactions whose commit lies below it are already in the copied rows
 };
 
 /// What teal.table_state says about a table of the source.
 struct TableState {
-  std::string state;  ///< pending, copied, left; "": nothing
-  Lsn watermark;      ///< of the copy
-  std::string entry;  ///< in the publication, as of the copy; see PublishedTable::entry
-  TableName target;   ///< where its rows go
+  std::string state;        ///< pending, copied, detached, left; "": nothing
+  Lsn watermark;            ///< of the copy
+  std::string entry;        ///< in the publication, as of the copy; see PublishedTable::entry
+  TableName target;         ///< where its rows go
+  std::string bounds = {};  ///< of a partition
 };
 
 /// Errors: PgError.

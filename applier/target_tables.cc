@@ -11,11 +11,28 @@ const TargetTable& TargetTables::of(const std::shared_ptr<const Relation>& relat
   Known& latest = latest_[relation->id.value];
   std::shared_ptr<const TargetTable> table = latest.table;
   if (!latest.relation || *latest.relation != *relation) {
-    table = std::make_shared<TargetTable>(load_(*relation));
+    auto loaded = std::make_shared<TargetTable>(load_(*relation));
+    if (loaded->is_part) share_rows(*loaded);
+    table = std::move(loaded);
     any_pending_ = any_pending_ || table->pending;
   }
   latest = Known{relation, table};
   return *known_.emplace(relation.get(), Known{relation, std::move(table)}).first->second.table;
+}
+
+// Rows that move between partitions are one table's rows on the target: merged, and written in one order.
+void TargetTables::share_rows(TargetTable& table) {
+  std::erase_if(shared_, [](const auto& shared) { return shared.expired(); });
+  for (const auto& candidate : shared_) {
+    std::shared_ptr<const TargetTable> rows = candidate.lock();
+    if (rows && rows->sql_name == table.sql_name && rows->columns == table.columns && rows->key == table.key &&
+        rows->whole_rows == table.whole_rows && rows->keeps_more_than_source == table.keeps_more_than_source) {
+      table.rows = std::move(rows);
+      return;
+    }
+  }
+  table.rows = std::make_shared<const TargetTable>(table);
+  shared_.push_back(table.rows);
 }
 
 // A relation that only this object holds cannot be asked for again.

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "applier/target_table.h"
 #include "decoder/relation.h"
@@ -34,11 +35,13 @@ class TargetTables {
   };
 
   void forget_unused();
+  void share_rows(TargetTable& table);
 
   Load load_;
   std::unordered_map<const Relation*, Known> known_;
-  std::unordered_map<std::uint32_t, Known> latest_;  // by RelationId
-  std::size_t forget_at_ = 64;                       // relations
+  std::unordered_map<std::uint32_t, Known> latest_;       // by RelationId
+  std::vector<std::weak_ptr<const TargetTable>> shared_;  // TargetTable::rows
+  std::size_t forget_at_ = 64;                            // relations
   bool any_pending_ = false;
 };
 

@@ -29,6 +29,10 @@ struct CatalogColumn {
 /// A table of the source that is selected for replication.
 struct SourceTable {
   TableName name;
+  TableName target;           ///< where its rows go on the other side: the same; of a partition, the table at its top
+  bool partitioned = false;   ///< it has no rows of its own: its partitions are SourceCatalog::parts
+  std::string bounds;         ///< of a partition, see partition_bounds_sql
+  bool has_children = false;  ///< other tables inherit from it; they are tables of their own
   std::uint32_t oid = 0;
   std::string owner;
   std::vector<CatalogColumn> columns;
@@ -53,18 +57,19 @@ struct SkippedRelation {
 
 /// What is selected on the source.
 struct SourceCatalog {
-  std::vector<SourceTable> tables;       ///< sorted by name
+  std::vector<SourceTable> tables;       ///< what is published, sorted by name
+  std::vector<SourceTable> parts;        ///< partitions with rows, of the partitioned tables among `tables`
   std::vector<SkippedRelation> skipped;  ///< unlogged and foreign tables, materialized views
 };
 
 /// Reads what `selection` selects on `source`: permanent tables outside the system's and teal's schemas that belong to
-/// no extension. Tables that cannot be replicated (partitioned, inherited, without a usable key) are in it with a
-/// `refusal`. Errors: Stopped(kUsage) for a pattern that matches nothing, or that names something that is no table;
-/// PgError.
+/// no extension. Partitions come with their table. Tables that cannot be replicated (without a usable key) are in it
+/// with a `refusal`. Errors: Stopped(kUsage) for a pattern that matches nothing, or that names something that is no
+/// table; PgError.
 [[nodiscard]] SourceCatalog read_source_catalog(PgConnection& source, const TableSelection& selection);
 
-/// The tables of `read_source_catalog`.
-[[nodiscard]] std::vector<SourceTable> find_source_tables(PgConnection& source, const TableSelection& selection);
+/// The tables that have rows: each is copied, and sends its changes, for itself. Sorted by name.
+[[nodiscard]] std::vector<SourceTable> tables_with_rows(const SourceCatalog& catalog);
 
 struct ForeignKey {
   std::string name;
@@ -81,7 +86,8 @@ struct TargetRelation {
   bool schema_exists = false;
   bool exists = false;    ///< as an ordinary or partitioned table; what follows is only meant when it does
   bool is_other = false;  ///< the name belongs to something else (a view, a foreign table)
-  bool logged = true;     ///< false: an unlogged table, which a crash empties
+  bool partitioned = false;
+  bool logged = true;  ///< false: an unlogged table, which a crash empties
   std::vector<CatalogColumn> columns;
   std::vector<std::string> missing_rights;  ///< of SELECT, INSERT, UPDATE, DELETE, TRUNCATE
   bool may_use_schema = false;
@@ -91,7 +97,7 @@ struct TargetRelation {
   bool row_security = false;  ///< policies would hide rows from the current role
 };
 
-/// Looks up the same names on `target`, in the order of `tables`. Errors: PgError.
+/// Looks up the tables' targets on `target`, in the order of `tables`. Errors: PgError.
 [[nodiscard]] std::vector<TargetRelation> find_target_relations(PgConnection& target,
                                                                 const std::vector<SourceTable>& tables);
 

@@ -90,4 +90,12 @@ std::map<std::uint32_t, std::vector<UniqueIndex>> read_unique_indexes(PgConnecti
   return indexes;
 }
 
+std::string partition_bounds_sql(const std::string& oid) {
+  return "(SELECT string_agg(pg_get_partkeydef(bi.inhparent) || ' ' || pg_get_expr(bc.relpartbound, bc.oid), ' in ' "
+         "ORDER BY ba.level) FROM pg_partition_ancestors(" +
+         oid +
+         ") WITH ORDINALITY AS ba (relid, level) JOIN pg_inherits bi ON bi.inhrelid = ba.relid JOIN pg_class bc ON "
+         "bc.oid = ba.relid)";
+}
+
 }  // namespace teal

@@ -38,4 +38,8 @@ struct UniqueIndex {
 [[nodiscard]] std::map<std::uint32_t, std::vector<UniqueIndex>> read_unique_indexes(
     PgConnection& connection, const std::vector<std::uint32_t>& oids);
 
+/// An SQL expression: which rows the partition `oid` takes, from its own bounds up to the table at its top; equal texts
+/// mean equal rows. NULL for what is no partition.
+[[nodiscard]] std::string partition_bounds_sql(const std::string& oid);
+
 }  // namespace teal

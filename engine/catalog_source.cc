@@ -18,22 +18,28 @@ struct ClassRow {
   char kind = 'r';         // relkind
   char persistence = 'p';  // relpersistence
   bool partition = false;  // relispartition
-  bool inheritance = false;
   SourceTable table;
+
+  [[nodiscard]] const TableName& selected_by() const { return table.target; }
 };
 
 std::vector<ClassRow> read_relations(PgConnection& source) {
   const Rows rows = source.exec(
       "list the tables of " + source.label(),
       "SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relispartition, "
-      "EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid OR i.inhparent = c.oid), c.relreplident, "
+      "c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid), c.relreplident, "
       "row_security_active(c.oid), has_table_privilege(c.oid, 'SELECT'), has_schema_privilege(n.oid, 'USAGE'), "
-      "pg_get_userbyid(c.relowner), pg_has_role(c.relowner, 'USAGE') "
-      "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-      "WHERE c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't' "
-      "AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'teal') "
-      "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid "
-      "AND d.deptype = 'e') ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"");
+      "pg_get_userbyid(c.relowner), pg_has_role(c.relowner, 'USAGE'), coalesce(rn.nspname, n.nspname), "
+      "coalesce(r.relname, c.relname), CASE WHEN c.relispartition THEN " +
+          partition_bounds_sql("c.oid") +
+          " END "
+          "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+          "LEFT JOIN pg_class r ON c.relispartition AND r.oid = pg_partition_root(c.oid) "
+          "LEFT JOIN pg_namespace rn ON rn.oid = r.relnamespace "
+          "WHERE c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't' "
+          "AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'teal') "
+          "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid "
+          "AND d.deptype = 'e') ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"");
   std::vector<ClassRow> relations;
   for (int i = 0; i < rows.size(); ++i) {
     ClassRow relation;
@@ -42,9 +48,12 @@ std::vector<ClassRow> read_relations(PgConnection& source) {
     relation.kind = rows.at(i, 3).front();
     relation.persistence = rows.at(i, 4).front();
     relation.partition = rows.boolean(i, 5);
-    relation.inheritance = rows.boolean(i, 6);
     SourceTable& table = relation.table;
     table.name = relation.name;
+    table.target = {rows.str(i, 13), rows.str(i, 14)};
+    table.partitioned = relation.kind == 'p';
+    table.bounds = rows.str(i, 15);
+    table.has_children = rows.boolean(i, 6);
     table.oid = relation.oid;
     table.replica_identity = static_cast<ReplicaIdentity>(rows.at(i, 7).front());
     table.row_security = rows.boolean(i, 8);
@@ -82,10 +91,35 @@ void check_pattern(const TablePattern& pattern, bool include, const std::vector<
                      did_you_mean(nearest_names(pattern.text(), names, 3)));
 }
 
+// Partitions go with their table: one alone can neither be asked for nor left out.
+void check_partitions(const TableSelection& selection, const std::vector<ClassRow>& relations,
+                      std::vector<std::string>& problems) {
+  for (const ClassRow& relation : relations) {
+    if (!relation.partition) continue;
+    const bool selected = selection.selects(relation.selected_by());
+    const auto differs = [&](const TablePattern& pattern, bool include) {
+      return pattern.matches(relation.name) && include != selected && (pattern.literal() || !include);
+    };
+    for (const TablePattern& pattern : selection.include) {
+      if (!differs(pattern, true)) continue;
+      problems.push_back(pattern.where() + ": " + pattern.text() + " is a partition of " +
+                         to_string(relation.selected_by()) + ": select that table");
+    }
+    for (const TablePattern& pattern : selection.exclude) {
+      if (!differs(pattern, false)) continue;
+      problems.push_back(pattern.where() + ": " + pattern.text() + " matches " + to_string(relation.name) +
+                         ", a partition of " + to_string(relation.selected_by()) +
+                         ", which is selected: a partition cannot be left out alone");
+      return;
+    }
+  }
+}
+
 void check_patterns(const TableSelection& selection, const std::vector<ClassRow>& relations) {
   std::vector<std::string> problems;
   for (const TablePattern& pattern : selection.include) check_pattern(pattern, true, relations, problems);
   for (const TablePattern& pattern : selection.exclude) check_pattern(pattern, false, relations, problems);
+  check_partitions(selection, relations, problems);
   if (problems.empty()) return;
   std::string text;
   for (const std::string& line : problems) text += (text.empty() ? "" : "\n") + line;
@@ -177,10 +211,17 @@ void set_identity(SourceTable& table, const std::vector<UniqueIndex>& indexes) {
   }
 }
 
-void refuse_by_shape(const ClassRow& relation, SourceTable& table) {
-  if (relation.kind == 'p') refuse(table, "is partitioned, which is not supported yet");
-  if (relation.partition) refuse(table, "is a partition, which is not supported yet");
-  if (relation.inheritance) refuse(table, "takes part in table inheritance, which is not supported yet");
+// A partition is found on the other side by its table's key.
+void check_part(SourceTable& part, const std::vector<SourceTable>& tables) {
+  const auto found = std::find_if(tables.begin(), tables.end(), [&](const auto& t) { return t.name == part.target; });
+  if (found == tables.end() || !found->refusal.empty() || !part.refusal.empty()) return;
+  if (part.whole_rows == found->whole_rows &&
+      std::is_permutation(part.identity_columns.begin(), part.identity_columns.end(), found->identity_columns.begin(),
+                          found->identity_columns.end())) {
+    return;
+  }
+  refuse(part, "has another replica identity than " + to_string(part.target) + ", whose partition it is",
+         alter(part, found->whole_rows ? "REPLICA IDENTITY FULL;" : "REPLICA IDENTITY DEFAULT;"));
 }
 
 void read_sizes(PgConnection& source, const std::vector<std::uint32_t>& oids,
@@ -201,29 +242,36 @@ SourceCatalog read_source_catalog(PgConnection& source, const TableSelection& se
   SourceCatalog catalog;
   std::vector<std::uint32_t> oids;
   for (ClassRow& relation : relations) {
-    if (!selection.selects(relation.name)) continue;
+    if (!selection.selects(relation.selected_by())) continue;
     if (std::string why = skip_reason(relation); !why.empty()) {
       catalog.skipped.push_back({relation.name, std::move(why)});
       continue;
     }
-    refuse_by_shape(relation, relation.table);
+    if (relation.partition && relation.kind == 'p') continue;  // its own partitions have the rows
     oids.push_back(relation.oid);
-    catalog.tables.push_back(std::move(relation.table));
+    (relation.partition ? catalog.parts : catalog.tables).push_back(std::move(relation.table));
   }
   auto columns = read_columns(source, oids);
   auto indexes = read_unique_indexes(source, oids);
   std::map<std::uint32_t, SourceTable*> by_oid;
-  for (SourceTable& table : catalog.tables) {
-    by_oid[table.oid] = &table;
-    table.columns = std::move(columns[table.oid]);
-    set_identity(table, indexes[table.oid]);
+  for (std::vector<SourceTable>* tables : {&catalog.tables, &catalog.parts}) {
+    for (SourceTable& table : *tables) {
+      by_oid[table.oid] = &table;
+      table.columns = std::move(columns[table.oid]);
+      set_identity(table, indexes[table.oid]);
+    }
   }
+  for (SourceTable& part : catalog.parts) check_part(part, catalog.tables);
   read_sizes(source, oids, by_oid);
   return catalog;
 }
 
-std::vector<SourceTable> find_source_tables(PgConnection& source, const TableSelection& selection) {
-  return read_source_catalog(source, selection).tables;
+std::vector<SourceTable> tables_with_rows(const SourceCatalog& catalog) {
+  std::vector<SourceTable> tables = catalog.parts;
+  std::copy_if(catalog.tables.begin(), catalog.tables.end(), std::back_inserter(tables),
+               [](const SourceTable& table) { return !table.partitioned; });
+  std::sort(tables.begin(), tables.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return tables;
 }
 
 std::vector<ForeignKey> read_foreign_keys(PgConnection& source) {
@@ -231,7 +279,8 @@ std::vector<ForeignKey> read_foreign_keys(PgConnection& source) {
                                 "SELECT c.conname, n.nspname, r.relname, fn.nspname, fr.relname FROM pg_constraint c "
                                 "JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace "
                                 "JOIN pg_class fr ON fr.oid = c.confrelid "
-                                "JOIN pg_namespace fn ON fn.oid = fr.relnamespace WHERE c.contype = 'f'");
+                                "JOIN pg_namespace fn ON fn.oid = fr.relnamespace WHERE c.contype = 'f' "
+                                "AND c.conparentid = 0");  // partitions have copies of their table's
   std::vector<ForeignKey> keys;
   keys.reserve(static_cast<std::size_t>(rows.size()));
   for (int i = 0; i < rows.size(); ++i) {

@@ -16,7 +16,7 @@ std::string text_array(const std::vector<SourceTable>& tables, std::string Table
   std::string out = "{";
   for (const SourceTable& table : tables) {
     out += out.size() == 1 ? "\"" : ",\"";
-    for (const char c : table.name.*part) {
+    for (const char c : table.target.*part) {
       if (c == '"' || c == '\\') out.push_back('\\');
       out.push_back(c);
     }
@@ -46,7 +46,7 @@ std::vector<TargetRelation> find_target_relations(PgConnection& target, const st
   for (int i = 0; i < rows.size(); ++i) {
     const auto at = static_cast<std::size_t>(i);
     TargetRelation relation;
-    relation.name = tables.at(at).name;
+    relation.name = tables.at(at).target;
     relation.schema_exists = rows.boolean(i, 0);
     relation.may_use_schema = rows.boolean(i, 3);
     relation.may_create_in_schema = rows.boolean(i, 4);
@@ -54,6 +54,7 @@ std::vector<TargetRelation> find_target_relations(PgConnection& target, const st
       const char kind = rows.at(i, 2).front();
       relation.exists = kind == 'r' || kind == 'p';
       relation.is_other = !relation.exists;
+      relation.partitioned = kind == 'p';
       relation.row_security = rows.boolean(i, 5);
       relation.logged = rows.boolean(i, 11);
       oids[at] = static_cast<std::uint32_t>(rows.integer(i, 1));
@@ -66,7 +67,7 @@ std::vector<TargetRelation> find_target_relations(PgConnection& target, const st
   auto columns = read_columns(target, oids);
   const auto indexes = read_unique_indexes(target, oids);
   for (std::size_t i = 0; i < relations.size(); ++i) {
-    relations[i].columns = std::move(columns[oids[i]]);
+    relations[i].columns = columns[oids[i]];  // of several partitions it is the same table
     relations[i].identity_index = relations[i].exists && tables[i].whole_rows;
     const auto found = indexes.find(oids[i]);
     if (found == indexes.end() || relations[i].identity_index) continue;

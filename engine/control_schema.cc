@@ -40,11 +40,12 @@ CREATE TABLE IF NOT EXISTS teal.table_state (
   table_name text NOT NULL,
   target_schema text NOT NULL,
   target_table text NOT NULL,
-  state text NOT NULL CHECK (state IN ('pending', 'copied', 'left')),
+  state text NOT NULL CHECK (state IN ('pending', 'copied', 'detached', 'left')),
   watermark pg_lsn NOT NULL DEFAULT '0/0',
   copied_rows bigint NOT NULL DEFAULT 0,
   copied_bytes bigint NOT NULL DEFAULT 0,
   publication_entry text NOT NULL DEFAULT '',
+  bounds text NOT NULL DEFAULT '',
   problem text NOT NULL DEFAULT '',
   updated_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (migration, link, schema_name, table_name)

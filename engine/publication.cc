@@ -14,6 +14,35 @@ std::string names_in_words(const std::vector<TableName>& tables) {
   return out;
 }
 
+std::vector<PublishedTable> read_parts(PgConnection& source, const std::string& name) {
+  const Rows rows = source.exec(
+      "list the partitions in the publication " + name,
+      "SELECT n.nspname, c.relname, r.oid || '/' || c.oid || '/' || (SELECT string_agg(i.xmin::text, '.' ORDER BY "
+      "i.inhparent) FROM pg_partition_ancestors(c.oid) a JOIN pg_inherits i ON i.inhrelid = a.relid), tn.nspname, "
+      "top.relname "
+      "FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid JOIN pg_class top ON top.oid = r.prrelid "
+      "JOIN pg_namespace tn ON tn.oid = top.relnamespace "
+      "CROSS JOIN LATERAL pg_partition_tree(top.oid) t JOIN pg_class c ON c.oid = t.relid "
+      "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = $1 AND top.relkind = 'p' AND t.isleaf AND "
+      "c.relkind = 'r' AND c.relpersistence = 'p'",
+      {name});
+  std::vector<PublishedTable> parts;
+  parts.reserve(static_cast<std::size_t>(rows.size()));
+  for (int i = 0; i < rows.size(); ++i) {
+    parts.push_back({{rows.str(i, 0), rows.str(i, 1)}, false, rows.str(i, 2), false, {rows.str(i, 3), rows.str(i, 4)}});
+  }
+  return parts;
+}
+
+std::string publication_list(const std::vector<TableName>& tables, const std::set<TableName>& parents) {
+  std::string out;
+  for (const TableName& table : tables) {
+    out += (out.empty() ? "" : ", ") + std::string(parents.contains(table) ? "ONLY " : "") +
+           quote_qualified(table.schema, table.name);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::optional<Publication> read_publication(PgConnection& source, const std::string& name) {
@@ -36,16 +65,19 @@ std::optional<Publication> read_publication(PgConnection& source, const std::str
   publication.all_operations = rows.boolean(0, 3);
   publication.via_root = rows.boolean(0, 4);
   publication.generated_columns = rows.boolean(0, 5);
-  const Rows tables = source.exec("list the tables of the publication " + name,
-                                  "SELECT n.nspname, c.relname, coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> "
-                                  "'prattrs') IS NOT NULL, r.oid || '/' || c.oid FROM pg_publication_rel r "
-                                  "JOIN pg_publication p ON p.oid = r.prpubid JOIN pg_class c ON c.oid = r.prrelid "
-                                  "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = $1 "
-                                  "ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"",
-                                  {name});
+  const Rows tables =
+      source.exec("list the tables of the publication " + name,
+                  "SELECT n.nspname, c.relname, coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> "
+                  "'prattrs') IS NOT NULL, r.oid || '/' || c.oid, c.relkind = 'p' FROM pg_publication_rel r "
+                  "JOIN pg_publication p ON p.oid = r.prpubid JOIN pg_class c ON c.oid = r.prrelid "
+                  "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = $1 "
+                  "ORDER BY n.nspname COLLATE \"C\", c.relname COLLATE \"C\"",
+                  {name});
   for (int i = 0; i < tables.size(); ++i) {
-    publication.tables.push_back({{tables.str(i, 0), tables.str(i, 1)}, tables.boolean(i, 2), tables.str(i, 3)});
+    const TableName table{tables.str(i, 0), tables.str(i, 1)};
+    publication.tables.push_back({table, tables.boolean(i, 2), tables.str(i, 3), tables.boolean(i, 4), table});
   }
+  publication.parts = read_parts(source, name);
   return publication;
 }
 
@@ -55,24 +87,27 @@ std::string quoted_list(const std::vector<TableName>& tables) {
   return out;
 }
 
-std::string create_publication_sql(const std::string& name, const std::vector<TableName>& tables) {
-  return "CREATE PUBLICATION " + quote_identifier(name) + " FOR TABLE " + quoted_list(tables) + ";";
+std::string create_publication_sql(const std::string& name, const TablesToPublish& tables) {
+  return "CREATE PUBLICATION " + quote_identifier(name) + " FOR TABLE " +
+         publication_list(tables.tables, tables.parents) + ";";
 }
 
 PublicationGap compare_publication(const std::optional<Publication>& present, const std::string& name,
-                                   const std::vector<TableName>& tables) {
+                                   const TablesToPublish& wanted_tables) {
+  const std::vector<TableName>& tables = wanted_tables.tables;
+  const auto list = [&](const std::vector<TableName>& some) { return publication_list(some, wanted_tables.parents); };
   PublicationGap gap;
   const std::string quoted = quote_identifier(name);
   if (!present) {
     gap.differences.push_back("there is no publication " + name);
-    gap.sql.push_back(create_publication_sql(name, tables));
+    gap.sql.push_back(create_publication_sql(name, wanted_tables));
     gap.needs_table_owner = true;
     return gap;
   }
   if (present->open_ended) {
     gap.differences.push_back("the publication " + name +
                               " is FOR ALL TABLES or FOR TABLES IN SCHEMA; teal needs a list");
-    gap.sql = {"DROP PUBLICATION " + quoted + ";", create_publication_sql(name, tables)};
+    gap.sql = {"DROP PUBLICATION " + quoted + ";", create_publication_sql(name, wanted_tables)};
     gap.needs_table_owner = gap.needs_new_publication = true;
     return gap;
   }
@@ -96,10 +131,10 @@ PublicationGap compare_publication(const std::optional<Publication>& present, co
   if (!filtered.empty()) {
     gap.differences.push_back("the publication " + name + " has row filters or column lists on " +
                               names_in_words(filtered));
-    gap.sql.push_back("ALTER PUBLICATION " + quoted + " SET TABLE " + quoted_list(tables) + ";");
+    gap.sql.push_back("ALTER PUBLICATION " + quoted + " SET TABLE " + list(tables) + ";");
   } else {
-    if (!missing.empty()) gap.sql.push_back("ALTER PUBLICATION " + quoted + " ADD TABLE " + quoted_list(missing) + ";");
-    if (!extra.empty()) gap.sql.push_back("ALTER PUBLICATION " + quoted + " DROP TABLE " + quoted_list(extra) + ";");
+    if (!missing.empty()) gap.sql.push_back("ALTER PUBLICATION " + quoted + " ADD TABLE " + list(missing) + ";");
+    if (!extra.empty()) gap.sql.push_back("ALTER PUBLICATION " + quoted + " DROP TABLE " + list(extra) + ";");
   }
   gap.needs_table_owner = !missing.empty() || !filtered.empty();
   std::string options;

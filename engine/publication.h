@@ -1,5 +1,6 @@
 #pragma once
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,9 +13,14 @@ namespace teal {
 struct PublishedTable {
   TableName name;
   bool filtered = false;  ///< it has a row filter or a column list (15+)
-  /// pg_publication_rel.oid, a slash, the table's own oid. A table that left the publication and came back, or that was
-  /// dropped and made anew, has another one: its changes in between were not published.
+  /// pg_publication_rel.oid, a slash, the table's own oid; for a partition of a published table a slash and the xmin of
+  /// each step of its inheritance. A table that left the publication (or its table) and came back, or that was dropped
+  /// and made anew, has another one: its changes in between were not published.
   std::string entry = {};
+  bool partitioned = false;  ///< its rows are those of its partitions
+  TableName target = {};     ///< of a partition the published table; else the table itself
+
+  [[nodiscard]] bool is_part() const { return name != target; }
 };
 
 /// A publication as it stands in the catalogs. Source: pg_publication, pg_publication_rel, pg_publication_namespace.
@@ -27,13 +33,21 @@ struct Publication {
   bool via_root = false;           ///< publish_via_partition_root
   bool generated_columns = false;  ///< publish_generated_columns (18+)
   std::vector<PublishedTable> tables;
+  std::vector<PublishedTable> parts;  ///< partitions with rows, of the partitioned tables among `tables`
 };
 
 /// Errors: nullopt when there is no such publication in this database; PgError.
 [[nodiscard]] std::optional<Publication> read_publication(PgConnection& source, const std::string& name);
 
-/// The CREATE PUBLICATION that teal wants for `tables`, with a semicolon.
-[[nodiscard]] std::string create_publication_sql(const std::string& name, const std::vector<TableName>& tables);
+/// What a publication shall list.
+struct TablesToPublish {
+  std::vector<TableName> tables;
+  std::set<TableName> parents =
+      {};  ///< of these, those that others inherit from: listed as ONLY, or they bring these along
+};
+
+/// The CREATE PUBLICATION that teal wants, with a semicolon.
+[[nodiscard]] std::string create_publication_sql(const std::string& name, const TablesToPublish& tables);
 
 /// `"a"."b", "a"."c"`.
 [[nodiscard]] std::string quoted_list(const std::vector<TableName>& tables);
@@ -46,8 +60,8 @@ struct PublicationGap {
   bool needs_new_publication = false;    ///< only a drop and a new one would do
 };
 
-/// Compares `present` (nullopt: none) with exactly `tables`, every operation, no filters.
+/// Compares `present` (nullopt: none) with exactly these tables, every operation, no filters.
 [[nodiscard]] PublicationGap compare_publication(const std::optional<Publication>& present, const std::string& name,
-                                                 const std::vector<TableName>& tables);
+                                                 const TablesToPublish& wanted);
 
 }  // namespace teal

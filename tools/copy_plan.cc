@@ -8,7 +8,7 @@
 namespace teal {
 
 CopyTable plan_copy(const SourceTable& table, const TargetRelation& target, std::string entry) {
-  CopyTable copy{table.name, target.name, {}, table.bytes, std::move(entry)};
+  CopyTable copy{table.name, target.name, {}, table.bytes, std::move(entry), table.bounds};
   for (const CatalogColumn& column : table.columns) {
     const auto other = std::find_if(target.columns.begin(), target.columns.end(),
                                     [&](const CatalogColumn& c) { return c.name == column.name; });

@@ -22,9 +22,16 @@ constexpr int kInterruptions = 10;  // by a server's restart or a full disk
 constexpr int kPasses = 20;         // over tables that were altered after a snapshot
 constexpr std::chrono::milliseconds kAttemptPause{2'000};
 
-// The tables that a chain of foreign keys leads to from one of `tables`, in either direction.
-std::set<TableName> connected_by_foreign_keys(PgConnection& source, const std::vector<CopyTable>& tables) {
+// The tables that a chain of foreign keys leads to from one of `tables`, in either direction; partitions have their
+// table's keys, and are emptied with it.
+std::set<TableName> connected_by_foreign_keys(PgConnection& source, const std::vector<CopyTable>& tables,
+                                              const std::vector<SourceTable>& all) {
   std::map<TableName, std::vector<TableName>> neighbours;
+  for (const SourceTable& table : all) {
+    if (table.name == table.target) continue;
+    neighbours[table.name].push_back(table.target);
+    neighbours[table.target].push_back(table.name);
+  }
   for (const ForeignKey& key : read_foreign_keys(source)) {
     neighbours[key.child].push_back(key.parent);
     neighbours[key.parent].push_back(key.child);
@@ -60,11 +67,12 @@ PgConnection CopyStep::connect(bool blue) const {
 // Again before each attempt: the application's DDL does not wait for the copy.
 void CopyStep::look_at_source() {
   PgConnection source = connect(true);
-  tables_ = find_source_tables(source, config_.tables);
+  tables_ = tables_with_rows(read_source_catalog(source, config_.tables));
   const std::optional<Publication> publication = read_publication(source, names_.publication());
   if (!publication) throw Stopped(StopCode::kRefused, "the publication " + names_.publication() + " is gone");
   entries_.clear();
   for (const PublishedTable& table : publication->tables) entries_[table.name] = table.entry;
+  for (const PublishedTable& part : publication->parts) entries_[part.name] = part.entry;
 }
 
 void CopyStep::run(bool no_copy) {
@@ -125,18 +133,20 @@ void CopyStep::start_over_for_foreign_keys() {
   const std::optional<LinkRow> row = read_link_row(target, names_);
   if (!row || row->counters != "{}") return;
   PgConnection source = connect(true);
-  const std::set<TableName> connected = connected_by_foreign_keys(source, pending);
+  const std::set<TableName> connected = connected_by_foreign_keys(source, pending, tables_);
   std::vector<TableName> again;
+  std::set<TableName> emptied;
   for (const auto& [table, state] : read_table_states(target, names_)) {
     if (state.state != "copied" || !connected.contains(table)) continue;
     if (state.watermark == Lsn{}) return;  // rows that teal did not copy (run --no-copy) are never emptied
     again.push_back(table);
+    emptied.insert(state.target);
   }
   if (again.empty()) return;
   log_event(LogLevel::kInfo, "copy begins anew for tables with foreign keys, they need rows of one snapshot",
             {{"link", names_.link}, {"tables", again.size()}});
   target.exec("begin", "BEGIN");
-  target.exec("empty the tables that are copied again", "TRUNCATE " + quoted_list(again));
+  target.exec("empty the tables that are copied again", "TRUNCATE " + quoted_list({emptied.begin(), emptied.end()}));
   for (const TableName& table : again) {
     const Rows reset = target.exec("note that the table is copied again",
                                    "UPDATE teal.table_state SET state = 'pending' WHERE migration = $1 AND link = $2 "
@@ -232,13 +242,15 @@ void CopyStep::mark_copied() {
   }
   std::uint64_t marked = 0;
   for (const SourceTable& table : tables_) {
-    marked += target
-                  .exec("mark a table as copied",
-                        "UPDATE teal.table_state SET state = 'copied', publication_entry = $5, updated_at = "
-                        "clock_timestamp() WHERE migration = $1 AND link = $2 AND schema_name = $3 AND table_name = $4 "
-                        "AND state = 'pending'",
-                        {names_.migration, names_.link, table.name.schema, table.name.name, entries_[table.name]})
-                  .affected();
+    marked +=
+        target
+            .exec(
+                "mark a table as copied",
+                "UPDATE teal.table_state SET state = 'copied', publication_entry = $5, bounds = $6, updated_at = "
+                "clock_timestamp() WHERE migration = $1 AND link = $2 AND schema_name = $3 AND table_name = $4 "
+                "AND state = 'pending'",
+                {names_.migration, names_.link, table.name.schema, table.name.name, entries_[table.name], table.bounds})
+            .affected();
   }
   if (marked > 0) {
     log_event(LogLevel::kInfo, "tables taken as they are", {{"link", names_.link}, {"tables", marked}});

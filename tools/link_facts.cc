@@ -99,15 +99,21 @@ std::optional<LinkRow> read_link_row(PgConnection& target, const LinkNames& link
 std::map<TableName, TableCopyState> read_table_states(PgConnection& target, const LinkNames& link) {
   std::map<TableName, TableCopyState> states;
   if (!has_control_table(target, "table_state")) return states;
-  const Rows rows = target.exec(
-      "read the tables' copy states",
-      "SELECT schema_name, table_name, state, copied_rows, copied_bytes, publication_entry, problem, watermark "
-      "FROM teal.table_state WHERE migration = $1 AND link = $2",
-      {link.migration, link.link});
+  const Rows rows = target.exec("read the tables' copy states",
+                                "SELECT schema_name, table_name, state, copied_rows, copied_bytes, publication_entry, "
+                                "target_schema, target_table, "
+                                "problem, watermark "
+                                "FROM teal.table_state WHERE migration = $1 AND link = $2",
+                                {link.migration, link.link});
   for (int i = 0; i < rows.size(); ++i) {
-    states[{rows.str(i, 0), rows.str(i, 1)}] = {rows.str(i, 2),     rows.integer(i, 3),
-                                                rows.integer(i, 4), rows.str(i, 5),
-                                                rows.str(i, 6),     parse_lsn(rows.at(i, 7)).value_or(Lsn{})};
+    TableCopyState& state = states[{rows.str(i, 0), rows.str(i, 1)}];
+    state.state = rows.str(i, 2);
+    state.rows = rows.integer(i, 3);
+    state.bytes = rows.integer(i, 4);
+    state.publication_entry = rows.str(i, 5);
+    state.target = {rows.str(i, 6), rows.str(i, 7)};
+    state.problem = rows.str(i, 8);
+    state.watermark = parse_lsn(rows.at(i, 9)).value_or(Lsn{});
   }
   return states;
 }

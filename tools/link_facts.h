@@ -49,10 +49,12 @@ struct LinkRow {
 };
 
 struct TableCopyState {
-  std::string state;  ///< pending, copied, or left: not selected any more
+  /// pending, copied, detached (a partition that is none any more on the source), left (not selected any more)
+  std::string state;
   std::int64_t rows = 0;
   std::int64_t bytes = 0;
   std::string publication_entry = {};  ///< see PublishedTable::entry; as of the copy, "" before
+  TableName target = {};               ///< where its rows go
   std::string problem = {};            ///< why a pending table cannot be copied; "": nothing is known
   Lsn watermark = {};                  ///< 0/0: not copied, or taken as it was (run --no-copy)
 };

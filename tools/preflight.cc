@@ -43,10 +43,12 @@ void check_link(Preflight& preflight, PgConnection& source) {
                   "teal finish, empty green's tables, then start over");
   }
   std::map<TableName, std::string> copied;
-  for (const SourceTable& table : preflight.tables) {
-    const auto state = preflight.states.find(table.name);
-    if (state != preflight.states.end() && state->second.state == "copied") {
-      copied[table.name] = state->second.publication_entry;
+  for (const std::vector<SourceTable>* tables : {&preflight.tables, &preflight.parts}) {
+    for (const SourceTable& table : *tables) {
+      const auto state = preflight.states.find(table.name);
+      if (state != preflight.states.end() && state->second.state == "copied") {
+        copied[table.name] = state->second.publication_entry;
+      }
     }
   }
   try {
@@ -82,6 +84,7 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
     preflight.slot = read_slot(*blue, preflight.link.slot());
     SourceCatalog catalog = read_source_catalog(*blue, preflight.config.tables);
     preflight.tables = std::move(catalog.tables);
+    preflight.parts = std::move(catalog.parts);
     for (const SkippedRelation& skipped : catalog.skipped) {
       preflight.report.notes.push_back(to_string(skipped.name) + " " + skipped.why + ": not replicated");
     }
@@ -126,9 +129,17 @@ std::string PreflightReport::text() const {
 
 bool Preflight::copy_ahead() const {
   if (mode == PreflightMode::kNoCopy) return false;
-  return std::any_of(tables.begin(), tables.end(), [this](const SourceTable& table) {
+  const auto ahead = [this](const SourceTable& table) {
     const auto state = states.find(table.name);
-    return state == states.end() || state->second.state != "copied";
+    return !table.partitioned && (state == states.end() || state->second.state != "copied");
+  };
+  return std::any_of(tables.begin(), tables.end(), ahead) || std::any_of(parts.begin(), parts.end(), ahead);
+}
+
+bool Preflight::copied(const TableName& table) const {
+  return std::any_of(states.begin(), states.end(), [&](const auto& entry) {
+    const TableCopyState& state = entry.second;
+    return state.target == table && (state.state == "copied" || state.state == "detached");
   });
 }
 
@@ -140,10 +151,14 @@ PreflightReport run_preflight(const Config& config, PreflightMode mode) {
   return std::move(preflight.report);
 }
 
-PreflightReport check_joining(const Config& config, PgConnection& blue, PgConnection& green,
-                              std::vector<SourceTable> tables) {
+PreflightReport check_joining(const Config& config, PgConnection& blue, PgConnection& green, const SourceTable& table) {
   Preflight preflight{.config = config, .mode = PreflightMode::kJoin, .link = forward_link(config)};
-  preflight.tables = std::move(tables);
+  preflight.states = read_table_states(green, preflight.link);
+  (table.name == table.target ? preflight.tables : preflight.parts) = {table};
+  if (!preflight.parts.empty()) {  // columns and key are judged as its table's, whose other rows may be there
+    preflight.tables = {table};
+    preflight.tables[0].name = table.target;
+  }
   check_source_tables(preflight, read_server_facts(blue));
   check_target_tables(preflight, green, read_server_facts(green));
   return std::move(preflight.report);

@@ -41,8 +41,8 @@ struct PreflightReport {
 /// nothing; PgError when a connection breaks on the way.
 [[nodiscard]] PreflightReport run_preflight(const Config& config, PreflightMode mode);
 
-/// The part of it that is about these tables, which are to join a link that streams. Errors: PgError.
+/// The part of it that is about a table which is to join a link that streams. Errors: PgError.
 [[nodiscard]] PreflightReport check_joining(const Config& config, PgConnection& blue, PgConnection& green,
-                                            std::vector<SourceTable> tables);
+                                            const SourceTable& table);
 
 }  // namespace teal

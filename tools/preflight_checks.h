@@ -21,13 +21,16 @@ struct Preflight {
   std::optional<SlotFacts> slot{};               ///< the link's slot on blue
   bool resumed = false;                          ///< the link has a progress row: teal was here before
   std::map<TableName, TableCopyState> states{};  ///< copy states of the tables, from green
-  std::vector<SourceTable> tables{};             ///< what is selected on blue
+  std::vector<SourceTable> tables{};             ///< what is selected on blue, as it is published
+  std::vector<SourceTable> parts{};              ///< partitions with rows, of these
 
   void add(std::string side, std::string what, std::string mend, StopCode code = StopCode::kRefused) {
     report.findings.push_back({std::move(side), std::move(what), std::move(mend), code});
   }
   /// Some selected table is still to be copied.
   [[nodiscard]] bool copy_ahead() const;
+  /// Rows of it were copied: all of it, or of a partition.
+  [[nodiscard]] bool copied(const TableName& table) const;
 };
 
 /// Version, recovery, wal_level, slots, walsenders, the replication connection.

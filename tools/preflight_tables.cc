@@ -28,6 +28,18 @@ void check_source_tables(Preflight& preflight, const ServerFacts& facts) {
   const std::string role = quote_identifier(facts.role);
   std::set<std::string> schemas;
   std::vector<TableName> unreadable;
+  for (const SourceTable& part : preflight.parts) {
+    if (!part.refusal.empty()) {
+      preflight.add("blue", to_string(part.name) + " " + part.refusal,
+                    part.refusal_mend.empty() ? "detach it, or exclude " + to_string(part.target) : part.refusal_mend);
+    }
+    if (!part.may_select) unreadable.push_back(part.name);
+    if (!part.may_use_schema) schemas.insert(part.name.schema);
+    if (part.row_security) {
+      preflight.add("blue", "row security hides rows of " + to_string(part.name) + " from " + facts.role,
+                    "ALTER ROLE " + role + " BYPASSRLS;");
+    }
+  }
   for (const SourceTable& table : preflight.tables) {
     const std::string name = to_string(table.name);
     if (!table.refusal.empty()) {
@@ -60,16 +72,17 @@ void check_source_tables(Preflight& preflight, const ServerFacts& facts) {
 void check_publication(Preflight& preflight, PgConnection& source, const ServerFacts& facts) {
   if (preflight.tables.empty()) return;
   // A published table without a usable key refuses UPDATE and DELETE, so such a table is never put into the SQL.
-  std::vector<TableName> wanted;
+  TablesToPublish wanted;
   std::set<std::string> owners;
   bool all_owned = true;
   for (const SourceTable& table : preflight.tables) {
     if (!table.refusal.empty()) continue;
-    wanted.push_back(table.name);
+    wanted.tables.push_back(table.name);
+    if (table.has_children) wanted.parents.insert(table.name);
     owners.insert(table.owner);
     all_owned = all_owned && table.owned;
   }
-  if (wanted.empty()) return;
+  if (wanted.tables.empty()) return;
   const std::string name = preflight.link.publication();
   const std::optional<Publication> present = read_publication(source, name);
   const PublicationGap gap = compare_publication(present, name, wanted);

@@ -103,12 +103,11 @@ void check_existing_table(Preflight& preflight, const ServerFacts& facts, const 
 // The copy fills tables, it never empties them.
 void check_empty(Preflight& preflight, PgConnection& target, const std::vector<TargetRelation>& readable) {
   if (preflight.mode == PreflightMode::kNoCopy) return;
-  const auto states = read_table_states(target, preflight.link);
   std::vector<TableName> filled;
   for (const TargetRelation& table : readable) {
-    const auto state = states.find(table.name);
-    if (state != states.end() && state->second.state == "copied") continue;
-    const std::string name = quote_qualified(table.name.schema, table.name.name);
+    if (preflight.copied(table.name)) continue;
+    // What inherits from it is copied for itself.
+    const std::string name = (table.partitioned ? "" : "ONLY ") + quote_qualified(table.name.schema, table.name.name);
     const Rows rows = target.exec("look whether " + to_string(table.name) + " is empty on green",
                                   "SELECT EXISTS (SELECT FROM " + name + ")");
     if (rows.boolean(0, 0)) filled.push_back(table.name);

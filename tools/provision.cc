@@ -38,7 +38,8 @@ struct Setup {
   PgConnection blue;
   PgConnection green;
   ServerFacts blue_facts;
-  std::vector<TableName> tables;
+  TablesToPublish published;
+  std::vector<SourceTable> tables;  ///< those with rows
 };
 
 // Held by the session on green: it goes with the process, however that ends.
@@ -57,7 +58,7 @@ void take_setup_lock(Setup& setup) {
   }
 }
 
-void complete_publication(Setup& setup, const std::string& name, const std::vector<TableName>& tables) {
+void complete_publication(Setup& setup, const std::string& name, const TablesToPublish& tables) {
   const PublicationGap gap = compare_publication(read_publication(setup.blue, name), name, tables);
   for (const std::string& sql : gap.sql) setup.blue.exec("set up the publication " + name, sql);
   if (!gap.sql.empty()) log_event(LogLevel::kInfo, "publication set up", {{"publication", name}});
@@ -92,11 +93,12 @@ void create_origins(Setup& setup) {
   }
 }
 
-void insert_pending(Setup& setup, const TableName& table) {
+void insert_pending(Setup& setup, const SourceTable& table) {
   setup.green.exec("note a table to copy",
                    "INSERT INTO teal.table_state (migration, link, schema_name, table_name, target_schema, "
-                   "target_table, state) VALUES ($1, $2, $3, $4, $3, $4, 'pending') ON CONFLICT DO NOTHING",
-                   {setup.link.migration, setup.link.link, table.schema, table.name});
+                   "target_table, state) VALUES ($1, $2, $3, $4, $5, $6, 'pending') ON CONFLICT DO NOTHING",
+                   {setup.link.migration, setup.link.link, table.name.schema, table.name.name, table.target.schema,
+                    table.target.name});
 }
 
 void set_table_state(Setup& setup, const TableName& table, const std::string& state) {
@@ -118,7 +120,7 @@ void insert_link_row(Setup& setup, Lsn start) {
                        "source_system_id) VALUES ($1, $2, 0, $3, $3, $4)",
                        {setup.link.migration, setup.link.link, to_string(start), setup.blue_facts.system_id});
   if (inserted.affected() != 1) throw Stopped(StopCode::kBug, "the progress row was not inserted");
-  for (const TableName& table : setup.tables) insert_pending(setup, table);
+  for (const SourceTable& table : setup.tables) insert_pending(setup, table);
   setup.green.exec("commit the link's progress", "COMMIT");
 }
 
@@ -169,7 +171,8 @@ void check_link(Setup& setup, const std::optional<SlotFacts>& slot, const LinkRo
 // Before the publication is completed: afterwards it would look as if nothing had been missing.
 void check_published_all_along(Setup& setup) {
   std::map<TableName, std::string> copied;
-  const std::set<TableName> selected(setup.tables.begin(), setup.tables.end());
+  std::set<TableName> selected;
+  for (const SourceTable& table : setup.tables) selected.insert(table.name);
   for (const auto& [table, state] : read_table_states(setup.green, setup.link)) {
     if (state.state == "copied" && selected.contains(table)) copied[table] = state.publication_entry;
   }
@@ -178,16 +181,22 @@ void check_published_all_along(Setup& setup) {
 
 // New tables become pending. What the log still holds of a table that is not selected any more is dropped, and if it is
 // selected again it has missed changes: pending, and green's has to be empty.
+//
+// A partition that was detached or dropped has not left: what the log still holds of it is applied, and green's rows
+// stay until the same is done there.
 void update_table_states(Setup& setup) {
-  std::set<TableName> selected(setup.tables.begin(), setup.tables.end());
+  std::set<TableName> selected;
+  for (const SourceTable& table : setup.tables) selected.insert(table.name);
+  const std::set<TableName> published(setup.published.tables.begin(), setup.published.tables.end());
   for (const auto& [table, state] : read_table_states(setup.green, setup.link)) {
-    const bool wanted = selected.erase(table) == 1;
-    const bool left = state.state == "left";
+    const bool wanted = selected.contains(table);
+    const bool left = state.state == "left" || state.state == "detached";
     if (wanted != left) continue;
-    set_table_state(setup, table, wanted ? "pending" : "left");
+    const bool detached = table != state.target && published.contains(state.target);
+    set_table_state(setup, table, wanted ? "pending" : detached ? "detached" : "left");
     if (!wanted) log_event(LogLevel::kInfo, "table no longer replicated", {{"table", to_string(table)}});
   }
-  for (const TableName& table : selected) insert_pending(setup, table);
+  for (const SourceTable& table : setup.tables) insert_pending(setup, table);
 }
 
 Setup connect(const Config& config, const std::stop_token& stop) {
@@ -198,15 +207,20 @@ Setup connect(const Config& config, const std::stop_token& stop) {
     connection->set_wait_listener(log_long_waits(*connection, "init"));
   }
   ServerFacts facts = read_server_facts(blue);
-  std::vector<TableName> tables;
-  for (const SourceTable& table : find_source_tables(blue, config.tables)) tables.push_back(table.name);
+  const SourceCatalog catalog = read_source_catalog(blue, config.tables);
+  TablesToPublish published;
+  for (const SourceTable& table : catalog.tables) {
+    published.tables.push_back(table.name);
+    if (table.has_children) published.parents.insert(table.name);
+  }
   return {.config = config,
           .stop = stop,
           .link = forward_link(config),
           .blue = std::move(blue),
           .green = std::move(green),
           .blue_facts = std::move(facts),
-          .tables = std::move(tables)};
+          .published = std::move(published),
+          .tables = tables_with_rows(catalog)};
 }
 
 }  // namespace
@@ -224,8 +238,8 @@ void provision(const Config& config, const std::stop_token& stop, PreflightMode 
   claim_source(setup);
   install_control_schema(setup.green);
   if (read_link_row(setup.green, setup.link)) check_published_all_along(setup);
-  complete_publication(setup, setup.link.control_publication(), {{"teal", "marker"}, {"teal", "progress"}});
-  complete_publication(setup, setup.link.publication(), setup.tables);
+  complete_publication(setup, setup.link.control_publication(), {{{"teal", "marker"}, {"teal", "progress"}}, {}});
+  complete_publication(setup, setup.link.publication(), setup.published);
   create_origins(setup);
   // The slot before the row: what a running teal confirms meanwhile is never above the row that is read later.
   const std::optional<SlotFacts> slot = read_slot(setup.blue, setup.link.slot());

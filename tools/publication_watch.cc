@@ -1,5 +1,8 @@
 #include "tools/publication_watch.h"
 
+#include <algorithm>
+
+#include "engine/log.h"
 #include "engine/pg_error.h"
 #include "engine/publication.h"
 #include "tools/link_facts.h"
@@ -8,6 +11,9 @@ namespace teal {
 namespace {
 
 constexpr std::chrono::milliseconds kAnswerWithin{10'000};
+
+// See PublishedTable::entry.
+bool is_part(const std::string& entry) { return std::count(entry.begin(), entry.end(), '/') == 2; }
 
 // What the publication as a whole holds back, in words.
 std::string options_held_back(const Publication& publication) {
@@ -19,8 +25,9 @@ std::string options_held_back(const Publication& publication) {
 
 }  // namespace
 
-void check_publication(PgConnection& source, const LinkNames& names, const std::map<TableName, std::string>& copied) {
-  if (copied.empty()) return;
+std::vector<TableName> check_publication(PgConnection& source, const LinkNames& names,
+                                         const std::map<TableName, std::string>& copied) {
+  if (copied.empty()) return {};
   const std::string name = names.publication();
   const std::optional<Publication> publication = read_publication(source, name);
   if (!publication) {
@@ -38,12 +45,17 @@ void check_publication(PgConnection& source, const LinkNames& names, const std::
   for (const PublishedTable& table : publication->tables) {
     if (!table.filtered) entries[table.name] = table.entry;
   }
+  for (const PublishedTable& part : publication->parts) entries[part.name] = part.entry;
   std::string missed;
+  std::vector<TableName> gone;
   for (const auto& [table, entry] : copied) {
     const auto found = entries.find(table);
-    if (found == entries.end() || found->second != entry) missed += (missed.empty() ? "" : ", ") + to_string(table);
+    if (found == entries.end() && is_part(entry)) {
+      gone.push_back(table);
+    } else if (found == entries.end() || found->second != entry)
+      missed += (missed.empty() ? "" : ", ") + to_string(table);
   }
-  if (missed.empty()) return;
+  if (missed.empty()) return gone;
   throw Stopped(StopCode::kRefused,
                 "link " + names.link + ": since the copy, these tables left the publication " + name +
                     " (and maybe came back), got a filter, or were dropped and made anew, so that changes of them are "
@@ -70,7 +82,16 @@ bool PublicationWatch::check() {
     for (const auto& [table, state] : read_table_states(*target_, names_)) {
       if (state.state == "copied") copied[table] = state.publication_entry;
     }
-    check_publication(*source_, names_, copied);
+    for (const TableName& table : check_publication(*source_, names_, copied)) {
+      log_event(LogLevel::kWarn,
+                "partition left its table on the source: do the same on the target, which keeps the rows",
+                {{"link", names_.link}, {"table", to_string(table)}});
+      target_->exec(
+          "note that a partition left its table",
+          "UPDATE teal.table_state SET state = 'detached' WHERE migration = $1 AND link = $2 AND schema_name = "
+          "$3 AND table_name = $4 AND state = 'copied'",
+          {names_.migration, names_.link, table.schema, table.name});
+    }
     return true;
   } catch (const PgError& error) {
     source_.reset();

@@ -79,19 +79,25 @@ std::map<TableName, std::string> TableJoiner::find_pending() {
   }
   const std::optional<Publication> publication = read_publication(*source_, names_.publication());
   if (!publication) return pending;
-  for (const PublishedTable& table : publication->tables) {
-    const auto known = states.find(table.name);
-    if (known != states.end() && known->second.state != "pending") continue;
-    pending[table.name] = table.entry;
-    if (known != states.end()) continue;
-    target_->exec("note a table to copy",
-                  "INSERT INTO teal.table_state (migration, link, schema_name, table_name, target_schema, "
-                  "target_table, state) VALUES ($1, $2, $3, $4, $3, $4, 'pending') ON CONFLICT DO NOTHING",
-                  {names_.migration, names_.link, table.name.schema, table.name.name});
-    log_event(LogLevel::kInfo, "table found in the publication",
-              {{"link", names_.link}, {"table", to_string(table.name)}});
+  for (const std::vector<PublishedTable>* tables : {&publication->tables, &publication->parts}) {
+    for (const PublishedTable& table : *tables) {
+      if (table.partitioned) continue;  // its partitions have the rows
+      const auto known = states.find(table.name);
+      if (known == states.end()) note_found(table);
+      if (known == states.end() || known->second.state == "pending") pending[table.name] = table.entry;
+    }
   }
   return pending;
+}
+
+void TableJoiner::note_found(const PublishedTable& table) {
+  target_->exec(
+      "note a table",
+      "INSERT INTO teal.table_state (migration, link, schema_name, table_name, target_schema, target_table, "
+      "state) VALUES ($1, $2, $3, $4, $5, $6, 'pending') ON CONFLICT DO NOTHING",
+      {names_.migration, names_.link, table.name.schema, table.name.name, table.target.schema, table.target.name});
+  log_event(LogLevel::kInfo, "table found in the publication",
+            {{"link", names_.link}, {"table", to_string(table.name)}});
 }
 
 void TableJoiner::look(const std::stop_token& stop) {
@@ -99,7 +105,7 @@ void TableJoiner::look(const std::stop_token& stop) {
   const std::map<TableName, std::string> pending = find_pending();
   std::erase_if(failed_, [&](const auto& entry) { return !pending.contains(entry.first); });
   if (!pending.empty()) {
-    const std::vector<SourceTable> selected = find_source_tables(*source_, config_.tables);
+    const std::vector<SourceTable> selected = tables_with_rows(read_source_catalog(*source_, config_.tables));
     for (const auto& [table, entry] : pending) {
       if (stop.stop_requested()) return;
       const auto failed = failed_.find(table);
@@ -132,7 +138,7 @@ void TableJoiner::try_to_join(const TableName& table, const std::string& entry,
                                             quote_identifier(names_.publication()) + " ADD TABLE " +
                                             quote_qualified(table.schema, table.name));
     }
-    const PreflightReport report = check_joining(config_, *source_, *target_, {*found});
+    const PreflightReport report = check_joining(config_, *source_, *target_, *found);
     if (!report.ready()) throw Stopped(StopCode::kRefused, report.text());
     join(*found, entry, stop);
     failed_.erase(table);

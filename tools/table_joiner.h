@@ -15,6 +15,7 @@
 #include "engine/config.h"
 #include "engine/names.h"
 #include "engine/pg_connection.h"
+#include "engine/publication.h"
 
 namespace teal {
 
@@ -45,6 +46,7 @@ class TableJoiner {
   void look(const std::stop_token& stop);
   void connect(const std::stop_token& stop);
   std::map<TableName, std::string> find_pending();
+  void note_found(const PublishedTable& table);
   void try_to_join(const TableName& table, const std::string& entry, const std::vector<SourceTable>& selected,
                    const std::stop_token& stop);
   void join(const SourceTable& table, const std::string& entry, const std::stop_token& stop);

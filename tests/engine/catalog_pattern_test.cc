@@ -90,7 +90,7 @@ TEST(TableSelection, LetsExcludeWin) {
 }
 
 TEST(ComparePublication, WantsACreateWhereThereIsNone) {
-  const PublicationGap gap = compare_publication(std::nullopt, "p", {{"a", "x"}, {"a", "y\"z"}});
+  const PublicationGap gap = compare_publication(std::nullopt, "p", {.tables = {{"a", "x"}, {"a", "y\"z"}}});
   ASSERT_EQ(gap.sql.size(), 1U);
   EXPECT_EQ(gap.sql[0], R"(CREATE PUBLICATION "p" FOR TABLE "a"."x", "a"."y""z";)");
   EXPECT_TRUE(gap.needs_table_owner);
@@ -105,25 +105,30 @@ Publication published(std::vector<PublishedTable> tables) {
 }
 
 TEST(ComparePublication, IsContentWithExactlyTheTables) {
-  const PublicationGap gap = compare_publication(published({{{"a", "x"}, false}}), "p", {{"a", "x"}});
+  const PublicationGap gap = compare_publication(published({{{"a", "x"}, false}}), "p", {.tables = {{"a", "x"}}});
   EXPECT_TRUE(gap.differences.empty());
   EXPECT_TRUE(gap.sql.empty());
 }
 
 TEST(ComparePublication, AddsAndDropsTables) {
-  const PublicationGap gap =
-      compare_publication(published({{{"a", "x"}, false}, {{"a", "old"}, false}}), "p", {{"a", "x"}, {"a", "new"}});
+  const PublicationGap gap = compare_publication(published({{{"a", "x"}, false}, {{"a", "old"}, false}}), "p",
+                                                 {.tables = {{"a", "x"}, {"a", "new"}}});
   ASSERT_EQ(gap.sql.size(), 2U);
   EXPECT_EQ(gap.sql[0], R"(ALTER PUBLICATION "p" ADD TABLE "a"."new";)");
   EXPECT_EQ(gap.sql[1], R"(ALTER PUBLICATION "p" DROP TABLE "a"."old";)");
   EXPECT_EQ(gap.differences.size(), 2U);
 }
 
+TEST(ComparePublication, ListsAParentOfOthersAlone) {
+  const PublicationGap gap = compare_publication(std::nullopt, "p", {.tables = {{"a", "x"}}, .parents = {{"a", "x"}}});
+  EXPECT_EQ(gap.sql.at(0), R"(CREATE PUBLICATION "p" FOR TABLE ONLY "a"."x";)");
+}
+
 TEST(ComparePublication, ReplacesRowFiltersAndOptions) {
   Publication filtered = published({{{"a", "x"}, true}});
   filtered.all_operations = false;
   filtered.via_root = true;
-  const PublicationGap gap = compare_publication(filtered, "p", {{"a", "x"}});
+  const PublicationGap gap = compare_publication(filtered, "p", {.tables = {{"a", "x"}}});
   ASSERT_EQ(gap.sql.size(), 2U);
   EXPECT_EQ(gap.sql[0], R"(ALTER PUBLICATION "p" SET TABLE "a"."x";)");
   EXPECT_EQ(gap.sql[1],
@@ -134,7 +139,7 @@ TEST(ComparePublication, ReplacesRowFiltersAndOptions) {
 TEST(ComparePublication, NeedsANewOneInsteadOfAllTables) {
   Publication all = published({});
   all.open_ended = true;
-  const PublicationGap gap = compare_publication(all, "p", {{"a", "x"}});
+  const PublicationGap gap = compare_publication(all, "p", {.tables = {{"a", "x"}}});
   EXPECT_TRUE(gap.needs_new_publication);
   EXPECT_EQ(gap.sql.size(), 2U);
 }
