@@ -23,7 +23,7 @@ TableSnapshot::TableSnapshot(const SnapshotOptions& options, std::stop_token sto
 }
 
 ReplicationStream TableSnapshot::stream(const std::vector<std::string>& publications) && {
-  return ReplicationStream::start(std::move(connection_), slot_, consistent_point_, publications);
+  return ReplicationStream::start_at(std::move(connection_), slot_, consistent_point_, publications);
 }
 
 }  // namespace teal

@@ -22,6 +22,7 @@ struct LinkNames {
   [[nodiscard]] std::string origin() const { return base(); }
   [[nodiscard]] std::string copy_origin(int worker) const { return base() + "_copy" + std::to_string(worker); }
   [[nodiscard]] std::string copy_slot() const { return base() + "_copy"; }
+  [[nodiscard]] std::string tail_slot() const { return base() + "_tail"; }
   /// Origins on the link's SOURCE that start with this are teal's own: the other link writes there. Not the whole
   /// migration's, because the source may itself be the target of a migration of the same name, whose rows are foreign.
   [[nodiscard]] std::string own_origin_prefix() const {

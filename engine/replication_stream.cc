@@ -87,17 +87,33 @@ ReplicationStream ReplicationStream::open(const StreamOptions& options, const St
   check_system(connection, options, start);
   check_not_behind(connection, options, start);
   check_slot(connection, options, start);
-  return ReplicationStream::start(std::move(connection), options.slot, start.held, options.publications);
+  return start_at(std::move(connection), options.slot, start.held, options.publications);
 }
 
-ReplicationStream ReplicationStream::start(PgConnection connection, const std::string& slot, Lsn from,
-                                           const std::vector<std::string>& publications) {
+ReplicationStream ReplicationStream::open_temporary(const StreamOptions& options, const SlotWaitTeller& on_wait,
+                                                    std::stop_token stop) {
+  PgConnection connection = PgConnection::connect(options.connect);
+  connection.set_stop_token(std::move(stop));
+  // The pid keeps it apart from other readers', and from a slot that a killed one's session still holds for a moment.
+  const std::string slot = options.slot + std::to_string(connection.backend_pid());
+  connection.set_wait_listener(on_wait(connection.backend_pid()));
+  const Rows made =
+      connection.exec("create the temporary slot " + slot, "CREATE_REPLICATION_SLOT " + quote_identifier(slot) +
+                                                               " TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT");
+  connection.set_wait_listener({});
+  const auto point = made.size() == 1 ? parse_lsn(made.at(0, 1)) : std::nullopt;
+  if (!point) throw Stopped(StopCode::kBug, "the new slot " + slot + " has no consistent point");
+  return start_at(std::move(connection), slot, *point, options.publications);
+}
+
+ReplicationStream ReplicationStream::start_at(PgConnection connection, const std::string& slot, Lsn from,
+                                              const std::vector<std::string>& publications) {
   const auto sender_timeout = read_sender_timeout(connection);
   const Rows started = connection.exec("start streaming from slot " + slot, start_command(slot, from, publications));
   if (PQresultStatus(started.raw()) != PGRES_COPY_BOTH) {
     throw PgError("start streaming from slot " + slot, "the server did not begin to stream", "");
   }
-  return {std::move(connection), sender_timeout};
+  return {std::move(connection), sender_timeout, from};
 }
 
 std::optional<Frame> ReplicationStream::next_frame() {

@@ -1,8 +1,11 @@
 #pragma once
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "decoder/copy_data.h"
@@ -25,6 +28,10 @@ struct StreamStart {
   std::string source_system_id;
 };
 
+/// Makes what is told, while a slot that is being created waits for open transactions, about the session with that
+/// backend pid.
+using SlotWaitTeller = std::function<PgConnection::WaitListener(int waiting_pid)>;
+
 /// One START_REPLICATION session: frames in, status updates out. Never waits after `open`.
 /// Threads: one.
 /// Errors: PgError for world failures; Stopped(kRefused) when going on would lose changes (see `open`).
@@ -40,8 +47,15 @@ class ReplicationStream {
 
   /// Starts the stream of a slot that this very session made (a temporary one), from a position at or after its
   /// consistent point. Nothing is checked: there is no progress row that it would have to fit.
-  [[nodiscard]] static ReplicationStream start(PgConnection connection, const std::string& slot, Lsn from,
-                                               const std::vector<std::string>& publications);
+  [[nodiscard]] static ReplicationStream start_at(PgConnection connection, const std::string& slot, Lsn from,
+                                                  const std::vector<std::string>& publications);
+
+  /// For a reader that keeps no position: makes a temporary slot, named `options.slot` and the backend's pid, and
+  /// streams what is committed from now on. The server drops the slot with the session, however that ends.
+  /// The publications have to be committed before; the server waits for all transactions that are open at the moment.
+  /// A stop of `stop` interrupts it. Errors: PgError; 53400 when no slot is free.
+  [[nodiscard]] static ReplicationStream open_temporary(const StreamOptions& options, const SlotWaitTeller& on_wait,
+                                                        std::stop_token stop);
 
   /// The next whole message, if one has been read already.
   /// Errors: PgError when the server ended the stream.
@@ -62,16 +76,19 @@ class ReplicationStream {
   /// Goes on with what `send` left. Returns true when all of it has left.
   bool flush();
 
+  /// Where the stream began: it has what was committed after that.
+  [[nodiscard]] Lsn start() const { return start_; }
   [[nodiscard]] int socket() const { return PQsocket(connection_.raw()); }
   /// How long the server waits for a sign of life; zero: for ever.
   [[nodiscard]] std::chrono::milliseconds sender_timeout() const { return sender_timeout_; }
 
  private:
-  ReplicationStream(PgConnection connection, std::chrono::milliseconds sender_timeout)
-      : connection_(std::move(connection)), sender_timeout_(sender_timeout) {}
+  ReplicationStream(PgConnection connection, std::chrono::milliseconds sender_timeout, Lsn start)
+      : connection_(std::move(connection)), sender_timeout_(sender_timeout), start_(start) {}
 
   PgConnection connection_;
   std::chrono::milliseconds sender_timeout_;
+  Lsn start_;
 };
 
 }  // namespace teal
