@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "engine/config_values.h"
 #include "engine/nearest_name.h"
 #include "engine/pg_error.h"
 
@@ -22,6 +23,7 @@ class CommandLine {
  private:
   void add_global_flags();
   void add_commands();
+  void add_tail();
   CLI::App* add(const char* name, Command command, const char* description, const char* example);
 
   Invocation& invocation_;
@@ -71,6 +73,7 @@ void CommandLine::add_commands() {
   CLI::App* status = add("status", Command::kStatus, "Show phase, lag, slot health and tables, from the two databases",
                          "teal -c teal.yml status --watch");
   status->add_flag("--watch", invocation_.status.watch, "Refresh every two seconds until interrupted");
+  add_tail();
   CLI::App* finish = add("finish", Command::kFinish,
                          "End the migration: remove everything that teal created on both sides; safe to repeat",
                          "teal -c teal.yml finish --yes");
@@ -78,6 +81,31 @@ void CommandLine::add_commands() {
   finish->add_flag("-y,--yes", invocation_.finish.yes, "Do not ask");
   add("version", Command::kVersion, "Print version, build, libpq and the supported servers", "teal version --json");
   app_.set_version_flag("--version", "teal " TEAL_VERSION);
+}
+
+void CommandLine::add_tail() {
+  TailOptions& options = invocation_.tail;
+  CLI::App* tail =
+      add("tail", Command::kTail, "Print one side's changes as they are committed, values of rows included",
+          "teal -c teal.yml tail --tables public.orders --for 10s");
+  tail->add_option("--side", options.side, "Whose changes: blue (default) or green")
+      ->check(CLI::IsMember({"blue", "green"}))
+      ->type_name("SIDE");
+  tail->add_option("--tables", options.tables, "Only these, schema.table with * and ?, comma between them")
+      ->type_name("PATTERNS")
+      ->allow_extra_args(false);
+  tail->add_option("--format", options.format, "text or json (a line each); text on a terminal, json elsewhere")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->type_name("FORMAT");
+  const auto set_time = [&options](const std::string& text) {
+    options.time = parse_duration(text);
+    if (!options.time) throw CLI::ValidationError("--for", "\"" + text + "\" is no duration like 500ms, 10s or 5m");
+  };
+  tail->add_option_function<std::string>("--for", set_time, "End after this time: 500ms, 10s, 5m")
+      ->type_name("DURATION");
+  tail->add_option("-n,--count", options.count, "End after this many transactions")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
 }
 
 // CLI11 only says that a subcommand is missing; whoever mistyped one wants to hear which.

@@ -8,7 +8,7 @@
 
 namespace teal {
 
-enum class Command { kCheck, kInit, kRun, kStatus, kFinish, kVersion };
+enum class Command { kCheck, kInit, kRun, kStatus, kTail, kFinish, kVersion };
 
 /// What one command line asks for.
 struct Invocation {
@@ -16,6 +16,7 @@ struct Invocation {
   ConfigFlags config;
   OutputOptions output;
   StatusOptions status;
+  TailOptions tail;
   FinishOptions finish;
   bool run_no_copy = false;
   bool run_until_synced = false;

@@ -1,4 +1,10 @@
 #pragma once
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "engine/config.h"
 
 namespace teal {
@@ -18,6 +24,14 @@ struct FinishOptions {
   bool yes = false;    ///< do not ask
 };
 
+struct TailOptions {
+  std::string side = "blue";                      ///< whose changes: blue or green
+  std::vector<std::string> tables;                ///< see read_table_list
+  std::string format;                             ///< text, json, or "": by whether a terminal reads
+  std::optional<std::chrono::milliseconds> time;  ///< nullopt: no end
+  std::uint64_t count = 0;                        ///< of transactions; 0: no end
+};
+
 // Each command returns its exit code (docs/reference.md) and throws Stopped or PgError for what ends it early.
 
 /// Prints everything that is missing on both sides, with what mends it. Changes nothing.
@@ -26,6 +40,8 @@ int check_command(const Config& config, const OutputOptions& output);
 int init_command(const Config& config, const OutputOptions& output);
 /// Prints where the migration stands, from the two databases alone.
 int status_command(const Config& config, const OutputOptions& output, const StatusOptions& options);
+/// Prints what is committed on one side from now on, until it is interrupted or has printed what was asked for.
+int tail_command(const Config& config, const OutputOptions& output, const TailOptions& options);
 /// Removes everything that teal created, on both sides.
 int finish_command(const Config& config, const OutputOptions& output, const FinishOptions& options);
 /// Prints version, build, libpq and the supported servers.

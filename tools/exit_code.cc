@@ -25,6 +25,9 @@ constexpr std::array kConnectionAdvice{
     Advice{"timeout expired", "is the server running, and does a firewall let this machine through?"},
     Advice{"No such file or directory", "is the server running, and are host (socket directory) and port right?"},
     Advice{"certificate", "check sslmode, sslrootcert and the server's certificate"},
+    Advice{"WAL sender", "ALTER ROLE ... REPLICATION"},        // the server's "permission denied to start WAL sender"
+    Advice{"replication role", "ALTER ROLE ... REPLICATION"},  // the same, up to version 15
+    Advice{"max_wal_senders", "raise max_wal_senders, or end sessions that replicate"},
     Advice{"too many clients", "raise max_connections, or end sessions"},
     Advice{"remaining connection slots", "raise max_connections, or end sessions"},
 };

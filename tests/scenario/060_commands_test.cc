@@ -188,7 +188,7 @@ TEST_F(Commands, VersionNeedsNoServers) {
 }
 
 TEST_F(Commands, HelpOfEveryCommandHasAnExample) {
-  for (const char* name : {"check", "init", "run", "status", "finish", "version"}) {
+  for (const char* name : {"check", "init", "run", "status", "tail", "finish", "version"}) {
     const TealResult result = run_teal({name, "--help"});
     EXPECT_EQ(result.exit_code, 0);
     EXPECT_THAT(result.out, HasSubstr("Example:\n  teal "));

@@ -38,6 +38,7 @@ TEST(Cli, KnowsEachCommand) {
   EXPECT_EQ(accepted({"init"}).command, Command::kInit);
   EXPECT_EQ(accepted({"run"}).command, Command::kRun);
   EXPECT_EQ(accepted({"status"}).command, Command::kStatus);
+  EXPECT_EQ(accepted({"tail"}).command, Command::kTail);
   EXPECT_EQ(accepted({"finish"}).command, Command::kFinish);
   EXPECT_EQ(accepted({"version"}).command, Command::kVersion);
 }
@@ -75,6 +76,21 @@ TEST(Cli, TakesTheFlagsOfCommands) {
   EXPECT_TRUE(accepted({"finish", "--yes"}).finish.yes);
 }
 
+TEST(Cli, TakesTheFlagsOfTail) {
+  const TailOptions bare = accepted({"tail"}).tail;
+  EXPECT_EQ(bare.side, "blue");
+  EXPECT_EQ(bare.time, std::nullopt);
+  EXPECT_EQ(bare.count, 0U);
+  const TailOptions all = accepted({"tail", "--side", "green", "--tables", "a.b,c.*", "--tables", "d.e", "--format",
+                                    "json", "--for", "1500ms", "-n", "3"})
+                              .tail;
+  EXPECT_EQ(all.side, "green");
+  EXPECT_EQ(all.tables, (std::vector<std::string>{"a.b,c.*", "d.e"}));
+  EXPECT_EQ(all.format, "json");
+  EXPECT_EQ(all.time, std::chrono::milliseconds(1500));
+  EXPECT_EQ(all.count, 3U);
+}
+
 TEST(Cli, AnswersUsageErrorsWithTwo) {
   struct Case {
     std::vector<std::string> arguments;
@@ -86,6 +102,11 @@ TEST(Cli, AnswersUsageErrorsWithTwo) {
                         {{"check", "--bogus"}, "--bogus"},
                         {{"check", "--no-copy"}, "--no-copy"},
                         {{"run", "extra"}, "extra"},
+                        {{"tail", "--side", "red"}, "--side"},
+                        {{"tail", "--format", "xml"}, "--format"},
+                        {{"tail", "--for", "10"}, "\"10\" is no duration"},
+                        {{"tail", "--count", "0"}, "--count"},
+                        {{"tail", "--count", "-1"}, "--count"},
                         {{"-c"}, "--config"}};
   for (const Case& one : cases) {
     const CliAnswer answer = answered(one.arguments);
@@ -97,7 +118,7 @@ TEST(Cli, AnswersUsageErrorsWithTwo) {
 
 TEST(Cli, ShowsAnExampleInEachHelp) {
   EXPECT_THAT(answered({"--help"}).text, HasSubstr("Example:"));
-  for (const char* command : {"check", "init", "run", "status", "finish", "version"}) {
+  for (const char* command : {"check", "init", "run", "status", "tail", "finish", "version"}) {
     const CliAnswer answer = answered({command, "--help"});
     EXPECT_EQ(answer.exit_code, 0);
     EXPECT_THAT(answer.text, HasSubstr("Example:\n  teal ")) << command;
