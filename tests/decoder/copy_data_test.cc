@@ -49,8 +49,7 @@ TEST(CopyData, ReadsKeepalives) {
   }
 }
 
-// C10
-TEST(CopyData, RefusesEveryPrefixOfTheFixedFields) {
+TEST(CopyData, C10RefusesEveryPrefixOfTheFixedFields) {
   for (const Bytes& whole : {P::xlogdata(Lsn{1}, Lsn{2}, Timestamp{3}, {}), P::keepalive(Lsn{1}, Timestamp{2}, true)}) {
     for (std::size_t size = 0; size < whole.size(); ++size) {
       const Bytes prefix(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
@@ -71,8 +70,7 @@ TEST(CopyData, RefusesAReplyFlagThatIsNoFlag) {
   EXPECT_EQ(error_of(bytes), (DecodeError{DecodeErrc::kBadValue, 'k', 17}));
 }
 
-// C8
-TEST(CopyData, RefusesUnknownKinds) {
+TEST(CopyData, C8RefusesUnknownKinds) {
   for (const char tag : {'r', 'W', 'B', '\0'}) {
     EXPECT_EQ(error_of({static_cast<std::byte>(tag)}), (DecodeError{DecodeErrc::kUnknownTag, tag, 0}));
   }

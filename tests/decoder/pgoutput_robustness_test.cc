@@ -2,8 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <memory_resource>
 #include <random>
 #include <set>
@@ -14,6 +12,7 @@
 #include "decoder/pgoutput.h"
 #include "decoder/transaction_assembler.h"
 #include "tests/decoder/message_cases.h"
+#include "tests/support/random_seed.h"
 
 namespace teal {
 namespace {
@@ -42,7 +41,7 @@ class CountingResource : public std::pmr::memory_resource {
   std::size_t bytes_ = 0;
 };
 
-TEST(PgoutputRobustness, EveryProperPrefixOfEveryGoodMessageFailsCleanly) {
+TEST(PgoutputRobustness, C10EveryProperPrefixOfEveryGoodMessageFailsCleanly) {
   for (const auto& [name, bytes] : test::good_messages()) {
     // Every length of short messages; a sample of the long ones.
     for (std::size_t size = 0; size < bytes.size(); size += size < 2'000 ? 1 : 997) {
@@ -59,7 +58,7 @@ TEST(PgoutputRobustness, EveryProperPrefixOfEveryGoodMessageFailsCleanly) {
   }
 }
 
-TEST(PgoutputRobustness, EveryGoodMessagePlusOneByteHasTrailingBytes) {
+TEST(PgoutputRobustness, C10EveryGoodMessagePlusOneByteHasTrailingBytes) {
   for (const auto& [name, bytes] : test::good_messages()) {
     for (const int extra : {0, 78, 255}) {
       Bytes longer = bytes;
@@ -73,7 +72,7 @@ TEST(PgoutputRobustness, EveryGoodMessagePlusOneByteHasTrailingBytes) {
   }
 }
 
-TEST(PgoutputRobustness, EveryOtherTagIsUnknown) {
+TEST(PgoutputRobustness, C8EveryOtherTagIsUnknown) {
   const std::set<char> known{'B', 'C', 'D', 'I', 'M', 'O', 'R', 'T', 'U', 'Y'};
   for (int value = 0; value < 256; ++value) {
     const auto tag = static_cast<char>(value);
@@ -85,7 +84,7 @@ TEST(PgoutputRobustness, EveryOtherTagIsUnknown) {
   }
 }
 
-TEST(PgoutputRobustness, StreamingAndTwoPhaseKindsAreUnknownInProtocolOne) {
+TEST(PgoutputRobustness, C8StreamingAndTwoPhaseKindsAreUnknownInProtocolOne) {
   for (const char tag : {'S', 'E', 'c', 'A', 'b', 'P', 'K', 'r', 'p'}) {
     std::pmr::monotonic_buffer_resource arena;
     const auto parsed = parse_message(Bytes{static_cast<std::byte>(tag)}, arena);
@@ -132,16 +131,8 @@ Bytes mutated(Bytes bytes, std::mt19937_64& random) {
   return bytes;
 }
 
-/// A new seed each run, printed; TEAL_TEST_SEED replays one.
-std::uint64_t mutation_seed() {
-  const char* const given = std::getenv("TEAL_TEST_SEED");
-  const std::uint64_t seed = given == nullptr ? std::random_device{}() : std::stoull(given);
-  std::printf("TEAL_TEST_SEED=%llu\n", static_cast<unsigned long long>(seed));
-  return seed;
-}
-
-TEST(PgoutputRobustness, TenThousandMutatedMessagesNeverCrashNorTakeUnboundedMemory) {
-  const std::uint64_t seed = mutation_seed();
+TEST(PgoutputRobustness, C10TenThousandMutatedMessagesNeverCrashNorTakeUnboundedMemory) {
+  const std::uint64_t seed = test::random_seed();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
   const auto good = test::good_messages();
@@ -169,8 +160,8 @@ bool accepts(TransactionAssembler& assembler, const Bytes& bytes, std::vector<Tr
   return true;
 }
 
-TEST(AssemblerRobustness, AThousandMutatedStreamsNeverCrashNorEndATransactionWithoutItsCommit) {
-  const std::uint64_t seed = mutation_seed();
+TEST(AssemblerRobustness, C10AThousandMutatedStreamsNeverCrashNorEndATransactionWithoutItsCommit) {
+  const std::uint64_t seed = test::random_seed();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
   const auto good = test::good_messages();

@@ -87,8 +87,7 @@ TEST(PgoutputCommit, ReadsItsFields) {
   EXPECT_EQ(commit->commit_time, Timestamp{3});
 }
 
-// C8
-TEST(PgoutputCommit, RejectsUnknownFlags) {
+TEST(PgoutputCommit, C8RejectsUnknownFlags) {
   const Bytes good = P::commit(Lsn{1}, Lsn{2}, Timestamp{3});
   expect_refused({{"flag 1", patched(good, 1, {1}), DecodeErrc::kBadValue, 1},
                   {"flag 128", patched(good, 1, {128}), DecodeErrc::kBadValue, 1}});
@@ -124,8 +123,8 @@ TEST(PgoutputRelation, SpellsOutPgCatalog) {
   EXPECT_EQ(parsed->relation.schema, "pg_catalog");
 }
 
-// C8, C10. Layout: 'R', id 1-4, "s" 5-6, "t" 7-8, identity 9, count 10-11, flags 12, "c" 13-14, type, modifier.
-TEST(PgoutputRelation, RejectsBadCountsFlagsAndNames) {
+// Layout: 'R', id 1-4, "s" 5-6, "t" 7-8, identity 9, count 10-11, flags 12, "c" 13-14, type, modifier.
+TEST(PgoutputRelation, C8C10RejectsBadCountsFlagsAndNames) {
   const Bytes good = P::relation(test::make_relation(kId, "s", "t", {test::key("c")}));
   ASSERT_EQ(good.size(), 23U);
   expect_refused(
@@ -159,8 +158,7 @@ TEST(PgoutputInsert, PointsIntoTheMessage) {
   EXPECT_EQ(tuple[0].data, bytes.data() + bytes.size() - 2);
 }
 
-// C1
-TEST(PgoutputInsert, KeepsNullEmptyAndUnchangedApart) {
+TEST(PgoutputInsert, C1KeepsNullEmptyAndUnchangedApart) {
   const Parsed<InsertMessage> insert(P::insert(kId, {null(), text(""), unchanged(), test::binary("")}));
   const TupleView tuple = insert->new_tuple;
   ASSERT_EQ(tuple.size(), 4U);
@@ -173,8 +171,8 @@ TEST(PgoutputInsert, KeepsNullEmptyAndUnchangedApart) {
   EXPECT_FALSE(tuple[2].has_value());
 }
 
-// C10. Layout: 'I', id 1-4, 'N' 5, count 6-7, 't' 8, length 9-12, value 13-15.
-TEST(PgoutputInsert, RejectsTupleCutInsideColumnLength) {
+// Layout: 'I', id 1-4, 'N' 5, count 6-7, 't' 8, length 9-12, value 13-15.
+TEST(PgoutputInsert, C10RejectsTupleCutInsideColumnLength) {
   const Bytes good = P::insert(kId, {text("abc")});
   ASSERT_EQ(good.size(), 16U);
   expect_refused({{"no length", cut(good, 9), DecodeErrc::kTruncated, 9},
@@ -183,8 +181,7 @@ TEST(PgoutputInsert, RejectsTupleCutInsideColumnLength) {
                   {"half a value", cut(good, 15), DecodeErrc::kTruncated, 13}});
 }
 
-// C8, C10
-TEST(PgoutputInsert, RejectsBadMarkersCountsAndLengths) {
+TEST(PgoutputInsert, C8C10RejectsBadMarkersCountsAndLengths) {
   const Bytes good = P::insert(kId, {text("abc")});
   expect_refused({{"marker O", patched(good, 5, {'O'}), DecodeErrc::kBadValue, 5},
                   {"marker 0", patched(good, 5, {0}), DecodeErrc::kBadValue, 5},
@@ -199,8 +196,8 @@ TEST(PgoutputInsert, RejectsBadMarkersCountsAndLengths) {
                   {"length one short", patched(good, 9, {0, 0, 0, 2}), DecodeErrc::kTrailingBytes, 15}});
 }
 
-// C3: an identity column's null in 'K' is not a NULL of the row, so the two old images stay distinct kinds.
-TEST(PgoutputUpdate, TellsOldKeyFromOldRowFromNone) {
+// An identity column's null in 'K' is not a NULL of the row, so the two old images stay distinct kinds.
+TEST(PgoutputUpdate, C3TellsOldKeyFromOldRowFromNone) {
   EXPECT_EQ(Parsed<UpdateMessage>(P::update(kId, {text("1")}))->old_kind, OldTupleKind::kNone);
   EXPECT_EQ(Parsed<UpdateMessage>(P::update_key(kId, {text("1")}, {text("2")}))->old_kind, OldTupleKind::kKey);
   EXPECT_EQ(Parsed<UpdateMessage>(P::update_full(kId, {text("1")}, {text("2")}))->old_kind, OldTupleKind::kFull);
@@ -227,7 +224,7 @@ TEST(PgoutputUpdate, RejectsBadMarkers) {
                   {"old key count", patched(good, 6, {0xFF, 0xFF}), DecodeErrc::kBadValue, 6}});
 }
 
-TEST(PgoutputDelete, TellsOldKeyFromOldRow) {
+TEST(PgoutputDelete, C3TellsOldKeyFromOldRow) {
   EXPECT_EQ(Parsed<DeleteMessage>(P::delete_key(kId, {text("1")}))->old_kind, OldTupleKind::kKey);
   EXPECT_EQ(Parsed<DeleteMessage>(P::delete_full(kId, {text("1")}))->old_kind, OldTupleKind::kFull);
 }
@@ -239,8 +236,8 @@ TEST(PgoutputDelete, RejectsANewTuple) {
                   {"two tuples", two_tuples, DecodeErrc::kTrailingBytes, 9}});
 }
 
-// J1: one message lists every table of the command.
-TEST(PgoutputTruncate, ReadsAllTablesAndFlags) {
+// One message lists every table of the command.
+TEST(PgoutputTruncate, J1ReadsAllTablesAndFlags) {
   const Parsed<TruncateMessage> truncate(P::truncate({RelationId{1}, RelationId{2}}, kTruncateRestartIdentity));
   EXPECT_EQ(truncate->flags, kTruncateRestartIdentity);
   ASSERT_EQ(truncate->relations.size(), 2U);
@@ -248,8 +245,8 @@ TEST(PgoutputTruncate, ReadsAllTablesAndFlags) {
   EXPECT_EQ(truncate->relations[1], RelationId{2});
 }
 
-// C8, C10. Layout: 'T', count 1-4, flags 5, ids from 6.
-TEST(PgoutputTruncate, RejectsBadCountsAndFlags) {
+// Layout: 'T', count 1-4, flags 5, ids from 6.
+TEST(PgoutputTruncate, C8C10RejectsBadCountsAndFlags) {
   const Bytes good = P::truncate({RelationId{1}, RelationId{2}});
   ASSERT_EQ(good.size(), 14U);
   expect_refused({{"no table", P::truncate({}), DecodeErrc::kBadValue, 1},
@@ -269,8 +266,8 @@ TEST(PgoutputMessage, ReadsItsFields) {
   EXPECT_EQ(message->content.size(), 3U);
 }
 
-// C8, C10. Layout: 'M', flags 1, lsn 2-9, "p" 10-11, length 12-15, content 16.
-TEST(PgoutputMessage, RejectsBadFlagsAndLengths) {
+// Layout: 'M', flags 1, lsn 2-9, "p" 10-11, length 12-15, content 16.
+TEST(PgoutputMessage, C8C10RejectsBadFlagsAndLengths) {
   const Bytes good = P::message(true, Lsn{5}, "p", "c");
   ASSERT_EQ(good.size(), 17U);
   expect_refused({{"flag", patched(good, 1, {2}), DecodeErrc::kBadValue, 1},

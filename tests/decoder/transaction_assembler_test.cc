@@ -66,8 +66,8 @@ TEST(TransactionAssembler, GivesATransactionWithItsFactsAndChanges) {
   EXPECT_EQ(slice.changes[2].relation->name, "item");
 }
 
-// C9: servers up to 14 send bare pairs, later ones do not.
-TEST(TransactionAssembler, EmptyTransactionIsOneSliceWithoutChanges) {
+// Servers up to 14 send bare pairs, later ones do not.
+TEST(TransactionAssembler, C9EmptyTransactionIsOneSliceWithoutChanges) {
   const TransactionSlice slice = slice_of({.end_lsn = Lsn{0x2000}}, {}, {});
   EXPECT_TRUE(slice.first);
   EXPECT_TRUE(slice.last);
@@ -98,8 +98,8 @@ TEST(TransactionAssembler, EveryChangeCarriesItsMessagesLsn) {
   EXPECT_EQ(slices[0].changes[2].lsn, Lsn{0x910});
 }
 
-// A6: LSNs of messages order nothing. Begin shares its LSN with the first row, and rows of the later commit are older.
-TEST(TransactionAssembler, InterleavedTransactionsStayWholeAndInCommitOrder) {
+// LSNs of messages order nothing. Begin shares its LSN with the first row, and rows of the later commit are older.
+TEST(TransactionAssembler, A6InterleavedTransactionsStayWholeAndInCommitOrder) {
   TransactionAssembler assembler({});
   auto slices = feed(assembler, {P::begin(Lsn{0x2000}, Timestamp{1}, Xid{8})}, Lsn{0x1500});
   for (auto& slice : feed(assembler, {P::relation(kItem)}, Lsn{0x1500})) slices.push_back(std::move(slice));
@@ -180,8 +180,8 @@ TEST(TransactionAssembler, RejectsRowsWithAnotherNumberOfColumns) {
   }
 }
 
-// C10: the parser's errors come through with their own offset.
-TEST(TransactionAssembler, PassesOnWhatTheParserRefuses) {
+// The parser's errors come through with their own offset.
+TEST(TransactionAssembler, C10PassesOnWhatTheParserRefuses) {
   TransactionAssembler assembler({});
   Bytes cut = kBegin;
   cut.pop_back();
@@ -192,8 +192,7 @@ TEST(TransactionAssembler, PassesOnWhatTheParserRefuses) {
   EXPECT_EQ(added.error(), (DecodeError{DecodeErrc::kTruncated, 'B', 17}));
 }
 
-// C7
-TEST(TransactionAssembler, IgnoresLogicalMessagesEverywhere) {
+TEST(TransactionAssembler, C7IgnoresLogicalMessagesEverywhere) {
   const Bytes message = P::message(true, Lsn{1}, "prefix", "content");
   TransactionAssembler assembler({});
   const auto slices = feed(
@@ -204,8 +203,8 @@ TEST(TransactionAssembler, IgnoresLogicalMessagesEverywhere) {
   EXPECT_FALSE(assembler.in_transaction());
 }
 
-// C4: ALTER TABLE inside a transaction. Rows before it keep the shape that they were written with.
-TEST(TransactionAssembler, ARelationChangeInMidTransactionAppliesFromThereOn) {
+// ALTER TABLE inside a transaction. Rows before it keep the shape that they were written with.
+TEST(TransactionAssembler, C4ARelationChangeInMidTransactionAppliesFromThereOn) {
   Relation altered = kItem;
   altered.name = "item2";
   altered.columns.push_back(test::column("added"));
@@ -222,8 +221,7 @@ TEST(TransactionAssembler, ARelationChangeInMidTransactionAppliesFromThereOn) {
   EXPECT_EQ(slice.relations.size(), 2U) << "each shape is held once";
 }
 
-// C4
-TEST(TransactionAssembler, ARelationOutlivesItsTransactionOnTheConnection) {
+TEST(TransactionAssembler, C4ARelationOutlivesItsTransactionOnTheConnection) {
   TransactionAssembler assembler({});
   (void)feed(assembler, transaction({.final_lsn = Lsn{0x1000}}, {P::relation(kItem), item_row("1")}));
   const auto slices = feed(assembler, transaction({.final_lsn = Lsn{0x2000}}, {item_row("2")}));
@@ -232,8 +230,8 @@ TEST(TransactionAssembler, ARelationOutlivesItsTransactionOnTheConnection) {
   EXPECT_EQ(slices[0].relations.size(), 1U) << "a later slice holds its own share";
 }
 
-// C3: what 'K' leaves out is not NULL; the change says which of the two old images it carries.
-TEST(TransactionAssembler, ChangesTellOldKeyFromOldRow) {
+// What 'K' leaves out is not NULL; the change says which of the two old images it carries.
+TEST(TransactionAssembler, C3ChangesTellOldKeyFromOldRow) {
   const TransactionSlice slice =
       slice_of({}, {kItem},
                {P::update_key(kItem.id, {text("1"), null()}, {text("2"), null()}),
@@ -262,8 +260,8 @@ TEST(TransactionAssembler, ASliceOwnsAllThatItsChangesPointTo) {
   EXPECT_EQ(slice->changes[1].truncate_flags, kTruncateCascade);
 }
 
-// J1: the ledger counts a TRUNCATE once per table.
-TEST(TransactionAssembler, CountsATruncateOncePerTable) {
+// The ledger counts a TRUNCATE once per table.
+TEST(TransactionAssembler, J1CountsATruncateOncePerTable) {
   const TransactionSlice slice = slice_of({}, {kItem, kLog}, {item_row("1"), P::truncate({kItem.id, kLog.id})});
   EXPECT_EQ(slice.counts.received, 3U);
   EXPECT_EQ(slice.changes[1].ledger_count(), 2U);
