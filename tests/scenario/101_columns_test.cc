@@ -1,4 +1,4 @@
-// Identities, columns and names in every shape that PostgreSQL allows (TRAPS C1, C4, C7, D6, D7, E4 to E11, M4).
+// Identities, columns and names in every shape that PostgreSQL allows (TRAPS C1, C2, C4, C7, D6, D7, E4 to E11, M4).
 #include <gtest/gtest.h>
 
 #include <string>
@@ -35,6 +35,20 @@ TEST_F(Columns, C1LargeValueThatAnUpdateLeavesAloneStays) {
   blue_owner().exec("UPDATE t SET id = 10 WHERE id = 1; UPDATE t SET big = NULL WHERE id = 3; UPDATE t SET n = 3");
   expect_arrives("public.t");
   EXPECT_EQ(green().number("SELECT count(*) FROM public.t WHERE length(big) = 100000"), 4);
+}
+
+// An UPDATE that leaves such a key alone sends it in the old key only: the new row says "unchanged".
+TEST_F(Columns, C2RowWhoseKeyIsStoredOutOfLineIsFound) {
+  prepare("CREATE TABLE t (k text PRIMARY KEY, n int, o text); ALTER TABLE t ALTER k SET STORAGE EXTERNAL",
+          {"public.t"});
+  const auto key = [](char c) { return std::string(2500, c); };
+  blue_owner().exec("INSERT INTO t VALUES ('" + key('a') + "', 1, 'x'), ('" + key('b') + "', 1, NULL)");
+  run_streaming();
+  blue_owner().exec("INSERT INTO t VALUES ('" + key('c') + "', 1, NULL), ('" + key('d') + "', 1, 'x')");
+  blue_owner().exec("UPDATE t SET n = 2; UPDATE t SET o = NULL WHERE k < 'b'; UPDATE t SET n = 3 WHERE k > 'c'");
+  blue_owner().exec("UPDATE t SET k = '" + key('e') + "' WHERE k < 'b'; DELETE FROM t WHERE k > 'd' AND k < 'e'");
+  expect_arrives("public.t");
+  EXPECT_EQ(green().number("SELECT count(*) FROM public.t"), 3);
 }
 
 TEST_F(Columns, C4TableThatIsAlteredInsideATransactionIsReadAsItWasAtEachChange) {
