@@ -40,6 +40,7 @@ Applier::Applier(ApplierOptions options, PgConnection connection, ProgressRow pr
       written_(std::chrono::steady_clock::now()) {
   // The row that was found is committed, but only the target's flush makes it safe to acknowledge.
   durability_.committed(row_.held, read_wal_position(connection_));
+  row_.binary = options_.binary.on;
 }
 
 // The commit record begins at `final_lsn` and ends at `end_lsn`: no other record lies between, so comparing the
@@ -95,7 +96,12 @@ TargetTable Applier::load_table(const Relation& relation) {
       state = read_table_state(connection_, options_.names, name);
     }
   }
-  return load_target_table(connection_, relation, state);
+  try {
+    return load_target_table(connection_, relation, state, options_.binary);
+  } catch (const TextNeeded&) {
+    careful_->need_text();
+    throw;
+  }
 }
 
 // A partition that is not named has rows that stay; one that joined the link later came with rows that an earlier

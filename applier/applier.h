@@ -17,6 +17,7 @@ namespace teal {
 
 struct ApplierOptions {
   LinkNames names;
+  BinaryForm binary;  ///< how the stream sends values
   std::size_t batch_rows_max = 20'000;
   std::size_t batch_bytes_max = 4U << 20U;
   /// An idle link writes its progress row this often when the source's WAL has moved, ...

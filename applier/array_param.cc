@@ -7,7 +7,6 @@
 namespace teal {
 namespace {
 
-constexpr std::int32_t kTextOid = 25;
 constexpr std::size_t kHeaderBytes = 20;  // dimensions, flags, element type, length, lower bound
 
 std::array<char, 4> big_endian(std::int32_t value) {
@@ -18,7 +17,9 @@ std::array<char, 4> big_endian(std::int32_t value) {
 
 }  // namespace
 
-void TextArrayParam::reset(std::size_t expected_bytes) {
+void ArrayParam::reset(std::uint32_t element, bool binary, std::size_t expected_bytes) {
+  element_ = element;
+  form_ = binary ? ColumnKind::kBinary : ColumnKind::kText;
   buffer_.clear();
   buffer_.reserve(kHeaderBytes + expected_bytes);
   buffer_.append(kHeaderBytes, '\0');
@@ -26,34 +27,32 @@ void TextArrayParam::reset(std::size_t expected_bytes) {
   has_null_ = false;
 }
 
-void TextArrayParam::append_int(std::int32_t value) {
+void ArrayParam::append_int(std::int32_t value) {
   const auto bytes = big_endian(value);
   buffer_.append(bytes.data(), bytes.size());
 }
 
-void TextArrayParam::put_int(std::size_t offset, std::int32_t value) {
+void ArrayParam::put_int(std::size_t offset, std::int32_t value) {
   const auto bytes = big_endian(value);
   buffer_.replace(offset, bytes.size(), bytes.data(), bytes.size());
 }
 
-void TextArrayParam::add(const ColumnValue& value) {
+void ArrayParam::add(const ColumnValue& value) {
   ++count_;
   if (value.kind == ColumnKind::kNull) {
     has_null_ = true;
     append_int(-1);
     return;
   }
-  if (value.kind != ColumnKind::kText) {
-    throw Stopped(StopCode::kBug, "a column value without a text form reached a statement");
-  }
+  if (value.kind != form_) throw Stopped(StopCode::kBug, "a column value of another form reached a statement");
   append_int(static_cast<std::int32_t>(value.size));
-  buffer_.append(value.text());
+  buffer_.append(value.text());  // its bytes, whatever their form
 }
 
-BinaryParam TextArrayParam::param() {
+BinaryParam ArrayParam::param() {
   put_int(0, 1);  // one dimension
   put_int(4, has_null_ ? 1 : 0);
-  put_int(8, kTextOid);
+  put_int(8, static_cast<std::int32_t>(element_));
   put_int(12, count_);
   put_int(16, 1);  // lower bound
   return {buffer_.data(), buffer_.size()};

@@ -3,6 +3,7 @@
 #include <map>
 #include <vector>
 
+#include "decoder/value_text.h"
 #include "engine/pg_error.h"
 
 namespace teal {
@@ -69,7 +70,8 @@ void BatchPlan::add_change(const TransactionSlice& slice, const Change& change) 
 void BatchPlan::add_control(const Change& change) {
   if (change.op != ChangeOp::kInsert || change.relation->name != "marker") return;
   for (std::size_t i = 0; i < change.relation->columns.size(); ++i) {
-    if (change.relation->columns[i].name == "id") control_.markers.emplace_back(change.new_tuple[i].text());
+    if (change.relation->columns[i].name == "id")
+      control_.markers.push_back(value_text(change.relation->columns[i].type, change.new_tuple[i]));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "applier/origin_session.h"
+#include "decoder/value_text.h"
 #include "engine/failpoint.h"
 #include "engine/pg_error.h"
 
@@ -42,8 +43,9 @@ std::string key_text(const TargetTable& table, const RowKey& key) {
   std::string values;
   for (std::size_t i = 0; i < table.key.size(); ++i) {
     const std::string comma = i == 0 ? "" : ", ";
-    names += comma + table.columns[table.key[i]].name;
-    values += comma + std::string(key.columns[i].text());
+    const MappedColumn& column = table.columns[table.key[i]];
+    names += comma + column.name;
+    values += comma + value_text(TypeId{column.element}, key.columns[i]);
   }
   return "(" + names + ")=(" + values + ")";
 }
@@ -118,19 +120,21 @@ void BatchWriter::send_group(PgPipeline& pipeline, const RowGroup& group) {
   if (arrays_.size() < count) arrays_.resize(count);
   params_.clear();
   for (std::size_t i = 0; i < count; ++i) {
-    TextArrayParam& array = arrays_[i];
-    array.reset(group.rows.size() * 16);
+    const std::uint16_t ordinal = i < keys      ? table.key[i]
+                                  : i < written ? group.shape.columns[i - keys]
+                                                : group.shape.guards[i - written];
+    const MappedColumn& column = table.columns[ordinal];
+    ArrayParam& array = arrays_[i];
+    array.reset(column.element, column.binary, group.rows.size() * 16);
     for (const NetRow* row : group.rows) {
       const RowKey& key = group.move_from != nullptr ? *group.move_from : row->key;
-      array.add(i < keys      ? key.columns[i]
-                : i < written ? row->values[group.shape.columns[i - keys]]
-                              : row->values[group.shape.guards[i - written]]);
+      array.add(i < keys ? key.columns[i] : row->values[ordinal]);
     }
     params_.push_back(array.param());
   }
   if (count == 0) {
     if (arrays_.empty()) arrays_.resize(1);
-    arrays_[0].reset(0);
+    arrays_[0].reset(kTextOid, false, 0);
     for (std::size_t i = 0; i < group.rows.size(); ++i) arrays_[0].add(ColumnValue{});
     params_.push_back(arrays_[0].param());
   }

@@ -83,7 +83,7 @@ class BatchWriter {
   PgConnection& connection_;
   LinkNames names_;
   StatementCache statements_;
-  std::vector<TextArrayParam> arrays_;
+  std::vector<ArrayParam> arrays_;
   std::vector<BinaryParam> params_;
   std::vector<std::vector<RowGroup>> groups_;  // of the pipeline under way, for error texts
   std::vector<Sent> sent_;

@@ -21,6 +21,10 @@ class CarefulTables {
   void force_until(Lsn lsn) { forced_until_ = lsn; }
   [[nodiscard]] bool forced(Lsn final_lsn) const { return final_lsn <= forced_until_; }
 
+  /// The stream's binary values could not be taken: from now on it sends text.
+  void need_text() { text_needed_ = true; }
+  [[nodiscard]] bool text_needed() const { return text_needed_; }
+
   /// To be called once per target transaction.
   void count_batch() {
     for (auto entry = remaining_.begin(); entry != remaining_.end();) {
@@ -31,6 +35,7 @@ class CarefulTables {
  private:
   std::map<std::string, int> remaining_;
   Lsn forced_until_;
+  bool text_needed_ = false;
 };
 
 }  // namespace teal

@@ -19,7 +19,8 @@ nlohmann::json to_json(const ProgressRow& row) {
           {"transactions", ledger.transactions},
           {"batches", ledger.batches},
           {"last_commit_time", to_string(row.max_commit_time)},
-          {"fresh_at", to_string(row.fresh_at)}};
+          {"fresh_at", to_string(row.fresh_at)},
+          {"values", row.binary ? "binary" : "text"}};
 }
 
 Ledger ledger_from(const nlohmann::json& json) {

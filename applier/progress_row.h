@@ -18,6 +18,7 @@ struct ProgressRow {
   Timestamp fresh_at;         ///< the target holds what the source held then (the source's clock); for display
   std::string source_system_id;
   Ledger ledger;
+  bool binary = false;  ///< how the stream sends values now; for display
 };
 
 /// Errors: Stopped(kRefused) when the row is missing; PgError.

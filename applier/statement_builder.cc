@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "applier/array_param.h"
+#include "engine/binary_types.h"
+
 namespace teal {
 namespace {
 
@@ -76,7 +79,7 @@ class SqlText {
 
   static std::string value(std::size_t parameter, const MappedColumn& column, const std::string& type) {
     const std::string text = "s.v" + std::to_string(parameter);
-    if (!column.text_cast) return text + "::" + type;
+    if (column.binary || !column.text_cast) return text + "::" + type;
     // A cast from text would run instead of the type's input function. There is none from text to its array,
     // whose input function calls that of the element.
     return R"((('{"' || replace(replace()" + text + R"(, '\', '\\'), '"', '\"') || '"}')::)" + type + "[])[1]";
@@ -215,6 +218,19 @@ std::vector<RowGroup> group_rows(const Segment& segment) {
 
 std::string build_statement(const TargetTable& table, const StatementShape& shape) {
   return SqlText(table, shape).build();
+}
+
+std::vector<Oid> parameter_types(const TargetTable& table, const StatementShape& shape) {
+  std::vector<Oid> types;
+  const auto add = [&](std::uint16_t ordinal) {
+    const MappedColumn& column = table.columns[ordinal];
+    types.push_back(column.binary ? binary_array_type(column.element).value_or(0) : kTextArrayOid);
+  };
+  if (shape.kind != StatementKind::kInsert) std::for_each(table.key.begin(), table.key.end(), add);
+  std::for_each(shape.columns.begin(), shape.columns.end(), add);
+  std::for_each(shape.guards.begin(), shape.guards.end(), add);
+  if (types.empty()) types.push_back(kTextArrayOid);
+  return types;
 }
 
 }  // namespace teal

@@ -40,4 +40,7 @@ struct RowGroup {
 /// docs/design.md. There is always at least one parameter: the number of its elements is the number of rows.
 [[nodiscard]] std::string build_statement(const TargetTable& table, const StatementShape& shape);
 
+/// The types of its parameters.
+[[nodiscard]] std::vector<Oid> parameter_types(const TargetTable& table, const StatementShape& shape);
+
 }  // namespace teal

@@ -24,9 +24,10 @@ std::string column_list(const CopyTable& table) {
 }
 
 // A table without columns has rows as well, and no list to name.
-std::string copy_command(const TableName& name, const CopyTable& table) {
+std::string copy_command(const TableName& name, const CopyTable& table, const std::string& where) {
   return "COPY " + quote_qualified(name.schema, name.name) +
-         (table.columns.empty() ? "" : " (" + column_list(table) + ")");
+         (table.columns.empty() ? " " : " (" + column_list(table) + ") ") + where +
+         (table.binary ? " (FORMAT binary)" : "");
 }
 
 }  // namespace
@@ -44,8 +45,8 @@ CopiedRows copy_rows(PgConnection& source, const TableSnapshot& snapshot, const 
   // A transaction per table: its lock on the source goes with it.
   source.exec("begin reading", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
   source.exec("take the snapshot", "SET TRANSACTION SNAPSHOT " + quote_literal(snapshot.name()));
-  const CopiedRows copied = relay_copy(source, copy_command(table.name, table) + " TO STDOUT", target,
-                                       copy_command(table.target, table) + " FROM STDIN", counters);
+  const CopiedRows copied = relay_copy(source, copy_command(table.name, table, "TO STDOUT"), target,
+                                       copy_command(table.target, table, "FROM STDIN"), counters);
   source.exec("end reading", "COMMIT");
   return copied;
 }
@@ -83,12 +84,13 @@ void note_copied(PgConnection& target, const LinkNames& names, const CopyTable& 
       "note the copy",
       "UPDATE teal.table_state SET state = 'copied', watermark = $1::pg_lsn, copied_rows = $2::bigint, copied_bytes "
       "= $7::bigint, publication_entry = $8, problem = '', target_schema = $9, target_table = $10, bounds = $11, "
+      "copied_as = $12, "
       "updated_at = clock_timestamp() WHERE migration = $3 AND link = $4 AND schema_name = $5 AND table_name = $6 AND "
       "state = "
       "'pending'",
       {to_string(watermark), std::to_string(copied.rows), names.migration, names.link, table.name.schema,
        table.name.name, std::to_string(copied.bytes), table.publication_entry, table.target.schema, table.target.name,
-       table.bounds});
+       table.bounds, table.binary ? "binary" : "text"});
   if (noted.affected() != 1) throw Stopped(StopCode::kRefused, "its row in teal.table_state is not 'pending' any more");
 }
 

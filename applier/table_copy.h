@@ -20,6 +20,7 @@ struct CopyTable {
   std::uint64_t bytes = 0;           ///< estimated, to begin with the largest
   std::string publication_entry;     ///< noted with the copy, see teal.table_state
   std::string bounds;                ///< of a partition, see partition_bounds_sql
+  bool binary = false;               ///< both sides know its columns' binary forms
 
   [[nodiscard]] std::string display_name() const { return to_string(name); }
   /// Its rows are a part of another table's on the target.

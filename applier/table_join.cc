@@ -45,7 +45,7 @@ class CatchUp {
         tables_([&target, table, from](const Relation& relation) {
           if (TableName{relation.schema, relation.name} != table.name) return left_table(relation);
           return load_target_table(target, relation,
-                                   {"copied", from, table.publication_entry, table.target, table.bounds});
+                                   {"copied", from, table.publication_entry, table.target, table.bounds}, {});
         }),
         plan_(
             tables_, [in_order](const TargetTable&) { return in_order; },

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "decoder/transaction.h"
+#include "engine/binary_types.h"
 #include "engine/catalog_columns.h"
 #include "engine/pg_error.h"
 #include "engine/type_fit.h"
@@ -37,8 +38,19 @@ const UniqueIndex* find_identity_index(const std::vector<UniqueIndex>& indexes, 
   throw Stopped(StopCode::kData, "table " + table.display_name + ": " + what + "; " + mend);
 }
 
+// The choice is made before the table is known: for one that came, or was altered, since then it may be wrong.
+void set_binary(const TargetTable& table, MappedColumn& column, const Column& source, const CatalogColumn& target,
+                int source_major, int target_major) {
+  if (source.type.value != target.type_oid || !is_binary_safe(target.type_oid, source_major, target_major)) {
+    throw TextNeeded("table " + table.display_name + ": column " + column.name + " (" + target.type +
+                     ") cannot be taken in binary form; the stream is read again as text");
+  }
+  column.binary = true;
+  column.element = target.type_oid;
+}
+
 void map_columns(TargetTable& table, const Relation& relation, const std::vector<CatalogColumn>& catalog,
-                 const UniqueIndex* identity) {
+                 const UniqueIndex* identity, const BinaryForm& binary, int target_major) {
   std::size_t mapped = 0;
   for (std::size_t i = 0; i < relation.columns.size(); ++i) {
     const std::string& name = relation.columns[i].name;
@@ -64,6 +76,7 @@ void map_columns(TargetTable& table, const Relation& relation, const std::vector
     column.name = quote_identifier(name);
     column.type = found->cast_type;
     column.full_type = found->type;
+    if (binary.on) set_binary(table, column, source, *found, binary.source_major, target_major);
     column.text_cast = found->text_cast;
     column.written = !found->generated;
     column.settable = column.written && found->identity != 'a';
@@ -146,7 +159,8 @@ TargetTable left_table(const Relation& relation) {
   return table;
 }
 
-TargetTable load_target_table(PgConnection& target, const Relation& relation, const TableState& state) {
+TargetTable load_target_table(PgConnection& target, const Relation& relation, const TableState& state,
+                              const BinaryForm& binary) {
   TargetTable table = name_table(relation);
   table.target = state.target;
   table.sql_name = quote_qualified(state.target.schema, state.target.name);
@@ -175,7 +189,7 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, co
     stop(table, "the target has no unique index on exactly the columns of the source's replica identity",
          "create one on the target (not deferrable, not partial), then start again");
   }
-  map_columns(table, relation, read_columns(target, {oid})[oid], identity);
+  map_columns(table, relation, read_columns(target, {oid})[oid], identity, binary, target.server_major());
   if (identity != nullptr && table.key.size() != identity->columns.size()) {
     stop(table, "the target's key has a column that the source does not send", "give both sides the same key");
   }

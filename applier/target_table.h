@@ -9,15 +9,19 @@
 #include "engine/names.h"
 #include "engine/pg_connection.h"
 #include "engine/table_pattern.h"
+#include "engine/transaction_sink.h"
 
 namespace teal {
 
 /// A column of the target that the source sends, in the source relation's column order.
 struct MappedColumn {
-  std::string name;       ///< quoted for SQL
-  std::string type;       ///< the target's type without modifier, as a cast takes it
-  std::string full_type;  ///< the same with its modifier
-  std::string equality;   ///< the operator of the key's index, e.g. `OPERATOR(pg_catalog.=)`; empty for non-key columns
+  std::string name = {};       ///< quoted for SQL
+  std::string type = {};       ///< the target's type without modifier, as a cast takes it
+  std::string full_type = {};  ///< the same with its modifier
+  std::string equality =
+      {};  ///< the operator of the key's index, e.g. `OPERATOR(pg_catalog.=)`; empty for non-key columns
+  std::uint32_t element = 25;  ///< the type that values travel as: text's oid, or with `binary` the column's own
+  bool binary = false;         ///< values come in the type's binary form
   bool key = false;
   bool written = true;   ///< false: generated on the target
   bool settable = true;  ///< false: an UPDATE may not assign it (generated, or GENERATED ALWAYS AS IDENTITY)
@@ -53,6 +57,18 @@ struct TargetTable {
   Lsn watermark;  ///< transactions whose commit lies below it are already in the copied rows
 };
 
+/// How the stream sends values.
+struct BinaryForm {
+  bool on = false;
+  int source_major = 0;
+};
+
+/// The stream has to be read again as text.
+class TextNeeded : public ReplayNeeded {
+ public:
+  using ReplayNeeded::ReplayNeeded;
+};
+
 /// What teal.table_state says about a table of the source.
 struct TableState {
   std::string state;        ///< pending, copied, detached, left; "": nothing
@@ -74,7 +90,9 @@ void lock_pending(PgConnection& target, const LinkNames& names, bool hand_over);
 /// How `relation` is written to the target table `state.target`.
 /// Errors: Stopped(kData) that names table and column when the target lacks one, has no unique index on the identity,
 /// or the table is another one than was copied; PgError.
-[[nodiscard]] TargetTable load_target_table(PgConnection& target, const Relation& relation, const TableState& state);
+/// `binary`: the stream sends binary values; TextNeeded when a column of the table cannot be taken like that.
+[[nodiscard]] TargetTable load_target_table(PgConnection& target, const Relation& relation, const TableState& state,
+                                            const BinaryForm& binary);
 
 /// A relation whose changes are dropped, and counted.
 [[nodiscard]] TargetTable left_table(const Relation& relation);

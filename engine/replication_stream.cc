@@ -67,13 +67,14 @@ std::chrono::milliseconds read_sender_timeout(PgConnection& connection) {
   return std::chrono::milliseconds(rows.integer(0, 0));
 }
 
-std::string start_command(const std::string& slot, Lsn start, const std::vector<std::string>& publications) {
+std::string start_command(const std::string& slot, Lsn start, const std::vector<std::string>& publications,
+                          bool binary) {
   std::string names;
   for (const std::string& publication : publications) {
     names += (names.empty() ? "" : ",") + quote_identifier(publication);
   }
   return "START_REPLICATION SLOT " + quote_identifier(slot) + " LOGICAL " + to_string(start) +
-         " (proto_version '1', publication_names " + quote_literal(names) + ")";
+         " (proto_version '1', publication_names " + quote_literal(names) + (binary ? ", binary 'true')" : ")");
 }
 
 }  // namespace
@@ -87,7 +88,7 @@ ReplicationStream ReplicationStream::open(const StreamOptions& options, const St
   check_system(connection, options, start);
   check_not_behind(connection, options, start);
   check_slot(connection, options, start);
-  return start_at(std::move(connection), options.slot, start.held, options.publications);
+  return start_at(std::move(connection), options.slot, start.held, options.publications, start.binary);
 }
 
 ReplicationStream ReplicationStream::open_temporary(const StreamOptions& options, const SlotWaitTeller& on_wait,
@@ -107,9 +108,10 @@ ReplicationStream ReplicationStream::open_temporary(const StreamOptions& options
 }
 
 ReplicationStream ReplicationStream::start_at(PgConnection connection, const std::string& slot, Lsn from,
-                                              const std::vector<std::string>& publications) {
+                                              const std::vector<std::string>& publications, bool binary) {
   const auto sender_timeout = read_sender_timeout(connection);
-  const Rows started = connection.exec("start streaming from slot " + slot, start_command(slot, from, publications));
+  const Rows started =
+      connection.exec("start streaming from slot " + slot, start_command(slot, from, publications, binary));
   if (PQresultStatus(started.raw()) != PGRES_COPY_BOTH) {
     throw PgError("start streaming from slot " + slot, "the server did not begin to stream", "");
   }

@@ -6,8 +6,16 @@
 
 namespace teal {
 
-/// What of `table` is copied to `target`: the columns that both sides have and that are not generated.
-/// `entry`: see PublishedTable::entry. Errors: Stopped(kRefused) for a column that the target lacks.
-[[nodiscard]] CopyTable plan_copy(const SourceTable& table, const TargetRelation& target, std::string entry);
+/// The servers' major versions, which decide about binary forms.
+struct CopyMajors {
+  int source = 0;
+  int target = 0;
+};
+
+/// What of `table` is copied to `target`: the columns that both sides have and that are not generated; binary when
+/// every one of them allows it. `entry`: see PublishedTable::entry. Errors: Stopped(kRefused) for a column that the
+/// target lacks.
+[[nodiscard]] CopyTable plan_copy(const SourceTable& table, const TargetRelation& target, std::string entry,
+                                  CopyMajors majors);
 
 }  // namespace teal

@@ -67,6 +67,7 @@ PgConnection CopyStep::connect(bool blue) const {
 // Again before each attempt: the application's DDL does not wait for the copy.
 void CopyStep::look_at_source() {
   PgConnection source = connect(true);
+  source_major_ = source.server_major();
   tables_ = tables_with_rows(read_source_catalog(source, config_.tables));
   const std::optional<Publication> publication = read_publication(source, names_.publication());
   if (!publication) throw Stopped(StopCode::kRefused, "the publication " + names_.publication() + " is gone");
@@ -166,7 +167,7 @@ std::vector<CopyTable> CopyStep::pending_tables() {
     const SourceTable& table = tables_[i];
     const auto state = states.find(table.name);
     if (state != states.end() && state->second.state == "copied") continue;
-    pending.push_back(plan_copy(table, relations[i], entries_[table.name]));
+    pending.push_back(plan_copy(table, relations[i], entries_[table.name], {source_major_, target.server_major()}));
   }
   return pending;
 }

@@ -37,6 +37,7 @@ class CopyStep {
   LinkNames names_;
   bool quiet_;
   std::stop_token stop_;
+  int source_major_ = 0;
   std::vector<SourceTable> tables_;
   std::map<TableName, std::string> entries_;  ///< in the publication, see PublishedTable::entry
 };

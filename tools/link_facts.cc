@@ -102,7 +102,7 @@ std::map<TableName, TableCopyState> read_table_states(PgConnection& target, cons
   const Rows rows = target.exec("read the tables' copy states",
                                 "SELECT schema_name, table_name, state, copied_rows, copied_bytes, publication_entry, "
                                 "target_schema, target_table, "
-                                "problem, watermark "
+                                "problem, watermark, copied_as "
                                 "FROM teal.table_state WHERE migration = $1 AND link = $2",
                                 {link.migration, link.link});
   for (int i = 0; i < rows.size(); ++i) {
@@ -114,6 +114,7 @@ std::map<TableName, TableCopyState> read_table_states(PgConnection& target, cons
     state.target = {rows.str(i, 6), rows.str(i, 7)};
     state.problem = rows.str(i, 8);
     state.watermark = parse_lsn(rows.at(i, 9)).value_or(Lsn{});
+    state.copied_as = rows.str(i, 10);
   }
   return states;
 }

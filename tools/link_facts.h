@@ -55,6 +55,7 @@ struct TableCopyState {
   std::int64_t bytes = 0;
   std::string publication_entry = {};  ///< see PublishedTable::entry; as of the copy, "" before
   TableName target = {};               ///< where its rows go
+  std::string copied_as = {};          ///< text or binary; "": not copied by teal
   std::string problem = {};            ///< why a pending table cannot be copied; "": nothing is known
   Lsn watermark = {};                  ///< 0/0: not copied, or taken as it was (run --no-copy)
 };

@@ -142,6 +142,9 @@ std::string status_text(const std::string& name, const LinkStatus& status) {
   }
   out += "slot       " + slot_text(status) + "\n";
   out += "changes    " + counters_text(status.counters) + "\n";
+  if (status.counters.contains("values") && status.counters["values"].is_string()) {
+    out += "values     streamed as " + status.counters["values"].get<std::string>() + "\n";
+  }
   out += "tables\n";
   for (const TableStatus& table : status.tables) {
     out += "  " + to_string(table.name) + "  " + table.copy.state;
@@ -149,6 +152,7 @@ std::string status_text(const std::string& name, const LinkStatus& status) {
       out +=
           ", " + std::to_string(table.copy.rows) + " rows, " + bytes_text(static_cast<std::uint64_t>(table.copy.bytes));
     }
+    if (!table.copy.copied_as.empty()) out += " as " + table.copy.copied_as;
     if (!table.copy.problem.empty()) out += ": " + table.copy.problem;
     out += "\n";
   }
@@ -177,6 +181,7 @@ nlohmann::ordered_json status_json(const std::string& name, const LinkStatus& st
                               {"state", table.copy.state},
                               {"copied_rows", table.copy.rows},
                               {"copied_bytes", table.copy.bytes},
+                              {"copied_as", table.copy.copied_as},
                               {"problem", table.copy.problem}});
   }
   link["counters"] = status.counters;

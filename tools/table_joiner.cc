@@ -157,11 +157,12 @@ void TableJoiner::try_to_join(const TableName& table, const std::string& entry,
 void TableJoiner::join(const SourceTable& table, const std::string& entry, const std::stop_token& stop) {
   const JoinOptions options = make_join_options(config_, names_);
   log_event(LogLevel::kInfo, "table joining", {{"link", names_.link}, {"table", to_string(table.name)}});
+  const CopyMajors majors{source_->server_major(), target_->server_major()};
   bool in_order = false;
   for (int pass = 0; pass < kPasses; ++pass) {
     const std::vector<TargetRelation> targets = find_target_relations(*target_, {table});
     try {
-      if (join_table(options, plan_copy(table, targets.at(0), entry), in_order, counters_, stop) ==
+      if (join_table(options, plan_copy(table, targets.at(0), entry, majors), in_order, counters_, stop) ==
           JoinResult::kJoined) {
         return;
       }

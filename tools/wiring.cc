@@ -8,11 +8,14 @@
 #include "applier/origin_session.h"
 #include "applier/progress_row.h"
 #include "applier/target_session.h"
+#include "engine/binary_types.h"
 #include "tools/link_facts.h"
 #include "tools/open_transactions.h"
 
 namespace teal {
 namespace {
+
+constexpr int kOldestBinary = 14;  // pgoutput's option
 
 bool source_is_blue(const LinkNames& names) { return names.link == kBlueToGreen; }
 
@@ -34,6 +37,22 @@ StreamOptions stream_options(const Config& config, const LinkNames& names) {
   return stream;
 }
 
+// Binary where every published column's type allows it: a stream has one form for all.
+BinaryForm choose_form(const Config& config, const LinkNames& names, int target_major) {
+  PgConnection source = PgConnection::connect(source_connect(config, names, names.link));
+  const int major = source.server_major();
+  if (major < kOldestBinary) return {};
+  const Rows unsafe = source.exec(
+      "look whether values can travel in binary form",
+      "SELECT EXISTS (SELECT FROM pg_publication_tables t JOIN pg_namespace n ON n.nspname = t.schemaname JOIN "
+      "pg_class "
+      "c ON c.relnamespace = n.oid AND c.relname = t.tablename JOIN pg_attribute a ON a.attrelid = c.oid WHERE "
+      "t.pubname IN ($1, $2) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.atttypid <> ALL "
+      "($3::oid[]))",
+      {names.publication(), names.control_publication(), binary_safe_types(major, target_major)});
+  return {!unsafe.boolean(0, 0), major};
+}
+
 SinkFactory sink_factory(const Config& config, const LinkNames& names) {
   ApplierOptions options;
   options.names = names;
@@ -42,10 +61,12 @@ SinkFactory sink_factory(const Config& config, const LinkNames& names) {
   const TargetSessionOptions session{target_connect(config, names, names.link), names.origin()};
   // Outlives each sink: a table that has to be applied in source order stays known over reconnects.
   auto careful = std::make_shared<CarefulTables>();
-  return [options, session, careful](std::stop_token abort) {
+  return [options, session, careful, &config](std::stop_token abort) mutable {
     PgConnection connection = open_target_session(session, std::move(abort));
     ProgressRow row = read_progress(connection, options.names.migration, options.names.link);
-    StreamStart start{row.held, row.source_system_id};
+    options.binary =
+        careful->text_needed() ? BinaryForm{} : choose_form(config, options.names, connection.server_major());
+    StreamStart start{row.held, row.source_system_id, options.binary.on};
     return OpenedSink{std::make_unique<Applier>(options, std::move(connection), std::move(row), careful),
                       std::move(start)};
   };

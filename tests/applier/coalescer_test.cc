@@ -23,9 +23,9 @@ TargetTable item_table() {
   TargetTable table;
   table.display_name = "public.item";
   table.sql_name = "\"public\".\"item\"";
-  table.columns = {{"\"id\"", "integer", "integer", "OPERATOR(pg_catalog.=)", true, true, true},
-                   {"\"name\"", "text", "text", "", false, true, true},
-                   {"\"big\"", "text", "text", "", false, true, true}};
+  table.columns = {{.name = "\"id\"", .type = "integer", .equality = "OPERATOR(pg_catalog.=)", .key = true},
+                   {.name = "\"name\"", .type = "text"},
+                   {.name = "\"big\"", .type = "text"}};
   table.key = {0};
   return table;
 }

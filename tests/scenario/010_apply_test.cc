@@ -319,7 +319,7 @@ TEST_F(ApplyItems, TableThatIsAnnouncedAgainAndAgainIsLoadedOnce) {
   TargetTables tables([&](const Relation& relation) {
     ++loads;
     return load_target_table(connection, relation,
-                             read_table_state(connection, names_, {relation.schema, relation.name}));
+                             read_table_state(connection, names_, {relation.schema, relation.name}), {});
   });
   const auto first = std::make_shared<const Relation>(kItem);
   const TargetTable* known = &tables.of(first);
