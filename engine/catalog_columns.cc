@@ -17,6 +17,19 @@ std::string oid_array(const std::vector<std::uint32_t>& oids) {
   return out + "}";
 }
 
+std::string text_array(const std::vector<std::string>& items) {
+  std::string out = "{";
+  for (const std::string& item : items) {
+    out += out.size() == 1 ? "\"" : ",\"";
+    for (const char c : item) {
+      if (c == '"' || c == '\\') out.push_back('\\');
+      out.push_back(c);
+    }
+    out.push_back('"');
+  }
+  return out + "}";
+}
+
 std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& connection,
                                                                  const std::vector<std::uint32_t>& oids) {
   const Rows rows = connection.exec("read the columns on " + connection.label(),

@@ -11,6 +11,8 @@ namespace teal {
 
 /// `{1,2,3}`: a parameter of type oid[].
 [[nodiscard]] std::string oid_array(const std::vector<std::uint32_t>& oids);
+/// `{"a","b"}`, with what needs it escaped: a parameter of type text[].
+[[nodiscard]] std::string text_array(const std::vector<std::string>& items);
 
 /// The live columns of each table of `oids`, in attnum order; a table without columns has no entry. Errors: PgError.
 [[nodiscard]] std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& connection,

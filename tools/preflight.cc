@@ -99,10 +99,12 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
     check_control_schema(preflight, *green, *green_facts, false);
   }
   if (blue != nullptr && green != nullptr) {
+    const std::vector<TargetRelation> targets = find_target_relations(*green, preflight.tables);
+    const bool ahead = schema_ahead(preflight, targets);
+    check_types(preflight, *blue, *green, targets, ahead);
     check_target_tables(preflight, *green, *green_facts);
-    const bool ahead = schema_ahead(preflight, find_target_relations(*green, preflight.tables));
     if (ahead) check_foreign_keys(preflight, *blue);
-    check_programs(preflight, std::max(blue->server_major(), green->server_major()), ahead);
+    check_programs(preflight, std::max(blue->server_major(), green->server_major()), green->server_major(), ahead);
   }
 }
 

@@ -47,8 +47,12 @@ void check_publication(Preflight& preflight, PgConnection& source, const ServerF
 void check_target_tables(Preflight& preflight, PgConnection& target, const ServerFacts& facts);
 /// No foreign key leads from a table that is copied to one that stays empty, when teal makes the keys.
 void check_foreign_keys(Preflight& preflight, PgConnection& source);
+/// The types of the selected columns, and what they are made of, are the same on green; extensions too, where teal
+/// makes the tables. `targets`: in the order of the tables.
+void check_types(Preflight& preflight, PgConnection& source, PgConnection& target,
+                 const std::vector<TargetRelation>& targets, bool schema_ahead);
 /// pg_dump and pg_restore, when green's tables are still to be made.
-void check_programs(Preflight& preflight, int newest_major, bool schema_ahead);
+void check_programs(Preflight& preflight, int newest_major, int target_major, bool schema_ahead);
 
 /// Some selected table is missing on green and will be made from blue's.
 [[nodiscard]] bool schema_ahead(const Preflight& preflight, const std::vector<TargetRelation>& targets);

@@ -9,6 +9,7 @@ namespace teal {
 namespace {
 
 constexpr int kOldestTarget = 15;
+constexpr int kSetsTransactionTimeout = 17;  // measured: pg_restore from here on sets it on any server
 
 constexpr std::array<std::string_view, 8> kOriginFunctions{
     "pg_replication_origin_create",        "pg_replication_origin_drop",
@@ -92,7 +93,7 @@ void check_target_server(Preflight& preflight, PgConnection& target, const Serve
   check_replica_role(preflight, target, facts);
 }
 
-void check_programs(Preflight& preflight, int newest_major, bool schema_ahead) {
+void check_programs(Preflight& preflight, int newest_major, int target_major, bool schema_ahead) {
   if (!schema_ahead) return;
   for (const char* name : {"pg_dump", "pg_restore"}) {
     const PgProgramSearch search = find_pg_program(name, preflight.config.pg_bindir);
@@ -105,6 +106,15 @@ void check_programs(Preflight& preflight, int newest_major, bool schema_ahead) {
                     search.program->path + " is version " + search.program->version +
                         ", older than the newer server (" + std::to_string(newest_major) + ")",
                     "set pg_bindir to the programs of PostgreSQL " + std::to_string(newest_major) + " or newer");
+    } else if (std::string_view(name) == "pg_restore" && search.program->major >= kSetsTransactionTimeout &&
+               target_major < kSetsTransactionTimeout) {
+      preflight.add("local",
+                    search.program->path + " is version " + search.program->version +
+                        ", and what it restores begins with a setting that PostgreSQL " + std::to_string(target_major) +
+                        " on green does not know (transaction_timeout)",
+                    newest_major < kSetsTransactionTimeout
+                        ? "set pg_bindir to the programs of PostgreSQL " + std::to_string(newest_major)
+                        : "create the tables yourself and set copy.schema: false; or use a newer green");
     }
   }
 }
