@@ -99,6 +99,7 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
     check_control_schema(preflight, *green, *green_facts, false);
   }
   if (blue != nullptr && green != nullptr) {
+    check_encodings(preflight, *blue, *green, *green_facts);
     const std::vector<TargetRelation> targets = find_target_relations(*green, preflight.tables);
     const bool ahead = schema_ahead(preflight, targets);
     check_types(preflight, *blue, *green, targets, ahead);

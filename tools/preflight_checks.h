@@ -47,6 +47,8 @@ void check_publication(Preflight& preflight, PgConnection& source, const ServerF
 void check_target_tables(Preflight& preflight, PgConnection& target, const ServerFacts& facts);
 /// No foreign key leads from a table that is copied to one that stays empty, when teal makes the keys.
 void check_foreign_keys(Preflight& preflight, PgConnection& source);
+/// Green's encoding can hold what blue's holds.
+void check_encodings(Preflight& preflight, PgConnection& source, PgConnection& target, const ServerFacts& target_facts);
 /// The types of the selected columns, and what they are made of, are the same on green; extensions too, where teal
 /// makes the tables. `targets`: in the order of the tables.
 void check_types(Preflight& preflight, PgConnection& source, PgConnection& target,

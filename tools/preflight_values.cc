@@ -1,0 +1,43 @@
+// Values that one side can hold and the other cannot, or reads otherwise, and what the stream does not bring at all.
+#include "tools/preflight_checks.h"
+
+namespace teal {
+namespace {
+
+constexpr std::string_view kNoEncoding = "SQL_ASCII";  // bytes of any kind, which nobody can convert
+constexpr std::string_view kEveryCharacter = "UTF8";
+
+std::string encoding_of(PgConnection& connection) {
+  return connection.exec("read the encoding of " + connection.label(), "SELECT current_setting('server_encoding')")
+      .str(0, 0);
+}
+
+std::string create_database(const std::string& database) {
+  return "CREATE DATABASE " + quote_identifier(database) +
+         " ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;";
+}
+
+}  // namespace
+
+// All sessions speak UTF-8, and the servers convert. What green's encoding lacks would stop the link at some row, in
+// mid-stream; what has no encoding could not be converted, and text from elsewhere would be stored as bytes that its
+// readers take for something else (TRAPS C11).
+void check_encodings(Preflight& preflight, PgConnection& source, PgConnection& target,
+                     const ServerFacts& target_facts) {
+  const std::string blue = encoding_of(source);
+  const std::string green = encoding_of(target);
+  if (blue == kNoEncoding) {
+    preflight.add("blue", "the database's encoding is SQL_ASCII: its bytes have no meaning that could be carried over",
+                  "move it with pg_dump and pg_restore into a database with the encoding that its text really has");
+  } else if (green == kNoEncoding) {
+    preflight.add(
+        "green", "the database's encoding is SQL_ASCII, blue's is " + blue,
+        "make it anew with an encoding, and with the locale that you want: " + create_database(target_facts.database));
+  } else if (blue != green && green != kEveryCharacter) {
+    preflight.add(
+        "green", "the database's encoding is " + green + ", which cannot hold every character of blue's " + blue,
+        "make it anew with UTF8, and with the locale that you want: " + create_database(target_facts.database));
+  }
+}
+
+}  // namespace teal
