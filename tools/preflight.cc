@@ -99,10 +99,13 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
     check_control_schema(preflight, *green, *green_facts, false);
   }
   if (blue != nullptr && green != nullptr) {
+    const SelectedTypes types(preflight.tables, *blue);
     check_encodings(preflight, *blue, *green, *green_facts);
     const std::vector<TargetRelation> targets = find_target_relations(*green, preflight.tables);
     const bool ahead = schema_ahead(preflight, targets);
-    check_types(preflight, *blue, *green, targets, ahead);
+    check_types(preflight, types, *green, targets, ahead);
+    if (ahead) check_extensions(preflight, *blue, *green);
+    check_money(preflight, types, *blue, *green, *green_facts);
     check_target_tables(preflight, *green, *green_facts);
     if (ahead) check_foreign_keys(preflight, *blue);
     check_programs(preflight, std::max(blue->server_major(), green->server_major()), green->server_major(), ahead);

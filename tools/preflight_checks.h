@@ -6,6 +6,7 @@
 
 #include "engine/catalog.h"
 #include "engine/pg_connection.h"
+#include "tools/selected_types.h"
 #include "tools/link_facts.h"
 #include "tools/preflight.h"
 
@@ -49,10 +50,15 @@ void check_target_tables(Preflight& preflight, PgConnection& target, const Serve
 void check_foreign_keys(Preflight& preflight, PgConnection& source);
 /// Green's encoding can hold what blue's holds.
 void check_encodings(Preflight& preflight, PgConnection& source, PgConnection& target, const ServerFacts& target_facts);
-/// The types of the selected columns, and what they are made of, are the same on green; extensions too, where teal
-/// makes the tables. `targets`: in the order of the tables.
-void check_types(Preflight& preflight, PgConnection& source, PgConnection& target,
+/// The types of the selected columns, and what they are made of, are the same on green. `targets`: in the order of the
+/// tables.
+void check_types(Preflight& preflight, const SelectedTypes& types, PgConnection& target,
                  const std::vector<TargetRelation>& targets, bool schema_ahead);
+/// Extensions that teal's restore of blue's schema would have to make.
+void check_extensions(Preflight& preflight, PgConnection& source, PgConnection& target);
+/// Both sides mean the same by a money value.
+void check_money(Preflight& preflight, const SelectedTypes& types, PgConnection& source, PgConnection& target,
+                 const ServerFacts& target_facts);
 /// pg_dump and pg_restore, when green's tables are still to be made.
 void check_programs(Preflight& preflight, int newest_major, int target_major, bool schema_ahead);
 

@@ -12,49 +12,30 @@
 namespace teal {
 namespace {
 
-constexpr std::size_t kShown = 3;
-
-// A selected column whose type is a root of the types that are looked at.
-struct TypedColumn {
-  const SourceTable* table;
-  const CatalogColumn* column;
-  bool by_teal;  // its table is still to be made on green, from blue's
-};
-
 class TypeComparison {
  public:
-  TypeComparison(Preflight& preflight, PgConnection& source, PgConnection& target,
+  TypeComparison(Preflight& preflight, const SelectedTypes& blue, PgConnection& target,
                  const std::vector<TargetRelation>& targets, bool schema_ahead)
-      : preflight_(preflight) {
+      : preflight_(preflight), blue_(blue), target_version_(target.server_major()) {
     for (std::size_t i = 0; i < preflight.tables.size(); ++i) {
-      const SourceTable& table = preflight.tables[i];
-      if (!table.refusal.empty() || targets[i].is_other) continue;
-      for (const CatalogColumn& column : table.columns) {
-        if (column.generated) continue;
-        columns_[column.type_oid].push_back({&table, &column, schema_ahead && !targets[i].exists});
-      }
+      if (schema_ahead && !targets[i].exists) made_by_teal_.insert(&preflight.tables[i]);
     }
-    std::vector<std::uint32_t> roots;
-    roots.reserve(columns_.size());
-    for (const auto& [type, users] : columns_) roots.push_back(type);
-    types_ = read_types(source, roots);
     std::vector<TableName> names;
-    for (const auto& [oid, type] : types_) {
+    for (const auto& [oid, type] : blue.types()) {
       if (type.kind != TypeKind::kArray) names.push_back(type.name);
     }
     there_ = find_types(target, names);
-    target_version_ = target.server_major();
   }
 
   // What a type is made of comes before it: mends are made in this order.
   void check() {
-    for (const auto& [type, users] : columns_) visit(type);
+    for (const auto& [type, users] : blue_.columns()) visit(type);
   }
 
  private:
   void visit(std::uint32_t oid) {
-    const auto found = types_.find(oid);
-    if (found == types_.end() || !visited_.insert(oid).second) return;  // dropped meanwhile, or seen
+    const auto found = blue_.types().find(oid);
+    if (found == blue_.types().end() || !visited_.insert(oid).second) return;  // dropped meanwhile, or seen
     const TypeDefinition& type = found->second;
     for (const TypePart& part : type.parts) visit(part.type_oid);
     if (type.kind == TypeKind::kArray) return;
@@ -73,9 +54,7 @@ class TypeComparison {
       return;
     }
     // Those of extensions are looked at with the extensions; multiranges come with their ranges.
-    const std::vector<TypedColumn> users = users_of(type);
-    const bool made_ahead = std::all_of(users.begin(), users.end(), [](const TypedColumn& c) { return c.by_teal; });
-    if (made_ahead || type.kind == TypeKind::kMultirange) return;
+    if (comes_with_its_tables(type) || type.kind == TypeKind::kMultirange) return;
     if (!type.extension.empty()) {
       if (!named_extensions_.insert(type.extension).second) return;
       add(type, "green lacks the extension " + type.extension + " with the type " + to_string(type.name),
@@ -91,9 +70,7 @@ class TypeComparison {
   }
 
   void compare(const TypeDefinition& type, const TypeDefinition& there) {
-    const std::vector<TypedColumn> users = users_of(type);
-    if (type.extension.empty() && !type.of_table &&
-        std::all_of(users.begin(), users.end(), [](const TypedColumn& c) { return c.by_teal; })) {
+    if (type.extension.empty() && !type.of_table && comes_with_its_tables(type)) {
       const std::string kind = type.kind == TypeKind::kDomain ? "DOMAIN " : "TYPE ";
       add(type, "green has a type " + to_string(type.name) + " already, which is made together with the tables",
           "DROP " + kind + there.quoted() + "; or make the tables yourself and set copy.schema: false");
@@ -214,10 +191,10 @@ class TypeComparison {
   // Statements that give green's columns of the type, or of an array of it, the type text or blue's type.
   [[nodiscard]] std::string change_columns(const TypeDefinition& type, bool to_text) const {
     std::string sql;
-    for (const auto& [used, users] : columns_) {
+    for (const auto& [used, users] : blue_.columns()) {
       if (!is_or_holds_array_of(used, type.oid)) continue;
       for (const TypedColumn& user : users) {
-        if (user.by_teal) continue;
+        if (made_by_teal_.contains(user.table)) continue;
         const std::string name = quote_identifier(user.column->name);
         const std::string wanted = to_text ? "text" : user.column->type;
         sql += (to_text ? "" : " ") + std::string("ALTER TABLE ") +
@@ -230,52 +207,43 @@ class TypeComparison {
 
   [[nodiscard]] bool is_or_holds_array_of(std::uint32_t column_type, std::uint32_t type) const {
     if (column_type == type) return true;
-    const auto outer = types_.find(column_type);
-    return outer != types_.end() && outer->second.kind == TypeKind::kArray &&
+    const auto outer = blue_.types().find(column_type);
+    return outer != blue_.types().end() && outer->second.kind == TypeKind::kArray &&
            outer->second.parts.front().type_oid == type;
   }
 
-  [[nodiscard]] bool is_made_of(std::uint32_t outer, std::uint32_t inner) const {
-    if (outer == inner) return true;
-    const auto found = types_.find(outer);
-    if (found == types_.end()) return false;
-    const std::vector<TypePart>& parts = found->second.parts;
-    return std::any_of(parts.begin(), parts.end(),
-                       [&](const TypePart& part) { return is_made_of(part.type_oid, inner); });
-  }
-
   [[nodiscard]] bool orders_a_range(std::uint32_t oid) const {
-    return std::any_of(types_.begin(), types_.end(), [&](const auto& entry) {
-      return entry.second.kind == TypeKind::kRange && is_made_of(entry.first, oid);
+    return std::any_of(blue_.types().begin(), blue_.types().end(), [&](const auto& entry) {
+      return entry.second.kind == TypeKind::kRange && blue_.is_made_of(entry.first, oid);
     });
   }
 
-  [[nodiscard]] std::vector<TypedColumn> users_of(const TypeDefinition& type) const {
-    std::vector<TypedColumn> users;
-    for (const auto& [used, columns] : columns_) {
-      if (is_made_of(used, type.oid)) users.insert(users.end(), columns.begin(), columns.end());
-    }
-    return users;
+  // Every table that uses it is still to be made on green, from blue's.
+  [[nodiscard]] bool comes_with_its_tables(const TypeDefinition& type) const {
+    const std::vector<TypedColumn> users = blue_.users_of(type.oid);
+    return std::all_of(users.begin(), users.end(),
+                       [&](const TypedColumn& user) { return made_by_teal_.contains(user.table); });
   }
 
   void add(const TypeDefinition& type, const std::string& what, std::string mend) {
-    const std::vector<TypedColumn> users = users_of(type);
-    std::string names;
-    for (std::size_t i = 0; i < std::min(users.size(), kShown); ++i) {
-      names += (i == 0 ? "" : ", ") + to_string(users[i].table->name) + "." + users[i].column->name;
-    }
-    if (users.size() > kShown) names += " and " + std::to_string(users.size() - kShown) + " more";
-    preflight_.add("green", what + " (used by " + names + ")", std::move(mend));
+    preflight_.add("green", what + " (used by " + in_words(blue_.users_of(type.oid)) + ")", std::move(mend));
   }
 
   Preflight& preflight_;
-  int target_version_ = 0;
-  std::map<std::uint32_t, std::vector<TypedColumn>> columns_;  // by blue's type of the column
-  TypesByOid types_;                                           // blue's, with everything that they are made of
-  std::map<TableName, TypeDefinition> there_;                  // green's of the same names
+  const SelectedTypes& blue_;
+  int target_version_;
+  std::set<const SourceTable*> made_by_teal_;
+  std::map<TableName, TypeDefinition> there_;  // green's, by the names of blue's
   std::set<std::uint32_t> visited_;
   std::set<std::string> named_extensions_;
 };
+
+}  // namespace
+
+void check_types(Preflight& preflight, const SelectedTypes& types, PgConnection& target,
+                 const std::vector<TargetRelation>& targets, bool schema_ahead) {
+  TypeComparison(preflight, types, target, targets, schema_ahead).check();
+}
 
 // The restore of blue's schema is one transaction: an extension that cannot be made ends it.
 void check_extensions(Preflight& preflight, PgConnection& source, PgConnection& target) {
@@ -291,15 +259,6 @@ void check_extensions(Preflight& preflight, PgConnection& source, PgConnection& 
                     create);
     }
   }
-}
-
-}  // namespace
-
-void check_types(Preflight& preflight, PgConnection& source, PgConnection& target,
-                 const std::vector<TargetRelation>& targets, bool schema_ahead) {
-  if (preflight.tables.empty()) return;
-  TypeComparison(preflight, source, target, targets, schema_ahead).check();
-  if (schema_ahead) check_extensions(preflight, source, target);
 }
 
 }  // namespace teal

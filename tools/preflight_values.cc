@@ -17,6 +17,22 @@ std::string create_database(const std::string& database) {
          " ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;";
 }
 
+struct MoneyLocale {
+  std::string name;    // the database's own lc_monetary: teal's sessions have another
+  std::string sample;  // what it makes of an amount
+};
+
+MoneyLocale money_locale(PgConnection& connection) {
+  connection.exec("begin", "BEGIN");
+  const Rows name = connection.exec("read lc_monetary of " + connection.label(),
+                                    "SELECT set_config('lc_monetary', reset_val, true) FROM pg_settings "
+                                    "WHERE name = 'lc_monetary'");
+  const Rows sample = connection.exec("read how " + connection.label() + " writes money",
+                                      "SELECT (-1234567)::bigint::money::text || ' ' || 1.5::numeric::money::text");
+  connection.exec("roll back", "ROLLBACK");
+  return {name.str(0, 0), sample.str(0, 0)};
+}
+
 }  // namespace
 
 // All sessions speak UTF-8, and the servers convert. What green's encoding lacks would stop the link at some row, in
@@ -38,6 +54,21 @@ void check_encodings(Preflight& preflight, PgConnection& source, PgConnection& t
         "green", "the database's encoding is " + green + ", which cannot hold every character of blue's " + blue,
         "make it anew with UTF8, and with the locale that you want: " + create_database(target_facts.database));
   }
+}
+
+// The stored number is carried as it is; how many digits of it are fractions, and of which currency, says the reader's
+// lc_monetary (TRAPS D10).
+void check_money(Preflight& preflight, const SelectedTypes& types, PgConnection& source, PgConnection& target,
+                 const ServerFacts& target_facts) {
+  const std::vector<TypedColumn> columns = types.users_of_system_type("money");
+  if (columns.empty()) return;
+  const MoneyLocale blue = money_locale(source);
+  const MoneyLocale green = money_locale(target);
+  if (blue.sample == green.sample) return;
+  preflight.report.notes.push_back(
+      "blue writes money as " + blue.sample + " and green as " + green.sample + ": the stored numbers of " +
+      in_words(columns) + " arrive as they are, but green's readers see other amounts; on green: ALTER DATABASE " +
+      quote_identifier(target_facts.database) + " SET lc_monetary = " + quote_literal(blue.name) + ";");
 }
 
 }  // namespace teal

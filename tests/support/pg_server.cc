@@ -126,6 +126,7 @@ bool PgServer::try_start() {
   postgres.argv = {installation_.bin / "postgres", "-D", (directory_ / "data").string()};
   postgres.user = installation_.user;
   postgres.root = installation_.root;
+  postgres.environment = options_.environment;
   postgres.stdout_path = postgres.stderr_path = directory_ / "log";
   postgres.death_signal = SIGQUIT;
   const std::size_t log_before = log().size();

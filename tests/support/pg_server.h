@@ -13,10 +13,11 @@
 namespace teal::test {
 
 struct PgServerOptions {
-  std::vector<std::string> settings = {};  ///< "name=value" as in postgresql.conf, over the defaults below
-  bool fsync = false;                      ///< on: for tests in which the machine's behaviour matters
-  bool passwords = false;                  ///< TCP asks for a SCRAM password; the superuser comes through the socket
-  int major = kOwnMajor;                   ///< see pg_installation
+  std::vector<std::string> settings = {};     ///< "name=value" as in postgresql.conf, over the defaults below
+  bool fsync = false;                         ///< on: for tests in which the machine's behaviour matters
+  bool passwords = false;                     ///< TCP asks for a SCRAM password; the superuser comes through the socket
+  int major = kOwnMajor;                      ///< see pg_installation
+  std::vector<std::string> environment = {};  ///< "KEY=value" for the server's processes
 };
 
 /// How the postmaster is told to stop. Source: PostgreSQL manual, "Shutting Down the Server".

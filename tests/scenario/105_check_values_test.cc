@@ -1,0 +1,85 @@
+// Values whose meaning depends on more than their text: they arrive as they are, or `teal check` says what will not
+// (TRAPS D10).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+
+#include "tests/scenario/check_fixture.h"
+#include "tests/support/scratch_directory.h"
+
+namespace teal::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+/// Servers that know two more locales: ja_JP.UTF-8, whose currency has no fractions, and de_DE.UTF-8.
+class Money : public CheckFixture {
+ protected:
+  void SetUp() override {
+    locales_ = make_scratch_directory("locales");
+    for (const std::string name : {"ja_JP", "de_DE"}) {
+      SpawnOptions localedef;
+      localedef.argv = {"/usr/bin/localedef", "-i", name, "-f", "UTF-8", (locales_ / (name + ".UTF-8")).string()};
+      localedef.stdout_path = localedef.stderr_path = locales_ / "said";
+      if (run_program(localedef, std::chrono::seconds(60)) != 0) throw std::runtime_error(read_file(locales_ / "said"));
+    }
+    CheckFixture::SetUp();
+    create_tables_both("CREATE TABLE public.t (id int PRIMARY KEY, v money, a money[])");
+    create_publication({"public.t"});
+    configure("copy: { schema: false }\n");
+  }
+  [[nodiscard]] PgServerOptions blue_options() const override {
+    return {.environment = {"LOCPATH=" + locales_.string()}};
+  }
+  [[nodiscard]] PgServerOptions green_options() const override { return blue_options(); }
+
+  static void use(Sql& sql, const std::string& locale) {
+    sql.exec("ALTER DATABASE shop SET lc_monetary = " + sql_text(locale));
+  }
+  // The sessions of the tests' own start after that.
+  void expect_the_stored_numbers_arrive() {
+    Sql app = blue_server().connect(kOwnerRole, kShopDatabase);
+    app.exec(
+        "INSERT INTO t SELECT i, (i * 1234567)::bigint::money, ARRAY[i::bigint::money, NULL] "
+        "FROM generate_series(-5, 5) i");
+    TealProcess& teal = run_streaming();
+    app.exec(
+        "INSERT INTO t SELECT i + 100, (i * 1234567)::bigint::money, ARRAY[i::bigint::money] "
+        "FROM generate_series(-5, 5) i; UPDATE t SET v = v * 3 WHERE id IN (1, 101); UPDATE t SET a = a || v "
+        "WHERE id IN (2, 102); SET lc_monetary = 'C'; INSERT INTO t VALUES (1000, '92233720368547758.07'), "
+        "(1001, '-92233720368547758.08')");
+    wait_caught_up();
+    for (Sql* sql : {&blue(), &green()}) sql->exec("SET lc_monetary = 'C'");
+    EXPECT_EQ(green().number("SELECT count(*) FROM t"), 24);
+    expect_equal("public.t");
+    EXPECT_EQ(teal.terminate(), 0) << teal.err();
+  }
+
+ private:
+  std::filesystem::path locales_;
+};
+
+TEST_F(Money, D10StoredNumbersArriveUnderCurrenciesThatDifferAndCheckSaysThatTheyDo) {
+  use(blue(), "ja_JP.UTF-8");
+  use(green(), "de_DE.UTF-8");
+  EXPECT_TRUE(findings().empty());
+  EXPECT_THAT(notes(), HasSubstr("blue writes money as ￥-1,234,567 ￥2 and green as -1.234.567,00 € 1,50 €"));
+  EXPECT_THAT(notes(), HasSubstr("the stored numbers of public.t.v, public.t.a arrive as they are"));
+  EXPECT_THAT(notes(), HasSubstr("ALTER DATABASE \"shop\" SET lc_monetary = 'ja_JP.UTF-8';"));
+  expect_the_stored_numbers_arrive();
+}
+
+TEST_F(Money, D10OneCurrencyIsNoNote) {
+  use(blue(), "ja_JP.UTF-8");
+  use(green(), "ja_JP.UTF-8");
+  EXPECT_THAT(notes(), Not(HasSubstr("money")));
+  expect_the_stored_numbers_arrive();
+}
+
+}  // namespace
+}  // namespace teal::test
