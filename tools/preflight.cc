@@ -106,6 +106,8 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
     check_types(preflight, types, *green, targets, ahead);
     if (ahead) check_extensions(preflight, *blue, *green);
     check_money(preflight, types, *blue, *green, *green_facts);
+    check_object_names(preflight, types);
+    check_large_objects(preflight, types, *blue);
     check_target_tables(preflight, *green, *green_facts);
     if (ahead) check_foreign_keys(preflight, *blue);
     check_programs(preflight, std::max(blue->server_major(), green->server_major()), green->server_major(), ahead);

@@ -59,6 +59,10 @@ void check_extensions(Preflight& preflight, PgConnection& source, PgConnection& 
 /// Both sides mean the same by a money value.
 void check_money(Preflight& preflight, const SelectedTypes& types, PgConnection& source, PgConnection& target,
                  const ServerFacts& target_facts);
+/// Columns whose values are looked up on green by name.
+void check_object_names(Preflight& preflight, const SelectedTypes& types);
+/// Large objects of blue.
+void check_large_objects(Preflight& preflight, const SelectedTypes& types, PgConnection& source);
 /// pg_dump and pg_restore, when green's tables are still to be made.
 void check_programs(Preflight& preflight, int newest_major, int target_major, bool schema_ahead);
 

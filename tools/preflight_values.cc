@@ -1,4 +1,6 @@
 // Values that one side can hold and the other cannot, or reads otherwise, and what the stream does not bring at all.
+#include <array>
+
 #include "tools/preflight_checks.h"
 
 namespace teal {
@@ -6,6 +8,11 @@ namespace {
 
 constexpr std::string_view kNoEncoding = "SQL_ASCII";  // bytes of any kind, which nobody can convert
 constexpr std::string_view kEveryCharacter = "UTF8";
+
+// Types whose text is a name that the reading server looks up.
+constexpr std::array kObjectNames{"regclass",      "regcollation", "regconfig", "regdatabase",
+                                  "regdictionary", "regnamespace", "regoper",   "regoperator",
+                                  "regproc",       "regprocedure", "regrole",   "regtype"};
 
 std::string encoding_of(PgConnection& connection) {
   return connection.exec("read the encoding of " + connection.label(), "SELECT current_setting('server_encoding')")
@@ -69,6 +76,30 @@ void check_money(Preflight& preflight, const SelectedTypes& types, PgConnection&
       "blue writes money as " + blue.sample + " and green as " + green.sample + ": the stored numbers of " +
       in_words(columns) + " arrive as they are, but green's readers see other amounts; on green: ALTER DATABASE " +
       quote_identifier(target_facts.database) + " SET lc_monetary = " + quote_literal(blue.name) + ";");
+}
+
+// What such a value names is looked up on green by its name (TRAPS D11).
+void check_object_names(Preflight& preflight, const SelectedTypes& types) {
+  std::vector<TypedColumn> columns;
+  for (const char* name : kObjectNames) {
+    const std::vector<TypedColumn> users = types.users_of_system_type(name);
+    columns.insert(columns.end(), users.begin(), users.end());
+  }
+  if (columns.empty()) return;
+  preflight.report.notes.push_back(in_words(columns) +
+                                   " hold names of objects (regclass and the like): what a value names has to exist on "
+                                   "green under the same name before the value arrives, or the link stops there");
+}
+
+// They are no part of logical decoding; what points to them is carried as a number (TRAPS D13).
+void check_large_objects(Preflight& preflight, const SelectedTypes& types, PgConnection& source) {
+  const Rows rows = source.exec("count the large objects", "SELECT count(*) FROM pg_largeobject_metadata");
+  if (rows.at(0, 0) == "0") return;
+  const std::vector<TypedColumn> columns = types.users_of_system_type("oid");
+  preflight.report.notes.push_back(
+      "blue has " + rows.str(0, 0) + " large object(s), which are not carried" +
+      (columns.empty() ? "" : "; the columns that may point to them are " + in_words(columns)) +
+      ". docs/limits.md says how to move them when the application stands still");
 }
 
 }  // namespace teal

@@ -1,5 +1,5 @@
 // Values whose meaning depends on more than their text: they arrive as they are, or `teal check` says what will not
-// (TRAPS D10).
+// (TRAPS D10, D11, D13).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -79,6 +79,70 @@ TEST_F(Money, D10OneCurrencyIsNoNote) {
   use(green(), "ja_JP.UTF-8");
   EXPECT_THAT(notes(), Not(HasSubstr("money")));
   expect_the_stored_numbers_arrive();
+}
+
+/// Values that name objects of the database.
+class ObjectNames : public CheckFixture {
+ protected:
+  void prepare(const std::string& column) {
+    create_tables_both("CREATE TABLE public.t (id int PRIMARY KEY, v " + column + ")");
+    create_publication({"public.t"});
+    configure("copy: { schema: false }\ntables: { include: [public.t] }\n");
+  }
+};
+
+TEST_F(ObjectNames, D11RegclassFollowsTheNameToAnotherOid) {
+  prepare("regclass");
+  green_owner().exec("CREATE TABLE public.padding (id int); CREATE TABLE public.\"Other table\" (id int)");
+  blue_owner().exec("CREATE TABLE public.\"Other table\" (id int)");
+  blue_owner().exec("INSERT INTO t VALUES (1, 'public.\"Other table\"')");
+  run_streaming();
+  blue_owner().exec("INSERT INTO t VALUES (2, 'public.\"Other table\"'), (3, 0)");
+  wait_caught_up();
+  expect_equal("public.t");
+  EXPECT_EQ(green().number("SELECT count(*) FROM t WHERE v = 'public.\"Other table\"'::regclass"), 2);
+  EXPECT_NE(green().value("SELECT v::oid FROM t WHERE id = 1"), blue().value("SELECT v::oid FROM t WHERE id = 1"));
+}
+
+TEST_F(ObjectNames, D11MissingObjectStopsTheLinkUntilItIsThere) {
+  prepare("regclass");
+  blue_owner().exec("CREATE TABLE public.later (id int)");
+  TealProcess& teal = run_streaming();
+  blue_owner().exec("INSERT INTO t VALUES (1, 0), (2, 'public.later'), (3, 0)");
+  EXPECT_EQ(teal.wait_exit(std::chrono::seconds(30)), 5) << teal.err();
+  EXPECT_THAT(teal.err(), HasSubstr("INSERT on public.t key (\"id\")=(2)"));
+  EXPECT_THAT(teal.err(), HasSubstr("relation \"public.later\" does not exist"));
+  EXPECT_EQ(green().number("SELECT count(*) FROM t"), 0);
+  green_owner().exec("CREATE TABLE public.later (id int)");
+  run_streaming();
+  wait_caught_up();
+  expect_equal("public.t");
+}
+
+TEST_F(ObjectNames, D11CheckNamesTheColumns) {
+  for (const char* type : {"regclass", "regproc[]", "public.of_types"}) {
+    create_tables_both("CREATE DOMAIN public.of_types AS regtype");
+    prepare(type);
+    EXPECT_TRUE(findings().empty());
+    EXPECT_THAT(notes(), HasSubstr("public.t.v hold names of objects (regclass and the like)"));
+    create_tables_both("DROP TABLE public.t; DROP DOMAIN public.of_types");
+    blue_owner().exec("DROP PUBLICATION teal_shop_blue_to_green");
+  }
+  prepare("oid");
+  EXPECT_THAT(notes(), Not(HasSubstr("hold names")));
+}
+
+TEST_F(ObjectNames, D13LargeObjectsAreCountedAndTheColumnsThatMayPointToThemNamed) {
+  prepare("oid");
+  EXPECT_THAT(notes(), Not(HasSubstr("large object")));
+  blue_owner().exec("INSERT INTO t VALUES (1, lo_from_bytea(0, 'one')), (2, lo_from_bytea(0, 'two')), (3, 4294967295)");
+  EXPECT_TRUE(findings().empty());
+  EXPECT_THAT(notes(),
+              HasSubstr("blue has 2 large object(s), which are not carried; the columns that may point to them "
+                        "are public.t.v"));
+  EXPECT_EQ(run_until_synced().exit_code, 0);
+  expect_equal("public.t");
+  EXPECT_EQ(green().number("SELECT count(*) FROM pg_largeobject_metadata"), 0);
 }
 
 }  // namespace
