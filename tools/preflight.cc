@@ -109,6 +109,7 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
     check_object_names(preflight, types);
     check_large_objects(preflight, types, *blue);
     check_target_tables(preflight, *green, *green_facts);
+    check_target_sessions(preflight, *green);
     if (ahead) check_foreign_keys(preflight, *blue);
     check_programs(preflight, std::max(blue->server_major(), green->server_major()), green->server_major(), ahead);
   }

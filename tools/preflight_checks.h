@@ -63,6 +63,8 @@ void check_money(Preflight& preflight, const SelectedTypes& types, PgConnection&
 void check_object_names(Preflight& preflight, const SelectedTypes& types);
 /// Large objects of blue.
 void check_large_objects(Preflight& preflight, const SelectedTypes& types, PgConnection& source);
+/// Triggers, rules and foreign keys of green that behave otherwise for what teal writes than for others.
+void check_target_sessions(Preflight& preflight, PgConnection& target);
 /// pg_dump and pg_restore, when green's tables are still to be made.
 void check_programs(Preflight& preflight, int newest_major, int target_major, bool schema_ahead);
 
