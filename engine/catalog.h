@@ -20,10 +20,12 @@ struct CatalogColumn {
   std::int32_t type_modifier = -1;
   int attnum = 0;
   bool not_null = false;
-  bool has_default = false;  ///< an expression, an identity or a generation rule
-  bool generated = false;    ///< stored or virtual: never written, not published
-  char identity = '\0';      ///< 'a' always, 'd' by default, '\0' none. Source: pg_attribute.attidentity
-  bool text_cast = false;    ///< a cast from text runs a function, in place of the type's input function
+  bool has_default = false;       ///< an expression, an identity or a generation rule
+  bool generated = false;         ///< stored or virtual: never written, not published
+  bool computed_on_read = false;  ///< a virtual generated column (18+)
+  char identity = '\0';           ///< 'a' always, 'd' by default, '\0' none. Source: pg_attribute.attidentity
+  std::string generated_as;       ///< its generation expression
+  bool text_cast = false;         ///< a cast from text runs a function, in place of the type's input function
 };
 
 /// A table of the source that is selected for replication.

@@ -42,7 +42,10 @@ std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& c
                                     "WITH RECURSIVE base (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype "
                                     "FROM base JOIN pg_type t ON t.oid = base.type WHERE t.typbasetype <> 0) "
                                     "SELECT FROM base JOIN pg_cast c ON c.casttarget = base.type WHERE "
-                                    "c.castsource = 'text'::regtype AND c.castmethod = 'f'), a.atttypid, a.atttypmod "
+                                    "c.castsource = 'text'::regtype AND c.castmethod = 'f'), a.atttypid, a.atttypmod, "
+                                    "a.attgenerated = 'v', coalesce((SELECT pg_get_expr(d.adbin, d.adrelid) FROM "
+                                    "pg_attrdef d WHERE a.attgenerated <> '' AND d.adrelid = a.attrelid AND "
+                                    "d.adnum = a.attnum), '') "
                                     "FROM pg_attribute a WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 "
                                     "AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum",
                                     {oid_array(oids)});
@@ -61,6 +64,8 @@ std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& c
     column.text_cast = rows.boolean(i, 10);
     column.type_oid = static_cast<std::uint32_t>(rows.integer(i, 11));
     column.type_modifier = static_cast<std::int32_t>(rows.integer(i, 12));
+    column.computed_on_read = rows.boolean(i, 13);
+    column.generated_as = rows.str(i, 14);
     columns[static_cast<std::uint32_t>(rows.integer(i, 0))].push_back(std::move(column));
   }
   return columns;

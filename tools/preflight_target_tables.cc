@@ -36,18 +36,28 @@ bool fits(const CatalogColumn& source, const CatalogColumn& target) {
          modifier_fits(source.type_oid, source.type_modifier, target.type_modifier);
 }
 
+// Green computes its own values.
+void check_generated_column(Preflight& preflight, const TableName& table, const CatalogColumn& column,
+                            const CatalogColumn* there) {
+  const std::string full = to_string(table) + "." + column.name;
+  if (there != nullptr && !there->generated) {
+    preflight.add("green", full + " is generated on blue and a plain column on green, so nothing would fill it",
+                  alter_table(table, "DROP COLUMN " + quote_identifier(column.name) + ", ADD COLUMN " +
+                                         quote_identifier(column.name) + " " + column.type + " GENERATED ALWAYS AS (" +
+                                         column.generated_as + ") STORED"));
+  } else if (there != nullptr && there->generated_as != column.generated_as) {
+    preflight.report.notes.push_back(full + " is generated as " + column.generated_as + " on blue and as " +
+                                     there->generated_as + " on green: green computes its own values");
+  }
+}
+
 void check_columns(Preflight& preflight, const SourceTable& source, const TargetRelation& target) {
   const std::string name = to_string(source.name);
   for (const CatalogColumn& column : source.columns) {
     const CatalogColumn* there = find_column(target.columns, column.name);
     const std::string full = name + "." + column.name;
     if (column.generated) {  // not sent
-      if (there != nullptr && !there->generated) {
-        preflight.add("green", full + " is generated on blue and a plain column on green, so nothing would fill it",
-                      alter_table(source.name, "DROP COLUMN " + quote_identifier(column.name) + ", ADD COLUMN " +
-                                                   quote_identifier(column.name) + " " + column.type +
-                                                   " GENERATED ALWAYS AS (...) STORED"));
-      }
+      check_generated_column(preflight, source.name, column, there);
       continue;
     }
     if (there == nullptr) {
@@ -55,8 +65,12 @@ void check_columns(Preflight& preflight, const SourceTable& source, const Target
                     "the table " + name + " lacks the column " + column.name + " (" + column.type + " on blue)",
                     alter_table(source.name, "ADD COLUMN " + quote_identifier(column.name) + " " + column.type));
     } else if (there->generated) {
-      preflight.add("green", full + " is a plain column on blue and generated on green, so it cannot be written",
-                    alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " DROP EXPRESSION"));
+      preflight.add(
+          "green", full + " is a plain column on blue and generated on green, so it cannot be written",
+          there->computed_on_read
+              ? alter_table(source.name, "DROP COLUMN " + quote_identifier(column.name) + ", ADD COLUMN " +
+                                             quote_identifier(column.name) + " " + column.type)
+              : alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " DROP EXPRESSION"));
     } else if (!fits(column, *there)) {
       preflight.add("green",
                     full + " is " + column.type + " on blue and " + there->type +

@@ -1,5 +1,6 @@
 // Values that one side can hold and the other cannot, or reads otherwise, and what the stream does not bring at all.
 #include <array>
+#include <string_view>
 
 #include "tools/preflight_checks.h"
 

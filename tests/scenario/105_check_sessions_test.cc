@@ -95,7 +95,7 @@ class LateRowSecurity : public TargetSessions {
   }
 };
 
-TEST_F(LateRowSecurity, I5OnGreenStopsTheLinkAndGoesOnOnceItIsMended) {
+TEST_F(LateRowSecurity, I5S11OnGreenStopsTheLinkAndGoesOnOnceItIsMended) {
   prepare();
   blue_owner().exec("INSERT INTO t SELECT i, 0 FROM generate_series(1, 10) i");
   TealProcess& teal = run_streaming();
@@ -114,7 +114,7 @@ TEST_F(LateRowSecurity, I5OnGreenStopsTheLinkAndGoesOnOnceItIsMended) {
   expect_equal("public.t");
 }
 
-TEST_F(LateRowSecurity, I5OnBlueHidesNothingFromTheStream) {
+TEST_F(LateRowSecurity, I5S11OnBlueHidesNothingFromTheStream) {
   prepare();
   blue_owner().exec("INSERT INTO t SELECT i, 0 FROM generate_series(1, 10) i");
   run_streaming();
@@ -125,7 +125,7 @@ TEST_F(LateRowSecurity, I5OnBlueHidesNothingFromTheStream) {
   expect_equal("public.t");
 }
 
-TEST_F(LateRowSecurity, I5OnBlueBetweenCheckAndCopyStopsTheCopy) {
+TEST_F(LateRowSecurity, I5S11OnBlueBetweenCheckAndCopyStopsTheCopy) {
   prepare();
   blue_owner().exec("INSERT INTO t SELECT i, 0 FROM generate_series(1, 10) i");
   Sql open = blue_server().connect(kOwnerRole, kShopDatabase);
