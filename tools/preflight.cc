@@ -100,7 +100,8 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
   }
   if (blue != nullptr && green != nullptr) {
     const SelectedTypes types(preflight.tables, *blue);
-    check_encodings(preflight, *blue, *green, *green_facts);
+    check_encodings(preflight, types, *blue, *green, *green_facts);
+    check_versions(preflight, types, blue->server_major(), green->server_major());
     const std::vector<TargetRelation> targets = find_target_relations(*green, preflight.tables);
     const bool ahead = schema_ahead(preflight, targets);
     check_types(preflight, types, *green, targets, ahead);

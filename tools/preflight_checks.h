@@ -49,7 +49,8 @@ void check_target_tables(Preflight& preflight, PgConnection& target, const Serve
 /// No foreign key leads from a table that is copied to one that stays empty, when teal makes the keys.
 void check_foreign_keys(Preflight& preflight, PgConnection& source);
 /// Green's encoding can hold what blue's holds.
-void check_encodings(Preflight& preflight, PgConnection& source, PgConnection& target, const ServerFacts& target_facts);
+void check_encodings(Preflight& preflight, const SelectedTypes& types, PgConnection& source, PgConnection& target,
+                     const ServerFacts& target_facts);
 /// The types of the selected columns, and what they are made of, are the same on green. `targets`: in the order of the
 /// tables.
 void check_types(Preflight& preflight, const SelectedTypes& types, PgConnection& target,
@@ -61,6 +62,10 @@ void check_money(Preflight& preflight, const SelectedTypes& types, PgConnection&
                  const ServerFacts& target_facts);
 /// Columns whose values are looked up on green by name.
 void check_object_names(Preflight& preflight, const SelectedTypes& types);
+/// One finding for each of `users`, with text as the type that neither cuts nor reads otherwise.
+void refuse_for_text(Preflight& preflight, const std::vector<TypedColumn>& users, const std::string& why);
+/// What an older green does not have, or reads otherwise.
+void check_versions(Preflight& preflight, const SelectedTypes& types, int source_major, int target_major);
 /// Large objects of blue.
 void check_large_objects(Preflight& preflight, const SelectedTypes& types, PgConnection& source);
 /// Triggers, rules and foreign keys of green that behave otherwise for what teal writes than for others.

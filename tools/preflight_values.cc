@@ -11,9 +11,9 @@ constexpr std::string_view kNoEncoding = "SQL_ASCII";  // bytes of any kind, whi
 constexpr std::string_view kEveryCharacter = "UTF8";
 
 // Types whose text is a name that the reading server looks up.
-constexpr std::array kObjectNames{"regclass",      "regcollation", "regconfig", "regdatabase",
-                                  "regdictionary", "regnamespace", "regoper",   "regoperator",
-                                  "regproc",       "regprocedure", "regrole",   "regtype"};
+constexpr std::array kObjectNames{"regclass",     "regcollation", "regconfig",   "regdatabase", "regdictionary",
+                                  "regnamespace", "regoper",      "regoperator", "regproc",     "regprocedure",
+                                  "regrole",      "regtype",      "aclitem"};
 
 std::string encoding_of(PgConnection& connection) {
   return connection.exec("read the encoding of " + connection.label(), "SELECT current_setting('server_encoding')")
@@ -46,21 +46,24 @@ MoneyLocale money_locale(PgConnection& connection) {
 // All sessions speak UTF-8, and the servers convert. What green's encoding lacks would stop the link at some row, in
 // mid-stream; what has no encoding could not be converted, and text from elsewhere would be stored as bytes that its
 // readers take for something else (TRAPS C11).
-void check_encodings(Preflight& preflight, PgConnection& source, PgConnection& target,
+void check_encodings(Preflight& preflight, const SelectedTypes& types, PgConnection& source, PgConnection& target,
                      const ServerFacts& target_facts) {
   const std::string blue = encoding_of(source);
   const std::string green = encoding_of(target);
+  const std::string anew = ", and with the locale that you want: " + create_database(target_facts.database);
   if (blue == kNoEncoding) {
     preflight.add("blue", "the database's encoding is SQL_ASCII: its bytes have no meaning that could be carried over",
                   "move it with pg_dump and pg_restore into a database with the encoding that its text really has");
   } else if (green == kNoEncoding) {
-    preflight.add(
-        "green", "the database's encoding is SQL_ASCII, blue's is " + blue,
-        "make it anew with an encoding, and with the locale that you want: " + create_database(target_facts.database));
+    preflight.add("green", "the database's encoding is SQL_ASCII, blue's is " + blue,
+                  "make it anew with an encoding" + anew);
   } else if (blue != green && green != kEveryCharacter) {
-    preflight.add(
-        "green", "the database's encoding is " + green + ", which cannot hold every character of blue's " + blue,
-        "make it anew with UTF8, and with the locale that you want: " + create_database(target_facts.database));
+    preflight.add("green",
+                  "the database's encoding is " + green + ", which cannot hold every character of blue's " + blue,
+                  "make it anew with UTF8" + anew);
+  } else if (blue != green) {
+    refuse_for_text(preflight, types.users_of_system_type("name"),
+                    "what is longer than 63 bytes in UTF8 would be cut without an error");
   }
 }
 

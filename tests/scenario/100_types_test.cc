@@ -1,4 +1,5 @@
-// Every type: what `SELECT` shows on blue is what it shows on green, by the copy and by the stream (TRAPS E).
+// Every type: what `SELECT` shows on blue is what it shows on green, by the copy and by the stream
+// (TRAPS D1, D3 to D5, D7 to D9, D11).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@ struct TypeCase {
   std::vector<std::string> values;
   int since = 13;        ///< the first major version that has the type or the values, on either side
   bool in_array = true;  ///< also as elements of an array
+  int changed_in = 0;    ///< `teal check` refuses it from this version on to an older one
 };
 
 std::vector<TypeCase> numbers() {
@@ -55,7 +57,7 @@ std::vector<TypeCase> texts() {
       {"char(5)", {"'ab'", "''", "'   x'"}},
       {"char", {"'x'", "' '"}},
       {"\"char\"", {"''", "'x'", "'\"'", "'\\'", "','", "255::int::\"char\"" + std::string()}, 16},
-      {"\"char\"", {"''", "'x'", "'\"'", "','"}},
+      {"\"char\"", {"''", "'x'", "'\"'", "','"}, 13, true, 16},
       {"name", {"''", "'Some \"Name\"'", "repeat('n', 63)::name"}},
       {"bytea",
        {"''", "(SELECT string_agg(set_byte('\\x00'::bytea, 0, i), '' ORDER BY i) FROM generate_series(0, 255) i)",
@@ -116,6 +118,11 @@ std::vector<TypeCase> shapes() {
       {"tsrange", {"'[2020-01-01 00:00:00.5,)'"}},
       {"int4multirange", {"'{}'", "'{[1,3),[7,9)}'"}, 14},
       {"tstzmultirange", {"'{[2020-01-01 00:00+00,2021-01-01 00:00+00),[2022-01-01 00:00+00,)}'"}, 14},
+  };
+}
+
+std::vector<TypeCase> references() {
+  return {
       {"regclass", {"'pg_class'", "0"}},
       {"regtype", {"'int4'", "'timestamp with time zone'", "0"}},
       {"regproc", {"'now'", "0"}},
@@ -130,6 +137,11 @@ std::vector<TypeCase> shapes() {
       {"oidvector", {"'1 2 3'"}, 13, false},
       {"pg_snapshot", {"'10:20:10,14,15'"}},
       {"txid_snapshot", {"'10:20:10,14,15'"}},
+  };
+}
+
+std::vector<TypeCase> users_types() {
+  return {
       {"public.mood", {"'fine'", "'so so'", "'a,b{}\"'"}},
       {"public.positive", {"1", "2147483647"}},
       {"public.pair", {"ROW(1, 'x')", "ROW(NULL, '')", "ROW(NULL, NULL)", R"(ROW(-1, E'a"b\\c,(d)'))"}},
@@ -138,13 +150,31 @@ std::vector<TypeCase> shapes() {
       {"public.checked_pair", {"ROW(1, 'x')"}},
       {"public.moods", {"'{fine,\"so so\"}'", "'{}'"}},
       {"public.span", {"'[fine,so so)'", "'empty'"}},
+  };
+}
+
+// What comes with PostgreSQL, in every version.
+std::vector<TypeCase> extensions_types() {
+  return {
       {"public.citext", {"'MiXed'", "''"}},
       {"public.hstore", {R"('a=>1, "b c"=>NULL, "d\"e"=>"x\\y"')", "''"}},
+      {"public.ltree", {"'Top.Science_1.Ästhetik'", "''", "repeat('a.', 1000)::text || 'b'"}},
+      {"public.lquery", {"'Top.*{1,3}.!a|b*@%'", "'*'"}},
+      {"public.ltxtquery", {"'Europe & Russia*@ & !Transportation'"}},
+      {"public.cube", {"'(1,2.5),(-3e300,0.1)'", "'(0.1)'", "'()'"}},
+      {"public.seg", {"'1.50'", "'~6.5'", "'-1.0 .. 2.00'", "'5(+-)0.3'", "'< 7'"}},
+      {"public.isbn13", {"'978-0-393-04002-?'"}},
+      {"public.ean13", {"'220356483481?'"}},
+      {"public.issn", {"'1436-4522'"}},
+      {"public.query_int", {"'1&(2|!3)'"}},
+      {"public.lo", {"4294967295"}},
   };
 }
 
 constexpr const char* kTypes = R"(
-CREATE EXTENSION citext SCHEMA public; CREATE EXTENSION hstore SCHEMA public;
+CREATE EXTENSION citext SCHEMA public; CREATE EXTENSION hstore SCHEMA public; CREATE EXTENSION ltree SCHEMA public;
+CREATE EXTENSION cube SCHEMA public; CREATE EXTENSION seg SCHEMA public; CREATE EXTENSION isn SCHEMA public;
+CREATE EXTENSION intarray SCHEMA public; CREATE EXTENSION lo SCHEMA public;
 SET search_path = public;
 CREATE TYPE mood AS ENUM ('fine', 'so so', 'a,b{}"');
 CREATE DOMAIN positive AS int CHECK (VALUE > 0);
@@ -168,7 +198,8 @@ class Types : public SidecarFixture {
     const int oldest = std::min(blue_major(), green_major());
     std::vector<TypeCase> usable;
     for (const TypeCase& c : cases) {
-      if (c.since <= oldest) usable.push_back(c);
+      const bool refused = blue_major() >= c.changed_in && green_major() < c.changed_in;
+      if (c.since <= oldest && !refused) usable.push_back(c);
     }
     std::vector<std::string> tables;
     for (std::size_t i = 0; i < usable.size(); ++i) {
@@ -214,10 +245,14 @@ class Types : public SidecarFixture {
   }
 };
 
-TEST_F(Types, NumbersArriveAsTheyAre) { carry(numbers()); }
-TEST_F(Types, TextsArriveAsTheyAre) { carry(texts()); }
-TEST_F(Types, TimesArriveAsTheyAre) { carry(times()); }
-TEST_F(Types, ShapesReferencesAndUsersTypesArriveAsTheyAre) { carry(shapes()); }
+// The arrays of each type are D8's: NULLs, none, bounds of their own, two dimensions.
+TEST_F(Types, D1D3D8NumbersArriveAsTheyAre) { carry(numbers()); }
+TEST_F(Types, D1D5D8TextsArriveAsTheyAre) { carry(texts()); }
+TEST_F(Types, D1D4D8TimesArriveAsTheyAre) { carry(times()); }
+TEST_F(Types, D1D8D9ShapesAndRangesArriveAsTheyAre) { carry(shapes()); }
+TEST_F(Types, D1D8D11NamesOfObjectsArriveAsTheyAre) { carry(references()); }
+TEST_F(Types, D1D7D8UsersTypesArriveAsTheyAre) { carry(users_types()); }
+TEST_F(Types, D1D8D9ExtensionsTypesArriveAsTheyAre) { carry(extensions_types()); }
 
 }  // namespace
 }  // namespace teal::test

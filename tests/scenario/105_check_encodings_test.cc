@@ -91,6 +91,14 @@ TEST_F(Encodings, C11SchemaOfLatin1IsMadeInUtf8) {
   expect_equal("public.\"Größe\"");
 }
 
+TEST_F(Encodings, C11NamesThatUtf8WouldCutAreRefused) {
+  make_databases("LATIN1", "UTF8");
+  create_tables_both("CREATE TABLE public.t (id int PRIMARY KEY, v name)");
+  create_publication({"public.t"});
+  expect_refused("green", "public.t.v is name: what is longer than 63 bytes in UTF8 would be cut without an error",
+                 "ALTER TABLE \"public\".\"t\" ALTER COLUMN \"v\" TYPE text;");
+}
+
 TEST_F(Encodings, C11GreenWhoseEncodingLacksCharactersOfBluesIsRefused) {
   make_databases("UTF8", "LATIN1");
   make_table();

@@ -1,0 +1,24 @@
+#pragma once
+#include <string_view>
+#include <vector>
+
+namespace teal {
+
+/// Values of a system type that only newer servers have, on the way to an older one.
+struct VersionRule {
+  std::string_view type;   ///< its name in pg_type
+  int since_major;         ///< the first version that has such values
+  bool silent;             ///< the older server would take them for something else; else it refuses them
+  std::string_view what;   ///< the values, and what becomes of them, in words
+  std::string_view check;  ///< a condition over %1, a column's name, that keeps such values out; "" when there is none
+};
+
+/// The rules that matter between these two versions, the silent ones first.
+/// Source: release notes; charin and charout in utils/adt/char.c, numeric_in, interval_in.
+[[nodiscard]] std::vector<VersionRule> version_rules(int source_major, int target_major);
+
+/// Whether a numeric's modifier has a scale that is negative or larger than its precision, as versions before 15
+/// refuse.
+[[nodiscard]] bool scale_needs_15(int type_modifier);
+
+}  // namespace teal
