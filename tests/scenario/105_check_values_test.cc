@@ -1,5 +1,5 @@
 // Values whose meaning depends on more than their text: they arrive as they are, or `teal check` says what will not
-// (TRAPS D10, D11, D13).
+// (TRAPS D10 to D13).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -143,6 +143,72 @@ TEST_F(ObjectNames, D13LargeObjectsAreCountedAndTheColumnsThatMayPointToThemName
   EXPECT_EQ(run_until_synced().exit_code, 0);
   expect_equal("public.t");
   EXPECT_EQ(green().number("SELECT count(*) FROM pg_largeobject_metadata"), 0);
+}
+
+/// Keys that a double cannot tell from their neighbours.
+class BigKeys : public CheckFixture {
+ protected:
+  static constexpr const char* kKey = "9007199254740993";        // 2^53 + 1
+  static constexpr const char* kNeighbour = "9007199254740992";  // what a double makes of it
+  void SetUp() override {
+    CheckFixture::SetUp();
+    create_tables_both(
+        "CREATE TABLE public.t (id bigint PRIMARY KEY, v text); "
+        "CREATE TABLE public.n (id numeric, v text, PRIMARY KEY (id))");
+    create_publication({"public.t", "public.n"});
+    configure("copy: { schema: false }\n");
+  }
+};
+
+TEST_F(BigKeys, D12AreToldApartByCopyAndStream) {
+  const auto keys = [](const std::string& table) {
+    return "INSERT INTO " + table +
+           " SELECT k, 'copied' FROM unnest('{9007199254740992,9007199254740993,"
+           "9007199254740994,9223372036854775806,9223372036854775807,-9223372036854775808}'::bigint[]) k";
+  };
+  blue_owner().exec(keys("t") + "; " + keys("n"));
+  blue_owner().exec(
+      "INSERT INTO n VALUES ('123456789012345678901234567890.000000001', 'a'), "
+      "('123456789012345678901234567890.000000002', 'b')");
+  run_streaming();
+  for (const std::string table : {"t", "n"}) {
+    blue_owner().exec("UPDATE " + table +
+                      " SET v = 'changed' WHERE id IN (9007199254740993, 9223372036854775806); "
+                      "DELETE FROM " +
+                      table +
+                      " WHERE id = 9007199254740992; "
+                      "UPDATE " +
+                      table + " SET id = id - 4 WHERE id = 9223372036854775807");
+  }
+  blue_owner().exec("DELETE FROM n WHERE id = '123456789012345678901234567890.000000001'");
+  wait_caught_up();
+  expect_equal("public.t");
+  expect_equal("public.n");
+  EXPECT_EQ(green().number("SELECT count(*) FROM t WHERE v = 'changed'"), 2);
+}
+
+TEST_F(BigKeys, D12AreWrittenInFullWhereTealNamesThem) {
+  for (const std::string table : {"t", "n"}) {
+    for (const char* key : {kKey, kNeighbour}) blue_owner().exec("INSERT INTO " + table + " VALUES (" + key + ")");
+  }
+  run_streaming();
+  wait_caught_up();
+  teal_->terminate();
+  for (const std::string table : {"t", "n"}) {
+    for (const std::string format : {"text", "json"}) {
+      green().exec("DELETE FROM " + table + " WHERE id = " + kKey);
+      blue_owner().exec("UPDATE " + table + " SET v = '" + format + "' WHERE id = " + kKey);
+      const TealResult stopped = run_teal({"--config", config_, "--log-format", format, "run"});
+      EXPECT_EQ(stopped.exit_code, 5) << stopped.err;
+      EXPECT_THAT(stopped.err, HasSubstr("public." + table));
+      EXPECT_THAT(stopped.err, HasSubstr(format == "text" ? "(\"id\")=(9007199254740993)" : "=(9007199254740993)"));
+      EXPECT_THAT(stopped.err, Not(HasSubstr(kNeighbour)));
+      green().exec("INSERT INTO " + table + " VALUES (" + kKey + ")");
+      EXPECT_EQ(run_until_synced().exit_code, 0);
+    }
+  }
+  expect_equal("public.t");
+  expect_equal("public.n");
 }
 
 }  // namespace
