@@ -3,6 +3,7 @@
 #include "engine/publication.h"
 #include "tools/exit_code.h"
 #include "tools/preflight_checks.h"
+#include "tools/version_rules.h"
 
 namespace teal {
 namespace {
@@ -96,6 +97,11 @@ void check_source_server(Preflight& preflight, PgConnection& source, const Serve
   if (facts.in_recovery) {
     preflight.add("blue", "this server is a standby", "connect to the primary");
     return;
+  }
+  const int version = PQserverVersion(source.raw());
+  if (const std::string flaw = decoding_flaw(version); !flaw.empty()) {
+    preflight.report.notes.push_back("blue is PostgreSQL " + std::to_string(version / 10000) + "." +
+                                     std::to_string(version % 10000) + ", whose logical decoding " + flaw);
   }
   check_wal_level(preflight, source);
   check_slots(preflight, source);

@@ -1,4 +1,5 @@
 #pragma once
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,5 +21,11 @@ struct VersionRule {
 /// Whether a numeric's modifier has a scale that is negative or larger than its precision, as versions before 15
 /// refuse.
 [[nodiscard]] bool scale_needs_15(int type_modifier);
+
+/// Why logical decoding of a server of this version (as PQserverVersion gives it: 150012 is 15.12) may lose changes,
+/// with the version to upgrade to; "" when it does not. Source: release notes of 15.13, 16.9 and 17.5, "Avoid data loss
+/// when DDL operations that don't take a strong lock affect tables that are being logically replicated"; 14.18 is of
+/// the same day.
+[[nodiscard]] std::string decoding_flaw(int server_version);
 
 }  // namespace teal

@@ -1,4 +1,4 @@
-// What an older green does not have: named by `teal check`, and never taken for something else (TRAPS D3, D9). The
+// What an older green does not have: named by `teal check`, and never taken for something else (TRAPS D3, D9, H1). The
 // names make these tests run on every pair of versions; what is expected follows from the pair.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -105,6 +105,17 @@ TEST_F(TypesOfAnotherVersion, D9TypesAndScalesThatGreensVersionLacksAreRefused) 
   }
   if (!lost(14) && !lost(15)) {
     EXPECT_EQ(said, "");
+  }
+}
+
+TEST_F(TypesOfAnotherVersion, H1BlueWhoseDecodingMayLoseChangesIsANote) {
+  prepare("v int", "v int");
+  const std::string said = notes();
+  if (blue_major() == 13) {
+    EXPECT_THAT(said, HasSubstr("blue is PostgreSQL 13."));
+    EXPECT_THAT(said, HasSubstr("may lose changes of transactions that are open on a table while it is published"));
+  } else {  // the tests' servers of other majors have the mend
+    EXPECT_THAT(said, Not(HasSubstr("may lose changes")));
   }
 }
 

@@ -44,5 +44,14 @@ TEST(VersionRules, D3ScaleThatIsNegativeOrLargerThanThePrecisionNeeds15) {
   EXPECT_FALSE(scale_needs_15(-1));
 }
 
+TEST(VersionRules, H1MinorsThatMayLoseChangesAreToldWhatToUpgradeTo) {
+  EXPECT_NE(decoding_flaw(150012).find("upgrade it to 15.13 or newer"), std::string::npos);
+  EXPECT_NE(decoding_flaw(140017).find("14.18"), std::string::npos);
+  EXPECT_NE(decoding_flaw(160008).find("16.9"), std::string::npos);
+  EXPECT_NE(decoding_flaw(170000).find("17.5"), std::string::npos);
+  EXPECT_NE(decoding_flaw(130022).find("no minor version of 13"), std::string::npos);
+  for (const int fixed : {140018, 150013, 150020, 160009, 170005, 180000}) EXPECT_EQ(decoding_flaw(fixed), "") << fixed;
+}
+
 }  // namespace
 }  // namespace teal
