@@ -4,6 +4,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <stop_token>
 
 #include "engine/pg_error.h"
@@ -11,6 +12,7 @@
 #include "tools/commands.h"
 #include "tools/deprovision.h"
 #include "tools/exit_code.h"
+#include "tools/known_migrations.h"
 #include "tools/link_facts.h"
 
 namespace teal {
@@ -41,7 +43,18 @@ std::optional<PgConnection> connect_side(const Config& config, bool blue, bool f
   }
 }
 
-void print(const DeprovisionReport& report, const std::string& name, bool as_json) {
+// A name that nothing has may be a slip: what is there then is listed.
+std::set<std::string> other_migrations(const std::string& name, PgConnection* blue, PgConnection* green) {
+  std::set<std::string> others;
+  for (PgConnection* side : {blue, green}) {
+    if (side != nullptr) others.merge(known_migrations(*side));
+  }
+  others.erase(name);
+  return others;
+}
+
+void print(const DeprovisionReport& report, const std::string& name, const std::set<std::string>& others,
+           bool as_json) {
   if (as_json) {
     nlohmann::ordered_json json;
     json["finished"] = report.left.empty();
@@ -50,6 +63,7 @@ void print(const DeprovisionReport& report, const std::string& name, bool as_jso
     for (const Leftover& left : report.left) {
       json["left"].push_back({{"side", left.side}, {"what", left.what}, {"mend", left.mend}});
     }
+    json["others"] = others;
     std::cout << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
     return;
   }
@@ -57,7 +71,14 @@ void print(const DeprovisionReport& report, const std::string& name, bool as_jso
   for (const Leftover& left : report.left) {
     std::cout << "left " << left.side << ": " << left.what << "\n  mend: " << left.mend << "\n";
   }
-  if (report.left.empty()) std::cout << "nothing of \"" << name << "\" is left\n";
+  if (!report.left.empty()) return;
+  if (!report.removed.empty() || others.empty()) {
+    std::cout << "nothing of \"" << name << "\" is left\n";
+    return;
+  }
+  std::cout << "there was nothing of \"" << name << "\"; migrations that are there:";
+  for (const std::string& other : others) std::cout << " " << other;
+  std::cout << "\n";
 }
 
 // The name could be another configuration's, with another green: its slot is not ours to drop.
@@ -95,7 +116,8 @@ int finish_command(const Config& config, const OutputOptions& output, const Fini
   DeprovisionReport report = deprovision(config.name, blue ? &*blue : nullptr, green ? &*green : nullptr);
   const bool own_done = report.left.empty();
   report.left.insert(report.left.end(), unreached.begin(), unreached.end());
-  print(report, config.name, output.json);
+  print(report, config.name, other_migrations(config.name, blue ? &*blue : nullptr, green ? &*green : nullptr),
+        output.json);
   // With --force, the side that is gone is no failure.
   return own_done ? 0 : static_cast<int>(StopCode::kRefused);
 }

@@ -229,6 +229,20 @@ TEST_F(Finish, LeavesNoTraceAndMayBeRepeated) {
   EXPECT_EQ(green().number("SELECT count(*) FROM item"), 101);
 }
 
+TEST_F(Finish, WithANameThatNothingHasListsTheNamesThatAreThere) {
+  stream_then_stop();
+  const std::string shop = config_;
+  config_ = write_config({.name = "shpo", .more = "direction: forward\ncopy: { schema: false }\n"}).string();
+  const TealResult result = command({"finish", "--yes"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "there was nothing of \"shpo\"; migrations that are there: shop\n");
+  EXPECT_THAT(command({"finish", "--yes", "--json"}).out, HasSubstr("\"others\": [\n    \"shop\"\n  ]"));
+  config_ = shop;
+  run_streaming();
+  blue_owner().exec("INSERT INTO item (name) VALUES ('still there')");
+  wait_for_count("item", 102);
+}
+
 TEST_F(Finish, AsksOnATerminalAndNeedsYesWithoutOne) {
   stream_then_stop();
   const TealResult result = command({"finish"});
