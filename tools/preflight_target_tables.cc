@@ -76,6 +76,12 @@ void check_columns(Preflight& preflight, const SourceTable& source, const Target
                     full + " is " + column.type + " on blue and " + there->type +
                         " on green; columns that differ are not supported yet",
                     alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " TYPE " + column.type));
+    } else if (there->not_null && !column.not_null) {
+      preflight.report.notes.push_back(
+          full +
+          " may be NULL on blue and is NOT NULL on green, where a NULL stops the "
+          "link; to be rid of that: " +
+          alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " DROP NOT NULL"));
     }
   }
   for (const CatalogColumn& column : target.columns) {

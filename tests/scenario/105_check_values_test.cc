@@ -81,8 +81,8 @@ TEST_F(Money, D10OneCurrencyIsNoNote) {
   expect_the_stored_numbers_arrive();
 }
 
-/// Values that name objects of the database.
-class ObjectNames : public CheckFixture {
+/// One table with a column v: values that name objects of the database, and others.
+class SingleColumn : public CheckFixture {
  protected:
   void prepare(const std::string& column) {
     create_tables_both("CREATE TABLE public.t (id int PRIMARY KEY, v " + column + ")");
@@ -91,7 +91,7 @@ class ObjectNames : public CheckFixture {
   }
 };
 
-TEST_F(ObjectNames, D11RegclassFollowsTheNameToAnotherOid) {
+TEST_F(SingleColumn, D11RegclassFollowsTheNameToAnotherOid) {
   prepare("regclass");
   green_owner().exec("CREATE TABLE public.padding (id int); CREATE TABLE public.\"Other table\" (id int)");
   blue_owner().exec("CREATE TABLE public.\"Other table\" (id int)");
@@ -104,7 +104,7 @@ TEST_F(ObjectNames, D11RegclassFollowsTheNameToAnotherOid) {
   EXPECT_NE(green().value("SELECT v::oid FROM t WHERE id = 1"), blue().value("SELECT v::oid FROM t WHERE id = 1"));
 }
 
-TEST_F(ObjectNames, D11MissingObjectStopsTheLinkUntilItIsThere) {
+TEST_F(SingleColumn, D11MissingObjectStopsTheLinkUntilItIsThere) {
   prepare("regclass");
   blue_owner().exec("CREATE TABLE public.later (id int)");
   TealProcess& teal = run_streaming();
@@ -119,7 +119,7 @@ TEST_F(ObjectNames, D11MissingObjectStopsTheLinkUntilItIsThere) {
   expect_equal("public.t");
 }
 
-TEST_F(ObjectNames, D11CheckNamesTheColumns) {
+TEST_F(SingleColumn, D11CheckNamesTheColumns) {
   for (const char* type : {"regclass", "regproc[]", "public.of_types"}) {
     create_tables_both("CREATE DOMAIN public.of_types AS regtype");
     prepare(type);
@@ -132,7 +132,16 @@ TEST_F(ObjectNames, D11CheckNamesTheColumns) {
   EXPECT_THAT(notes(), Not(HasSubstr("hold names")));
 }
 
-TEST_F(ObjectNames, D13LargeObjectsAreCountedAndTheColumnsThatMayPointToThemNamed) {
+TEST_F(SingleColumn, NullsThatGreenWouldRefuseAreANote) {
+  prepare("int");
+  EXPECT_THAT(notes(), Not(HasSubstr("NULL")));
+  green_owner().exec("ALTER TABLE public.t ALTER COLUMN v SET NOT NULL");
+  EXPECT_TRUE(findings().empty());
+  EXPECT_THAT(notes(), HasSubstr("public.t.v may be NULL on blue and is NOT NULL on green"));
+  EXPECT_THAT(notes(), HasSubstr("ALTER TABLE \"public\".\"t\" ALTER COLUMN \"v\" DROP NOT NULL;"));
+}
+
+TEST_F(SingleColumn, D13LargeObjectsAreCountedAndTheColumnsThatMayPointToThemNamed) {
   prepare("oid");
   EXPECT_THAT(notes(), Not(HasSubstr("large object")));
   blue_owner().exec("INSERT INTO t VALUES (1, lo_from_bytea(0, 'one')), (2, lo_from_bytea(0, 'two')), (3, 4294967295)");
