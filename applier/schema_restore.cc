@@ -27,10 +27,11 @@ struct SafeConninfo {
   std::map<std::string, std::string> environment;  // the secrets
 };
 
-// A default of the server, the role or the database must not hinder the restore (TRAPS M7).
+// A default of the server, the role or the database must not hinder the restore (TRAPS M7), nor give the constants of
+// defaults and checks another amount (D10).
 constexpr const char* kPinned =
     "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 "
-    "-c idle_in_transaction_session_timeout=0";
+    "-c idle_in_transaction_session_timeout=0 -c lc_monetary=C";
 
 int server_major(const std::string& conninfo) {
   return PgConnection::connect({conninfo, "the server whose schema is moved", "teal/schema"}).server_major();

@@ -74,6 +74,21 @@ TEST_F(Money, D10StoredNumbersArriveUnderCurrenciesThatDifferAndCheckSaysThatThe
   expect_the_stored_numbers_arrive();
 }
 
+TEST_F(Money, D10DefaultOfAColumnKeepsItsNumberToo) {
+  use(blue(), "ja_JP.UTF-8");
+  use(green(), "de_DE.UTF-8");
+  blue_server().connect(kOwnerRole, kShopDatabase).exec("ALTER TABLE t ALTER COLUMN v SET DEFAULT '1234'");
+  green_owner().exec("DROP TABLE t");
+  run_roles_sql(green_server(), {"make_tables=on"});
+  configure("");
+  const TealResult result = run_until_synced();
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  for (Sql* sql : {&blue(), &green()}) {
+    sql->exec("INSERT INTO t (id) VALUES (1); SET lc_monetary = 'C'");
+    EXPECT_EQ(sql->value("SELECT v FROM t"), "$12.34");
+  }
+}
+
 TEST_F(Money, D10OneCurrencyIsNoNote) {
   use(blue(), "ja_JP.UTF-8");
   use(green(), "ja_JP.UTF-8");
