@@ -78,15 +78,16 @@ void Applier::idle(Lsn wal_end, Timestamp time) {
 
 Lsn Applier::durable() { return durability_.poll(connection_); }
 
-// A table that is still to be copied has its changes skipped: the copy will have them, because its snapshot is made
-// later. That must not become untrue before the skipping is committed, hence the lock. A table that nobody has
-// announced yet gets a row in teal.table_state, where whoever copies tables finds it (join_table).
+// A table that is still to be copied, or has left and may be copied again, has its changes skipped: a copy will have
+// them, because its snapshot is made later. That must not become untrue before the skipping is committed, hence the
+// lock. A table that nobody has announced yet gets a row in teal.table_state, where whoever copies tables finds it
+// (join_table).
 TargetTable Applier::load_table(const Relation& relation) {
   const TableName name{relation.schema, relation.name};
   TableState state{"", {}, "", name};
   if (relation.schema != kControlSchema) {
     state = read_table_state(connection_, options_.names, name);
-    if (state.state.empty() || state.state == "pending") {
+    if (state.state.empty() || state.state == "pending" || state.state == "left") {
       writer_.begin();
       lock_pending(connection_, options_.names, false);
       connection_.exec("note a table to copy",
@@ -124,7 +125,7 @@ bool Applier::truncates_whole(const TableName& table, const Change& change, Lsn 
 
 void Applier::plan(std::size_t from, std::size_t to) {
   plan_.clear();
-  tables_.forget_pending();
+  tables_.forget_unsettled();
   for (std::size_t i = from; i < to; ++i) plan_.add(pending_[i], was_applied(pending_[i]));
 }
 

@@ -36,26 +36,8 @@ const char* missing_kind(StatementKind kind) {
   return kind == StatementKind::kDelete ? " (delete_missing)" : " (update_missing)";
 }
 
-// "(id)=(42)": the key is what an operator needs to find the row; no other value is shown.
-std::string key_text(const TargetTable& table, const RowKey& key) {
-  if (table.whole_rows) return "(none: the table has no key)";
-  std::string names;
-  std::string values;
-  for (std::size_t i = 0; i < table.key.size(); ++i) {
-    const std::string comma = i == 0 ? "" : ", ";
-    const MappedColumn& column = table.columns[table.key[i]];
-    names += comma + column.name;
-    values += comma + value_text(TypeId{column.element}, key.columns[i]);
-  }
-  return "(" + names + ")=(" + values + ")";
-}
-
-std::string where(const RowGroup& group) {
-  const std::string what = std::string(verb(group.shape.kind)) + " on " + group.table->display_name;
-  if (group.rows.size() != 1) return what + " (" + std::to_string(group.rows.size()) + " rows)";
-  const NetRow& row = *group.rows.front();
-  const RowKey& key = group.move_from != nullptr ? *group.move_from : row.key;
-  return what + " key " + key_text(*group.table, key) + " at LSN " + to_string(row.lsn);
+std::string what(const RowGroup& group) {
+  return std::string(verb(group.shape.kind)) + " on " + group.table->display_name;
 }
 
 Lsn lsn_or_stop(const PGresult* result, int column) {
@@ -74,6 +56,37 @@ void BatchWriter::begin() {
   if (statements_.full()) statements_.forget_all(connection_);
   connection_.exec("begin", "BEGIN");
   open_ = true;
+}
+
+// The server's own spelling of a binary value. Outside a pipeline and a failed transaction.
+std::string BatchWriter::spell(std::uint32_t type, const ColumnValue& value) {
+  if (value.kind != ColumnKind::kBinary) return value_text(TypeId{type}, value);
+  const Oid oid = type;
+  const char* data = reinterpret_cast<const char*>(value.data);
+  const int size = static_cast<int>(value.size);
+  const int binary = 1;
+  const ResultHandle spelled(PQexecParams(connection_.raw(), "SELECT $1::text", 1, &oid, &data, &size, &binary, 0));
+  if (PQresultStatus(spelled.get()) != PGRES_TUPLES_OK) return value_text(TypeId{type}, value);
+  return PQgetvalue(spelled.get(), 0, 0);
+}
+
+// "UPDATE on public.t key (id)=(42) at LSN 0/1": the key is what an operator needs to find the row; no other value is
+// shown.
+std::string BatchWriter::where(const RowGroup& group) {
+  if (group.rows.size() != 1) return what(group) + " (" + std::to_string(group.rows.size()) + " rows)";
+  const TargetTable& table = *group.table;
+  const NetRow& row = *group.rows.front();
+  const RowKey& key = group.move_from != nullptr ? *group.move_from : row.key;
+  std::string names;
+  std::string values;
+  for (std::size_t i = 0; i < table.key.size(); ++i) {
+    const std::string comma = i == 0 ? "" : ", ";
+    const MappedColumn& column = table.columns[table.key[i]];
+    names += comma + column.name;
+    if (!table.whole_rows) values += comma + spell(column.element, key.columns[i]);
+  }
+  const std::string text = table.whole_rows ? "(none: the table has no key)" : "(" + names + ")=(" + values + ")";
+  return what(group) + " key " + text + " at LSN " + to_string(row.lsn);
 }
 
 std::uint64_t BatchWriter::write(std::span<const Epoch> epochs, const ControlRows& control, const ProgressRow* last) {
@@ -184,18 +197,20 @@ void BatchWriter::refuse(const PipelineFailure& failure) {
   for (const Sent& sent : sent_) {
     if (sent.first_call <= failure.index && failure.index <= sent.call) culprit = &sent;
   }
-  const std::string context = culprit != nullptr && culprit->group != nullptr ? where(*culprit->group)
-                              : culprit != nullptr && culprit->table != nullptr
-                                  ? "TRUNCATE on " + culprit->table->display_name
-                                  : "the target transaction";
+  const RowGroup* group = culprit != nullptr ? culprit->group : nullptr;
   const std::string table = culprit != nullptr && culprit->table != nullptr ? culprit->table->display_name : "";
+  const std::string context = group != nullptr ? what(*group)
+                              : table.empty()  ? "the target transaction"
+                                               : "TRUNCATE on " + table;
   try {
     connection_.raise(context, failure.result.get());
   } catch (const PgError& error) {
     if (error.error_class() != ErrorClass::kStop) throw;
     rollback();
+    const std::string place = group != nullptr ? where(*group) : context;
     const std::string rule = error.constraint().empty() ? "" : ", constraint " + error.constraint();
-    throw RowsRefused(std::string(error.what()) + rule, table, error.sqlstate());
+    throw RowsRefused(place + ": " + error.text() + " (SQLSTATE " + error.sqlstate() + ")" + rule, table,
+                      error.sqlstate());
   }
 }
 

@@ -77,6 +77,8 @@ class BatchWriter {
   void send_truncate(PgPipeline& pipeline, const Epoch& epoch);
   void send_markers(PgPipeline& pipeline, const ControlRows& control);
   void send_epochs(PgPipeline& pipeline, std::span<const Epoch> epochs);
+  std::string spell(std::uint32_t type, const ColumnValue& value);
+  std::string where(const RowGroup& group);
   [[noreturn]] void refuse(const PipelineFailure& failure);
   std::uint64_t check_counts(const std::vector<ResultHandle>& results);
 

@@ -1,5 +1,6 @@
 #include "applier/table_copy.h"
 
+#include "engine/catalog_columns.h"
 #include "engine/pg_error.h"
 
 namespace teal {
@@ -64,8 +65,25 @@ bool read_as_expected(PgConnection& source, const CopyTable& table, const TableS
          now.at(0, 0) == column_list(table);
 }
 
+namespace {
+
+// The other rows of its table are there already; its own can be told apart where the target has the same partition.
+void check_part_empty(PgConnection& target, const CopyTable& table) {
+  if (!has_same_partition(target, table.name, table.target, table.bounds)) return;
+  const Rows filled =
+      target.exec("look whether the partition is empty",
+                  "SELECT EXISTS (SELECT FROM " + quote_qualified(table.name.schema, table.name.name) + ")");
+  if (!filled.boolean(0, 0)) return;
+  throw Stopped(StopCode::kRefused, "the target's partition of this name has rows already: empty it there");
+}
+
+}  // namespace
+
 void check_target_empty(PgConnection& target, const CopyTable& table) {
-  if (table.is_part()) return;
+  if (table.is_part()) {
+    check_part_empty(target, table);
+    return;
+  }
   const std::string name = quote_qualified(table.target.schema, table.target.name);
   const Rows kind =
       target.exec("look at the table", "SELECT relkind = 'p' FROM pg_class WHERE oid = $1::regclass", {name});

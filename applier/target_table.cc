@@ -117,14 +117,7 @@ void check_same_table(const TargetTable& table, const Relation& relation, const 
 
 // The target's partition of the same name, if it takes the same rows.
 std::shared_ptr<const TargetTable> find_part(PgConnection& target, const Relation& relation, const TableState& state) {
-  const Rows same = target.exec(
-      "look for the target's partition",
-      "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class top ON top.oid = "
-      "pg_partition_root(c.oid) JOIN pg_namespace tn ON tn.oid = top.relnamespace WHERE c.relispartition AND n.nspname "
-      "= $1 AND c.relname = $2 AND tn.nspname = $3 AND top.relname = $4 AND c.relkind IN ('r', 'p') AND " +
-          partition_bounds_sql("c.oid") + " = $5",
-      {relation.schema, relation.name, state.target.schema, state.target.name, state.bounds});
-  if (same.empty()) return nullptr;
+  if (!has_same_partition(target, {relation.schema, relation.name}, state.target, state.bounds)) return nullptr;
   auto part = std::make_shared<TargetTable>(name_table(relation));
   part->sql_name = quote_qualified(relation.schema, relation.name);
   part->partitioned = true;  // without ONLY: it may be partitioned further

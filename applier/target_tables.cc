@@ -3,6 +3,12 @@
 #include <utility>
 
 namespace teal {
+namespace {
+
+// A table that is still to be copied may have been, a moment later; one that is not selected any more may come back.
+bool is_unsettled(const TargetTable& table) { return table.pending || table.left; }
+
+}  // namespace
 
 const TargetTable& TargetTables::of(const std::shared_ptr<const Relation>& relation) {
   const auto found = known_.find(relation.get());
@@ -14,7 +20,7 @@ const TargetTable& TargetTables::of(const std::shared_ptr<const Relation>& relat
     auto loaded = std::make_shared<TargetTable>(load_(*relation));
     if (loaded->is_part) share_rows(*loaded);
     table = std::move(loaded);
-    any_pending_ = any_pending_ || table->pending;
+    any_unsettled_ = any_unsettled_ || is_unsettled(*table);
   }
   latest = Known{relation, table};
   return *known_.emplace(relation.get(), Known{relation, std::move(table)}).first->second.table;
@@ -31,7 +37,9 @@ void TargetTables::share_rows(TargetTable& table) {
       return;
     }
   }
-  table.rows = std::make_shared<const TargetTable>(table);
+  auto rows = std::make_shared<TargetTable>(table);
+  rows->display_name = to_string(table.target);  // for messages: which partition it was is not known there
+  table.rows = std::move(rows);
   shared_.push_back(table.rows);
 }
 
@@ -41,11 +49,11 @@ void TargetTables::forget_unused() {
   forget_at_ = 2 * known_.size() + 64;
 }
 
-void TargetTables::forget_pending() {
-  if (!std::exchange(any_pending_, false)) return;
-  const auto pending = [](const auto& entry) { return entry.second.table && entry.second.table->pending; };
-  std::erase_if(known_, pending);
-  std::erase_if(latest_, pending);
+void TargetTables::forget_unsettled() {
+  if (!std::exchange(any_unsettled_, false)) return;
+  const auto unsettled = [](const auto& entry) { return entry.second.table && is_unsettled(*entry.second.table); };
+  std::erase_if(known_, unsettled);
+  std::erase_if(latest_, unsettled);
 }
 
 }  // namespace teal

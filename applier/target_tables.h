@@ -14,7 +14,7 @@ namespace teal {
 /// The target tables of the relations that were announced, loaded when first needed. A source announces a table again
 /// after each of its catalog's invalidations (an ANALYZE is enough): an equal shape gets the table that is known.
 /// Lifetime: a reference stays valid while somebody else holds the relation it was asked for, and until
-/// `forget_pending`. Units: memory for the latest shape of each table, and for older ones that slices still hold.
+/// `forget_unsettled`. Units: memory for the latest shape of each table, and for older ones that slices still hold.
 /// Threads: one, that of the session.
 class TargetTables {
  public:
@@ -25,8 +25,9 @@ class TargetTables {
   /// Errors: those of `load`.
   const TargetTable& of(const std::shared_ptr<const Relation>& relation);
 
-  /// Tables that were still to be copied are loaded again: they may have been, since. Between two plans only.
-  void forget_pending();
+  /// Tables whose changes are skipped, because they are still to be copied or have left, are loaded again: that may be
+  /// otherwise by now. Between two plans only.
+  void forget_unsettled();
 
  private:
   struct Known {
@@ -42,7 +43,7 @@ class TargetTables {
   std::unordered_map<std::uint32_t, Known> latest_;       // by RelationId
   std::vector<std::weak_ptr<const TargetTable>> shared_;  // TargetTable::rows
   std::size_t forget_at_ = 64;                            // relations
-  bool any_pending_ = false;
+  bool any_unsettled_ = false;
 };
 
 }  // namespace teal

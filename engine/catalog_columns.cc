@@ -116,4 +116,16 @@ std::string partition_bounds_sql(const std::string& oid) {
          "bc.oid = ba.relid)";
 }
 
+bool has_same_partition(PgConnection& connection, const TableName& part, const TableName& table,
+                        const std::string& bounds) {
+  const Rows same = connection.exec(
+      "look for the partition on " + connection.label(),
+      "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class top ON top.oid = "
+      "pg_partition_root(c.oid) JOIN pg_namespace tn ON tn.oid = top.relnamespace WHERE c.relispartition AND n.nspname "
+      "= $1 AND c.relname = $2 AND tn.nspname = $3 AND top.relname = $4 AND c.relkind IN ('r', 'p') AND " +
+          partition_bounds_sql("c.oid") + " = $5",
+      {part.schema, part.name, table.schema, table.name, bounds});
+  return !same.empty();
+}
+
 }  // namespace teal

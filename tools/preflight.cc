@@ -58,6 +58,19 @@ void check_link(Preflight& preflight, PgConnection& source) {
   }
 }
 
+// What the selected tables hold, and whether green can take it.
+void check_tables_on_both(Preflight& preflight, PgConnection& blue, PgConnection& green, const ServerFacts& facts) {
+  const SelectedTypes types(preflight.tables, blue);
+  check_encodings(preflight, types, blue, green, facts);
+  check_versions(preflight, types, blue.server_major(), green.server_major());
+  const std::vector<TargetRelation> targets = find_target_relations(green, preflight.tables);
+  check_types(preflight, types, green, targets, schema_ahead(preflight, targets));
+  check_money(preflight, types, blue, green, facts);
+  check_object_names(preflight, types);
+  check_large_objects(preflight, types, blue);
+  check_target_tables(preflight, green, facts);
+}
+
 void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) {
   std::optional<ServerFacts> blue_facts;
   std::optional<ServerFacts> green_facts;
@@ -99,18 +112,10 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
     check_control_schema(preflight, *green, *green_facts, false);
   }
   if (blue != nullptr && green != nullptr) {
-    const SelectedTypes types(preflight.tables, *blue);
-    check_encodings(preflight, types, *blue, *green, *green_facts);
-    check_versions(preflight, types, blue->server_major(), green->server_major());
-    const std::vector<TargetRelation> targets = find_target_relations(*green, preflight.tables);
-    const bool ahead = schema_ahead(preflight, targets);
-    check_types(preflight, types, *green, targets, ahead);
-    if (ahead) check_extensions(preflight, *blue, *green);
-    check_money(preflight, types, *blue, *green, *green_facts);
-    check_object_names(preflight, types);
-    check_large_objects(preflight, types, *blue);
-    check_target_tables(preflight, *green, *green_facts);
+    check_tables_on_both(preflight, *blue, *green, *green_facts);
     check_target_sessions(preflight, *green);
+    const bool ahead = schema_ahead(preflight, find_target_relations(*green, preflight.tables));
+    if (ahead) check_extensions(preflight, *blue, *green);
     if (ahead) check_foreign_keys(preflight, *blue);
     check_programs(preflight, std::max(blue->server_major(), green->server_major()), green->server_major(), ahead);
   }
@@ -170,7 +175,7 @@ PreflightReport check_joining(const Config& config, PgConnection& blue, PgConnec
     preflight.tables[0].name = table.target;
   }
   check_source_tables(preflight, read_server_facts(blue));
-  check_target_tables(preflight, green, read_server_facts(green));
+  check_tables_on_both(preflight, blue, green, read_server_facts(green));
   return std::move(preflight.report);
 }
 

@@ -6,9 +6,9 @@
 
 #include "engine/catalog.h"
 #include "engine/pg_connection.h"
-#include "tools/selected_types.h"
 #include "tools/link_facts.h"
 #include "tools/preflight.h"
+#include "tools/selected_types.h"
 
 namespace teal {
 

@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::chrono::milliseconds kAnswerWithin{10'000};
 
+// In place of an entry: a partition that left its table. If it comes back, changes in between are missing.
+constexpr const char* kDetached = "detached";
+
 // See PublishedTable::entry.
 bool is_part(const std::string& entry) { return std::count(entry.begin(), entry.end(), '/') == 2; }
 
@@ -50,6 +53,7 @@ std::vector<TableName> check_publication(PgConnection& source, const LinkNames& 
   std::vector<TableName> gone;
   for (const auto& [table, entry] : copied) {
     const auto found = entries.find(table);
+    if (found == entries.end() && entry == kDetached) continue;
     if (found == entries.end() && is_part(entry)) {
       gone.push_back(table);
     } else if (found == entries.end() || found->second != entry)
@@ -81,6 +85,7 @@ bool PublicationWatch::check() {
     std::map<TableName, std::string> copied;
     for (const auto& [table, state] : read_table_states(*target_, names_)) {
       if (state.state == "copied") copied[table] = state.publication_entry;
+      if (state.state == "detached") copied[table] = kDetached;
     }
     for (const TableName& table : check_publication(*source_, names_, copied)) {
       log_event(LogLevel::kWarn,

@@ -14,8 +14,8 @@ namespace {
 std::string phase_of(const LinkStatus& status) {
   const bool all_copied = status.copied_count() == status.tables.size();
   if (!status.active) return "stopped";
-  if (!all_copied) return "copying";
-  return status.slot && status.slot->active_pid ? "streaming" : "starting";
+  if (status.slot && status.slot->active_pid) return "streaming";  // tables that come later join meanwhile
+  return all_copied ? "starting" : "copying";
 }
 
 std::string seconds_text(double seconds) {
@@ -76,7 +76,7 @@ double LinkStatus::lag_seconds() const { return lag_bytes() == 0 ? 0.0 : stale_s
 
 std::size_t LinkStatus::copied_count() const {
   return static_cast<std::size_t>(
-      std::count_if(tables.begin(), tables.end(), [](const TableStatus& t) { return t.copy.state == "copied"; }));
+      std::count_if(tables.begin(), tables.end(), [](const TableStatus& t) { return t.copy.state != "pending"; }));
 }
 
 std::optional<LinkStatus> read_link_status(const Config& config, PgConnection& source, PgConnection& target) {

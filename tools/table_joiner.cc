@@ -83,8 +83,9 @@ std::map<TableName, std::string> TableJoiner::find_pending() {
     for (const PublishedTable& table : *tables) {
       if (table.partitioned) continue;  // its partitions have the rows
       const auto known = states.find(table.name);
-      if (known == states.end()) note_found(table);
-      if (known == states.end() || known->second.state == "pending") pending[table.name] = table.entry;
+      const bool is_new = known == states.end() || known->second.state == "left";
+      if (is_new) note_found(table);
+      if (is_new || known->second.state == "pending") pending[table.name] = table.entry;
     }
   }
   return pending;
@@ -94,10 +95,21 @@ void TableJoiner::note_found(const PublishedTable& table) {
   target_->exec(
       "note a table",
       "INSERT INTO teal.table_state (migration, link, schema_name, table_name, target_schema, target_table, "
-      "state) VALUES ($1, $2, $3, $4, $5, $6, 'pending') ON CONFLICT DO NOTHING",
+      "state) VALUES ($1, $2, $3, $4, $5, $6, 'pending') ON CONFLICT (migration, link, schema_name, table_name) DO "
+      "UPDATE SET state = 'pending' WHERE table_state.state = 'left'",
       {names_.migration, names_.link, table.name.schema, table.name.name, table.target.schema, table.target.name});
   log_event(LogLevel::kInfo, "table found in the publication",
             {{"link", names_.link}, {"table", to_string(table.name)}});
+}
+
+// It left the publication before it could join: its changes were skipped, and nothing of it is on the target.
+void TableJoiner::note_left(const TableName& table) {
+  target_->exec(
+      "note that a table left",
+      "UPDATE teal.table_state SET state = 'left', updated_at = clock_timestamp() WHERE migration = $1 AND link "
+      "= $2 AND schema_name = $3 AND table_name = $4 AND state = 'pending'",
+      {names_.migration, names_.link, table.schema, table.name});
+  log_event(LogLevel::kInfo, "table no longer replicated", {{"link", names_.link}, {"table", to_string(table)}});
 }
 
 void TableJoiner::look(const std::stop_token& stop) {
@@ -126,6 +138,10 @@ void TableJoiner::try_to_join(const TableName& table, const std::string& entry,
                               const std::vector<SourceTable>& selected, const std::stop_token& stop) {
   try {
     const auto found = std::find_if(selected.begin(), selected.end(), [&](const auto& t) { return t.name == table; });
+    if (found == selected.end() && entry.empty()) {
+      note_left(table);
+      return;
+    }
     if (found == selected.end()) {
       throw Stopped(StopCode::kRefused,
                     "it is in the publication and not selected by tables.include: its changes are skipped; select it "

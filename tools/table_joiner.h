@@ -47,6 +47,7 @@ class TableJoiner {
   void connect(const std::stop_token& stop);
   std::map<TableName, std::string> find_pending();
   void note_found(const PublishedTable& table);
+  void note_left(const TableName& table);
   void try_to_join(const TableName& table, const std::string& entry, const std::vector<SourceTable>& selected,
                    const std::stop_token& stop);
   void join(const SourceTable& table, const std::string& entry, const std::stop_token& stop);

@@ -158,6 +158,18 @@ TEST_F(Ddl, J1TruncateOfSeveralTablesCascadedAndRestarted) {
   for (const char* table : {"public.a", "public.b", "public.c", "public.alone"}) expect_equal(table);
 }
 
+TEST_F(Ddl, J3TruncateThatGreenRefusesStopsTheLinkUntilItCan) {
+  prepare(std::string(kOther) + "CREATE TABLE t (id int PRIMARY KEY)", {"public.t", "public.other"});
+  green_owner().exec("CREATE TABLE public.own (t int REFERENCES public.t)");
+  TealProcess& teal = run_streaming();
+  blue_owner().exec("INSERT INTO t VALUES (1)");
+  blue_owner().exec("TRUNCATE t; INSERT INTO t VALUES (2)");
+  expect_stop(teal, "TRUNCATE on public.t: cannot truncate a table referenced in a foreign key constraint",
+              "DROP TABLE public.own");
+  expect_equal("public.t");
+  expect_equal("public.other");
+}
+
 TEST_F(Ddl, M3OneTransactionOverManyTables) {
   std::string sql;
   std::vector<std::string> tables;

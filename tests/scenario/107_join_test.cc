@@ -142,6 +142,21 @@ TEST_F(Join, KilledAtEachOfItsStepsItBeginsAnewAndNothingIsTwice) {
   expect_both_equal();
 }
 
+TEST_F(Join, H1WriterThatWasOpenWhenTheTableWasPublished) {
+  Sql writer = blue_server().connect(kOwnerRole, kShopDatabase);
+  writer.exec("BEGIN; UPDATE late SET v = 'before' WHERE id = 1");
+  Sql owner = blue_server().connect(kOwnerRole, kShopDatabase);
+  owner.exec("ALTER PUBLICATION teal_shop_blue_to_green ADD TABLE public.late");
+  TealProcess& teal = run_streaming();
+  teal.wait_for_log("table joining", seconds(30));
+  writer.exec("UPDATE late SET v = 'after' WHERE id IN (1, 2); INSERT INTO late VALUES (9001, 'after')");
+  blue_owner().exec("INSERT INTO other VALUES (9001, 'goes on')");
+  EXPECT_LT(wait_caught_up(), seconds(5));
+  writer.exec("COMMIT");
+  wait_joined("late");
+  expect_both_equal();
+}
+
 TEST_F(Join, F1UniqueValuesThatSwapWhileItJoins) {
   publish();
   Sql blocker = green_server().connect("postgres", kShopDatabase);
