@@ -168,6 +168,7 @@ JoinResult join_table(const JoinOptions& options, const CopyTable& table, bool i
   const CopiedRows copied = copy_rows(source, snapshot, table, target, counters);
   if (!read_as_expected(source, table, shapes)) return JoinResult::kAltered;
   TEAL_FAILPOINT("join_rows_copied");
+  if (options.prepare_link) options.prepare_link(from);
   CatchUp catch_up(std::move(snapshot).stream(options.publications), options, table, from, in_order, target, writer);
   approach(catch_up, source, options, table);
   lock_pending(target, options.names, true);

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -16,6 +17,9 @@ struct JoinOptions {
   ConnectOptions target;  ///< ordinary session
   SnapshotOptions snapshot;
   std::vector<std::string> publications;
+  /// Called once the rows are copied, with the position of their snapshot: makes sure that the link is sent the table's
+  /// changes from then on.
+  std::function<void(Lsn snapshot)> prepare_link;
 };
 
 enum class JoinResult {

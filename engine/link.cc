@@ -112,6 +112,7 @@ void Link::run_session() {
   Session session(std::move(opened), options_, progress_, abort_.get_token());
   state_.connected(Clock::now());
   phase_ = state_.phase();
+  ++sessions_;
   log_event(LogLevel::kInfo, "link streaming", {{"link", options_.name}, {"lsn", to_string(start)}});
   apply(session);
   state_.stop_requested();
@@ -123,6 +124,7 @@ void Link::run_session() {
 // Applies what is queued; with nothing queued, applies what was gathered, unless more is known to be on its way.
 void Link::apply(Session& session) {
   while (!stop_.stop_requested()) {
+    if (new_session_.exchange(false)) throw ReplayNeeded("a new session was asked for");
     const milliseconds linger = session.queue.behind() ? options_.linger : milliseconds(0);
     if (!take(session, linger)) {
       session.sink->flush();

@@ -62,6 +62,11 @@ class Link {
   /// Waits until the link has ended. Returns false when it still runs after `wait`.
   bool wait_ended(std::chrono::milliseconds wait);
 
+  /// Ends the session and begins another from the progress row: the source then decodes with nothing remembered.
+  void request_new_session() { new_session_ = true; }
+  /// Sessions begun so far.
+  [[nodiscard]] int sessions() const { return sessions_.load(); }
+
   [[nodiscard]] LinkPhase phase() const { return phase_.load(); }
   /// Why the link stopped by itself; null while it runs and after a stop by request. Valid after `wait_ended`.
   [[nodiscard]] std::exception_ptr stopped_by() const { return stopped_by_; }
@@ -84,6 +89,8 @@ class Link {
   LinkState state_;
   Progress progress_;
   std::atomic<LinkPhase> phase_{LinkPhase::kConnecting};
+  std::atomic<bool> new_session_{false};
+  std::atomic<int> sessions_{0};
   std::exception_ptr stopped_by_;
 
   std::stop_source stop_;   // drain, then end

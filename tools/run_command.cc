@@ -60,7 +60,7 @@ class Sidecar {
   // Returns true when everything that --until-synced asks for was reached.
   bool watch(Link& link) {
     PublicationWatch publication(options_.config, names_);
-    const TableJoiner joiner(options_.config, names_);
+    const TableJoiner joiner(options_.config, names_, link);
     std::optional<SyncPoint> sync;
     auto looked = std::chrono::steady_clock::now();
     while (!stop_.stop_requested() && !link.wait_ended(kLook)) {

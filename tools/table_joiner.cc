@@ -22,12 +22,17 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kLook{2'000};
 constexpr std::chrono::milliseconds kAnswerWithin{30'000};
 constexpr std::chrono::seconds kTryAgain{10};
+constexpr std::chrono::milliseconds kRenewLook{100};
+constexpr int kRemembersPartitionsRight = 15;
 constexpr int kPasses = 20;  // over a table that is altered all the time
 
 }  // namespace
 
-TableJoiner::TableJoiner(const Config& config, LinkNames names)
-    : config_(config), names_(std::move(names)), thread_([this](const std::stop_token& stop) { run(stop); }) {}
+TableJoiner::TableJoiner(const Config& config, LinkNames names, Link& link)
+    : config_(config),
+      names_(std::move(names)),
+      link_(link),
+      thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
 TableJoiner::~TableJoiner() = default;
 
@@ -171,7 +176,10 @@ void TableJoiner::try_to_join(const TableName& table, const std::string& entry,
 }
 
 void TableJoiner::join(const SourceTable& table, const std::string& entry, const std::stop_token& stop) {
-  const JoinOptions options = make_join_options(config_, names_);
+  JoinOptions options = make_join_options(config_, names_);
+  if (table.name != table.target && source_->server_major() < kRemembersPartitionsRight) {
+    options.prepare_link = [&](Lsn snapshot) { renew_session(snapshot, stop); };
+  }
   log_event(LogLevel::kInfo, "table joining", {{"link", names_.link}, {"table", to_string(table.name)}});
   const CopyMajors majors{source_->server_major(), target_->server_major()};
   bool in_order = false;
@@ -190,6 +198,24 @@ void TableJoiner::join(const SourceTable& table, const std::string& entry, const
   }
   throw Stopped(StopCode::kRefused,
                 "it is altered on the source (TRUNCATE, ALTER TABLE, VACUUM FULL) more often than it can be copied");
+}
+
+// pgoutput of 13 and 14 remembers for each session what it publishes, and goes on not to publish a table that was
+// attached as a partition after it had been written to (seen on 13). So the link gets a new session, that decodes
+// nothing from before the attachment: the snapshot is younger than that.
+void TableJoiner::renew_session(Lsn snapshot, const std::stop_token& stop) {
+  for (;;) {
+    const std::optional<LinkRow> row = read_link_row(*target_, names_);
+    if (row && row->held >= snapshot) break;
+    if (!pause_for(kRenewLook, stop))
+      throw Interrupted("stopped while a partition was joining; nothing of it was kept");
+  }
+  const int before = link_.sessions();
+  link_.request_new_session();
+  while (link_.sessions() == before) {
+    if (!pause_for(kRenewLook, stop))
+      throw Interrupted("stopped while a partition was joining; nothing of it was kept");
+  }
 }
 
 void TableJoiner::note_problem(const TableName& table, const std::string& problem) {

@@ -13,6 +13,7 @@
 #include "applier/copy_relay.h"
 #include "engine/catalog.h"
 #include "engine/config.h"
+#include "engine/link.h"
 #include "engine/names.h"
 #include "engine/pg_connection.h"
 #include "engine/publication.h"
@@ -25,7 +26,8 @@ namespace teal {
 /// Threads: one of its own; public calls from any.
 class TableJoiner {
  public:
-  TableJoiner(const Config& config, LinkNames names);
+  /// `link` outlives it.
+  TableJoiner(const Config& config, LinkNames names, Link& link);
   /// Ends what it does; a table that is under way stays pending.
   ~TableJoiner();
   TableJoiner(const TableJoiner&) = delete;
@@ -51,10 +53,12 @@ class TableJoiner {
   void try_to_join(const TableName& table, const std::string& entry, const std::vector<SourceTable>& selected,
                    const std::stop_token& stop);
   void join(const SourceTable& table, const std::string& entry, const std::stop_token& stop);
+  void renew_session(Lsn snapshot, const std::stop_token& stop);
   void note_problem(const TableName& table, const std::string& problem);
 
   const Config& config_;
   LinkNames names_;
+  Link& link_;
   CopyCounters counters_;
   std::optional<PgConnection> source_;
   std::optional<PgConnection> target_;

@@ -43,7 +43,7 @@ TEST_F(Binary, D1EveryTypeThatIsSafeArrivesAsItIs) {
     std::string type;
     std::vector<std::string> values;
   };
-  const std::vector<Case> cases = {
+  std::vector<Case> cases = {
       {"boolean", {"true", "false"}},
       {"smallint", {"'-32768'", "32767"}},
       {"integer", {"'-2147483648'", "2147483647"}},
@@ -83,6 +83,9 @@ TEST_F(Binary, D1EveryTypeThatIsSafeArrivesAsItIs) {
       {"pg_lsn", {"'FFFFFFFF/FFFFFFFF'", "'0/0'"}},
       {"oid", {"4294967295"}},
   };
+  // Refused by check: 16 made another text of it.
+  if (blue_major() >= 16 && green_major() < 16)
+    std::erase_if(cases, [](const Case& c) { return c.type == "\"char\""; });
   std::string sql;
   std::vector<std::string> tables;
   for (std::size_t i = 0; i < cases.size(); ++i) {
