@@ -244,9 +244,9 @@ TEST_F(Partitions, SelectionOfAPartitionAloneIsRefusedAndSaysWhich) {
   EXPECT_THAT(command({"check"}).err, HasSubstr("a partition cannot be left out alone"));
 }
 
-using RestoredPartitions = Partitions;  // needs client programs of one version
+using RestoredParts = Partitions;  // needs client programs of one version
 
-TEST_F(RestoredPartitions, SchemaOfPartitionedTablesIsRestoredWithItsKeysAndForeignKeys) {
+TEST_F(RestoredParts, SchemaOfPartitionedTablesIsRestoredWithItsKeysAndForeignKeys) {
   blue_owner().exec("SET search_path = public; " + (kEvents + part(1, 0, 10) + part(2, 10, 30)) +
                     "CREATE TABLE notes (id int PRIMARY KEY, e int, d int, FOREIGN KEY (e, d) REFERENCES events);"
                     "INSERT INTO events SELECT i, i % 30, 'v' FROM generate_series(1, 100) i; INSERT INTO notes SELECT "
