@@ -84,9 +84,9 @@ Lsn Applier::durable() { return durability_.poll(connection_); }
 // (join_table).
 TargetTable Applier::load_table(const Relation& relation) {
   const TableName name{relation.schema, relation.name};
-  TableState state{"", {}, "", name};
+  TableState state{name, "", {}, "", name};
   if (relation.schema != kControlSchema) {
-    state = read_table_state(connection_, options_.names, name);
+    state = read_table_state(connection_, options_.names, relation);
     if (state.state.empty() || state.state == "pending" || state.state == "left") {
       writer_.begin();
       lock_pending(connection_, options_.names, false);
@@ -94,7 +94,7 @@ TargetTable Applier::load_table(const Relation& relation) {
                        "INSERT INTO teal.table_state (migration, link, schema_name, table_name, target_schema, "
                        "target_table, state) VALUES ($1, $2, $3, $4, $3, $4, 'pending') ON CONFLICT DO NOTHING",
                        {options_.names.migration, options_.names.link, name.schema, name.name});
-      state = read_table_state(connection_, options_.names, name);
+      state = read_table_state(connection_, options_.names, relation);
     }
   }
   try {
@@ -105,18 +105,24 @@ TargetTable Applier::load_table(const Relation& relation) {
   }
 }
 
-// A partition that is not named has rows that stay; one that joined the link later came with rows that an earlier
-// TRUNCATE must not take.
+// A partition that is not named has rows that stay; one that was copied later came with rows that an earlier TRUNCATE
+// must not take. One that is still to be copied has none yet, and while the lock is held none come.
 bool Applier::truncates_whole(const TableName& table, const Change& change, Lsn final_lsn) {
-  const Rows parts =
-      connection_.exec("look for partitions that keep rows",
-                       "SELECT schema_name, table_name, watermark > $5::pg_lsn FROM teal.table_state "
-                       "WHERE migration = $1 AND link = $2 AND target_schema = $3 AND target_table = $4 "
-                       "AND state IN ('copied', 'pending')",
-                       {options_.names.migration, options_.names.link, table.schema, table.name, to_string(final_lsn)});
+  // What a partition that is joining at this moment brings has to be seen first.
+  writer_.begin();
+  connection_.exec("lock the partitioned table",
+                   "LOCK TABLE " + quote_qualified(table.schema, table.name) + " IN ACCESS EXCLUSIVE MODE");
+  const Rows parts = connection_.exec(
+      "look for partitions that keep rows",
+      "SELECT schema_name, table_name, watermark > $5::pg_lsn, split_part(publication_entry, '/', 2) FROM "
+      "teal.table_state "
+      "WHERE migration = $1 AND link = $2 AND target_schema = $3 AND target_table = $4 "
+      "AND state IN ('copied', 'detached')",
+      {options_.names.migration, options_.names.link, table.schema, table.name, to_string(final_lsn)});
   for (int i = 0; i < parts.size(); ++i) {
     const bool named = std::any_of(change.truncated.begin(), change.truncated.end(), [&](const Relation* relation) {
-      return relation->schema == parts.at(i, 0) && relation->name == parts.at(i, 1);
+      return (relation->schema == parts.at(i, 0) && relation->name == parts.at(i, 1)) ||
+             std::to_string(relation->id.value) == parts.at(i, 3);
     });
     if (!named || parts.boolean(i, 2)) return false;
   }

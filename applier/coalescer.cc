@@ -87,7 +87,7 @@ Segment& Coalescer::new_segment(const TargetTable& table) {
     epoch_open_ = true;
   }
   Epoch& epoch = epochs_.back();
-  const auto [slot, inserted] = slots_.try_emplace(&table, epoch.tables.size());
+  const auto [slot, inserted] = slots_.try_emplace(table.target_id, epoch.tables.size());
   if (inserted) epoch.tables.emplace_back();
   std::vector<Segment>& segments = epoch.tables[slot->second];
   segments.emplace_back();
@@ -97,10 +97,10 @@ Segment& Coalescer::new_segment(const TargetTable& table) {
 
 Segment& Coalescer::open_segment(const TargetTable& table) {
   if (epoch_open_ && !in_order_(table)) {
-    const auto slot = slots_.find(&table);
+    const auto slot = slots_.find(table.target_id);
     if (slot != slots_.end()) {
       Segment& last = epochs_.back().tables[slot->second].back();
-      if (!last.move_from) return last;
+      if (!last.move_from && last.table == &table) return last;
     }
   }
   return new_segment(table);

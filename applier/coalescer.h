@@ -55,7 +55,8 @@ struct Segment {
   boost::unordered_flat_map<RowKey, std::uint32_t, RowKeyHash> index;
 };
 
-/// Segments of all tables, each table's in order, then at most one TRUNCATE.
+/// Segments of all tables of the target, each table's in order (also of partitions that look different on the source),
+/// then at most one TRUNCATE.
 struct Epoch {
   std::vector<std::vector<Segment>> tables;  ///< by order of first appearance
   std::vector<const TargetTable*> truncated;
@@ -106,7 +107,7 @@ class Coalescer {
   std::function<bool(const TargetTable&)> in_order_;
   std::pmr::monotonic_buffer_resource arena_;
   std::vector<Epoch> epochs_;
-  boost::unordered_flat_map<const TargetTable*, std::size_t> slots_;  // of the open epoch
+  boost::unordered_flat_map<std::uint64_t, std::size_t> slots_;  // of the open epoch, by TargetTable::target_id
   bool epoch_open_ = false;
   CoalesceCounts counts_;
 };

@@ -142,7 +142,7 @@ class CopyJob {
     target_->exec("commit the copy", "COMMIT");
     TEAL_FAILPOINT("copy_committed");
     ++counters_.tables_done;
-    analyze(table);
+    analyze_copied(*target_, options_.names, table);
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
     log_event(LogLevel::kInfo, "table copied",
               {{"link", options_.names.link},
@@ -152,20 +152,6 @@ class CopyJob {
                {"watermark", to_string(snapshot_.consistent_point())},
                {"ms", took.count()}});
     return true;
-  }
-
-  // Only an owner may; without it the server warns, and teal's own plans do not depend on statistics.
-  void analyze(const CopyTable& table) {
-    const Rows owner = target_->exec("look up the owner",
-                                     "SELECT pg_has_role(c.relowner, 'USAGE') FROM pg_class c JOIN pg_namespace n ON "
-                                     "n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
-                                     {table.target.schema, table.target.name});
-    if (!owner.empty() && owner.boolean(0, 0)) {
-      target_->exec("analyze the copied table", "ANALYZE " + quote_qualified(table.target.schema, table.target.name));
-    } else {
-      log_event(LogLevel::kInfo, "table not analyzed, it has another owner",
-                {{"link", options_.names.link}, {"table", table.display_name()}});
-    }
   }
 
   const InitialCopyOptions& options_;

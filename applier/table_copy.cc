@@ -1,6 +1,7 @@
 #include "applier/table_copy.h"
 
 #include "engine/catalog_columns.h"
+#include "engine/log.h"
 #include "engine/pg_error.h"
 
 namespace teal {
@@ -29,6 +30,16 @@ std::string copy_command(const TableName& name, const CopyTable& table, const st
   return "COPY " + quote_qualified(name.schema, name.name) +
          (table.columns.empty() ? " " : " (" + column_list(table) + ") ") + where +
          (table.binary ? " (FORMAT binary)" : "");
+}
+
+// The other rows of its table are there already; its own can be told apart where the target has the same partition.
+void check_part_empty(PgConnection& target, const CopyTable& table) {
+  if (!has_same_partition(target, table.name, table.target, table.bounds)) return;
+  const Rows filled =
+      target.exec("look whether the partition is empty",
+                  "SELECT EXISTS (SELECT FROM " + quote_qualified(table.name.schema, table.name.name) + ")");
+  if (!filled.boolean(0, 0)) return;
+  throw Stopped(StopCode::kRefused, "the target's partition of this name has rows already: empty it there");
 }
 
 }  // namespace
@@ -65,20 +76,6 @@ bool read_as_expected(PgConnection& source, const CopyTable& table, const TableS
          now.at(0, 0) == column_list(table);
 }
 
-namespace {
-
-// The other rows of its table are there already; its own can be told apart where the target has the same partition.
-void check_part_empty(PgConnection& target, const CopyTable& table) {
-  if (!has_same_partition(target, table.name, table.target, table.bounds)) return;
-  const Rows filled =
-      target.exec("look whether the partition is empty",
-                  "SELECT EXISTS (SELECT FROM " + quote_qualified(table.name.schema, table.name.name) + ")");
-  if (!filled.boolean(0, 0)) return;
-  throw Stopped(StopCode::kRefused, "the target's partition of this name has rows already: empty it there");
-}
-
-}  // namespace
-
 void check_target_empty(PgConnection& target, const CopyTable& table) {
   if (table.is_part()) {
     check_part_empty(target, table);
@@ -110,6 +107,20 @@ void note_copied(PgConnection& target, const LinkNames& names, const CopyTable& 
        table.name.name, std::to_string(copied.bytes), table.publication_entry, table.target.schema, table.target.name,
        table.bounds, table.binary ? "binary" : "text"});
   if (noted.affected() != 1) throw Stopped(StopCode::kRefused, "its row in teal.table_state is not 'pending' any more");
+}
+
+// Without an owner's rights the server warns, and teal's own plans do not depend on statistics.
+void analyze_copied(PgConnection& target, const LinkNames& names, const CopyTable& table) {
+  const Rows owner = target.exec("look up the owner",
+                                 "SELECT pg_has_role(c.relowner, 'USAGE') FROM pg_class c JOIN pg_namespace n ON n.oid "
+                                 "= c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
+                                 {table.target.schema, table.target.name});
+  if (!owner.empty() && owner.boolean(0, 0)) {
+    target.exec("analyze the copied table", "ANALYZE " + quote_qualified(table.target.schema, table.target.name));
+  } else {
+    log_event(LogLevel::kInfo, "table not analyzed, it has another owner",
+              {{"link", names.link}, {"table", table.display_name()}});
+  }
 }
 
 }  // namespace teal

@@ -54,4 +54,7 @@ void check_target_empty(PgConnection& target, const CopyTable& table);
 void note_copied(PgConnection& target, const LinkNames& names, const CopyTable& table, const CopiedRows& copied,
                  Lsn watermark);
 
+/// Where teal's role owns the target's table; else it says so in the log. Errors: PgError.
+void analyze_copied(PgConnection& target, const LinkNames& names, const CopyTable& table);
+
 }  // namespace teal

@@ -12,6 +12,7 @@
 #include "decoder/transaction_assembler.h"
 #include "engine/failpoint.h"
 #include "engine/log.h"
+#include "engine/pause.h"
 #include "engine/pg_error.h"
 #include "engine/wait_log.h"
 
@@ -25,12 +26,26 @@ constexpr int kInVain = 3;                       // rounds of catching up that d
 constexpr std::size_t kBatchRows = 20'000;
 constexpr std::size_t kBatchBytes = 4U << 20U;
 constexpr milliseconds kWait{100};
+constexpr milliseconds kSilence{60'000};
 
-Lsn read_flushed(PgConnection& source) {
-  const Rows rows = source.exec("read the source's flushed position", "SELECT pg_current_wal_flush_lsn()");
-  const auto lsn = parse_lsn(rows.at(0, 0));
-  if (!lsn) throw Stopped(StopCode::kBug, "the source's WAL position could not be read");
+// How far the link has come. `locked`: it does not come farther until the end of the target's transaction.
+Lsn read_applied(PgConnection& target, const LinkNames& names, bool locked) {
+  const Rows rows = target.exec("read how far the link has come",
+                                std::string("SELECT applied FROM teal.progress WHERE migration = $1 AND link = $2 AND "
+                                            "lane = 0") +
+                                    (locked ? " FOR UPDATE" : ""),
+                                {names.migration, names.link});
+  const auto lsn = rows.size() == 1 ? parse_lsn(rows.at(0, 0)) : std::nullopt;
+  if (!lsn) throw Stopped(StopCode::kRefused, "the progress row of " + names.link + " is gone from the target");
   return *lsn;
+}
+
+// Under whatever name. "entry/oid": see PublishedTable::entry.
+bool is_same_table(const Relation& relation, const CopyTable& table) {
+  const std::string& entry = table.publication_entry;
+  const std::size_t slash = entry.find('/');
+  return slash != std::string::npos &&
+         entry.substr(slash + 1, entry.find('/', slash + 1) - slash - 1) == std::to_string(relation.id.value);
 }
 
 // One table's changes out of the stream of its snapshot's slot, written into an open target transaction.
@@ -43,25 +58,31 @@ class CatchUp {
         position_(from),
         writer_(writer),
         tables_([&target, table, from](const Relation& relation) {
-          if (TableName{relation.schema, relation.name} != table.name) return left_table(relation);
-          return load_target_table(target, relation,
-                                   {"copied", from, table.publication_entry, table.target, table.bounds}, {});
+          if (!is_same_table(relation, table)) return left_table(relation);
+          return load_target_table(
+              target, relation, {table.name, "copied", from, table.publication_entry, table.target, table.bounds}, {});
         }),
         plan_(
             tables_, [in_order](const TargetTable&) { return in_order; },
             [](const TableName&, const Change&, Lsn) { return false; }) {}
 
-  /// Applies at least everything that was committed below `end`.
-  void pass(Lsn end) { run(end, Lsn{UINT64_MAX}); }
-  /// Applies exactly what was committed below `end`, counted from the last pass. The end of it.
-  void finish(Lsn end) { run(end, end); }
+  /// Applies exactly what was committed below `end`, counted from the last call.
+  void run_to(Lsn end) {
+    for (; !carried_.empty() && carried_.front().facts.final_lsn < end; carried_.pop_front()) {
+      keep(std::move(carried_.front()));
+    }
+    if (carried_.empty()) run(end);
+    write();
+  }
 
  private:
-  void run(Lsn end, Lsn limit) {
+  void run(Lsn end) {
     ask_ = true;
-    while (position_ < end) {
+    auto heard = std::chrono::steady_clock::now();
+    while (position_ < end && carried_.empty()) {
       if (auto frame = stream_.next_frame()) {
-        take(std::move(*frame), limit);
+        heard = std::chrono::steady_clock::now();
+        take(std::move(*frame), end);
         continue;
       }
       if (stream_.stop_requested()) throw Interrupted("stopped while a table was joining; nothing of it was kept");
@@ -69,17 +90,19 @@ class CatchUp {
       if (std::exchange(ask_, false)) send_status(true);
       if (!stream_.readable(kWait)) {
         ask_ = true;
+        if (std::chrono::steady_clock::now() - heard > kSilence) {
+          throw PgError("read the stream of a joining table", "nothing was heard from the source", "");
+        }
       } else if (!stream_.read_socket()) {
         stream_.next_frame();  // says what happened
         throw PgError("read the stream", "the source closed the connection", "");
       }
     }
-    write();
   }
 
   void send_status(bool ask) { stream_.send({position_, position_, position_, {}, ask}); }
 
-  void take(Frame frame, Lsn limit) {
+  void take(Frame frame, Lsn end) {
     const auto envelope = parse_copy_data(frame.bytes());
     if (!envelope) refuse(envelope.error());
     if (const auto* keepalive = std::get_if<PrimaryKeepalive>(&*envelope)) {
@@ -93,7 +116,12 @@ class CatchUp {
     if (!added->has_value()) return;
     TransactionSlice& slice = **added;
     const Lsn reached = slice.last ? slice.end_lsn : position_;
-    if (slice.facts.final_lsn < limit) keep(std::move(slice));
+    // In commit order: once one lies above, nothing below is to come.
+    if (slice.facts.final_lsn < end) {
+      keep(std::move(slice));
+    } else {
+      carried_.push_back(std::move(slice));
+    }
     position_ = std::max(position_, reached);
   }
 
@@ -127,20 +155,21 @@ class CatchUp {
   BatchWriter& writer_;
   TargetTables tables_;
   BatchPlan plan_;
-  std::deque<TransactionSlice> slices_;  // the plan holds views into them
+  std::deque<TransactionSlice> carried_;  // received, and committed above where the link has come
+  std::deque<TransactionSlice> slices_;   // the plan holds views into them
   std::size_t rows_ = 0;
   std::size_t bytes_ = 0;
 };
 
-// Until little is left; or, where the source writes faster than this can follow, until it gets no less: what is left
-// then is caught up while the link waits, which leaves it more of the machine.
-void approach(CatchUp& catch_up, PgConnection& source, const JoinOptions& options, const CopyTable& table) {
+// Until little is left; or until it gets no less, where the link runs away from this: what is left then is caught up
+// while the link waits, which leaves it more of the machine.
+void approach(CatchUp& catch_up, PgConnection& target, const JoinOptions& options, const CopyTable& table) {
   std::uint64_t least = UINT64_MAX;
   int in_vain = 0;
-  Lsn end = read_flushed(source);
+  Lsn end = read_applied(target, options.names, false);
   do {
-    catch_up.pass(end);
-    const Lsn next = read_flushed(source);
+    catch_up.run_to(end);
+    const Lsn next = read_applied(target, options.names, false);
     const std::uint64_t left = bytes_between(end, next);
     in_vain = left < least / 2 ? 0 : in_vain + 1;
     least = std::min(least, left);
@@ -148,6 +177,14 @@ void approach(CatchUp& catch_up, PgConnection& source, const JoinOptions& option
     log_event(LogLevel::kDebug, "joining table catches up",
               {{"link", options.names.link}, {"table", table.display_name()}, {"bytes_left", left}});
   } while (least >= kNearBytes && in_vain < kInVain);
+}
+
+// Rows that are younger than what the link has applied could be in its way: it would insert once more what has since
+// moved to the joining partition.
+void wait_for_link(PgConnection& target, const JoinOptions& options, Lsn snapshot, const std::stop_token& stop) {
+  while (read_applied(target, options.names, false) < snapshot) {
+    if (!pause_for(kWait, stop)) throw Interrupted("stopped while a table was joining; nothing of it was kept");
+  }
 }
 
 }  // namespace
@@ -162,19 +199,20 @@ JoinResult join_table(const JoinOptions& options, const CopyTable& table, bool i
   const Lsn from = snapshot.consistent_point();
   TEAL_FAILPOINT("join_snapshot_made");
   PgConnection target = open_target_session({options.target, options.names.copy_origin(0), true}, stop);
+  wait_for_link(target, options, from, stop);
+  if (options.prepare_link) options.prepare_link(from);
   BatchWriter writer(target, options.names);
   writer.begin();
   check_target_empty(target, table);
   const CopiedRows copied = copy_rows(source, snapshot, table, target, counters);
   if (!read_as_expected(source, table, shapes)) return JoinResult::kAltered;
   TEAL_FAILPOINT("join_rows_copied");
-  if (options.prepare_link) options.prepare_link(from);
   CatchUp catch_up(std::move(snapshot).stream(options.publications), options, table, from, in_order, target, writer);
-  approach(catch_up, source, options, table);
+  approach(catch_up, target, options, table);
   lock_pending(target, options.names, true);
   TEAL_FAILPOINT("join_locked");
-  const Lsn end = read_flushed(source);
-  catch_up.finish(end);
+  const Lsn end = read_applied(target, options.names, true);
+  catch_up.run_to(end);
   target.exec("check deferred constraints", "SET CONSTRAINTS ALL IMMEDIATE");
   note_copied(target, options.names, table, copied, end);
   TEAL_FAILPOINT("join_before_commit");
@@ -184,6 +222,7 @@ JoinResult join_table(const JoinOptions& options, const CopyTable& table, bool i
   }
   TEAL_FAILPOINT("join_committed");
   ++counters.tables_done;
+  analyze_copied(target, options.names, table);
   log_event(LogLevel::kInfo, "table joined",
             {{"link", options.names.link},
              {"table", table.display_name()},

@@ -23,6 +23,8 @@ TableSnapshot::TableSnapshot(const SnapshotOptions& options, std::stop_token sto
 }
 
 ReplicationStream TableSnapshot::stream(const std::vector<std::string>& publications) && {
+  // It is read by one thread that also writes, and may have to wait for locks there.
+  connection_.exec("let the stream wait", "SET wal_sender_timeout = 0");
   return ReplicationStream::start_at(std::move(connection_), slot_, consistent_point_, publications);
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 
 #include "decoder/transaction.h"
 #include "engine/binary_types.h"
@@ -117,9 +118,9 @@ void check_same_table(const TargetTable& table, const Relation& relation, const 
 
 // The target's partition of the same name, if it takes the same rows.
 std::shared_ptr<const TargetTable> find_part(PgConnection& target, const Relation& relation, const TableState& state) {
-  if (!has_same_partition(target, {relation.schema, relation.name}, state.target, state.bounds)) return nullptr;
+  if (!has_same_partition(target, state.name, state.target, state.bounds)) return nullptr;
   auto part = std::make_shared<TargetTable>(name_table(relation));
-  part->sql_name = quote_qualified(relation.schema, relation.name);
+  part->sql_name = quote_qualified(state.name.schema, state.name.name);
   part->partitioned = true;  // without ONLY: it may be partitioned further
   return part;
 }
@@ -132,18 +133,18 @@ void lock_pending(PgConnection& target, const LinkNames& names, bool hand_over) 
               {"teal.pending." + names.base()});
 }
 
-TableState read_table_state(PgConnection& target, const LinkNames& names, const TableName& table) {
+TableState read_table_state(PgConnection& target, const LinkNames& names, const Relation& relation) {
   const Rows rows = target.exec(
       "read the table's watermark",
-      "SELECT state, watermark, publication_entry, target_schema, target_table, bounds FROM teal.table_state WHERE "
-      "migration = $1 AND link = $2 AND schema_name = $3 AND table_name = $4",
-      {names.migration, names.link, table.schema, table.name});
-  if (rows.empty()) return {"", {}, "", table};
-  return {rows.str(0, 0),
-          parse_lsn(rows.at(0, 1)).value_or(Lsn{}),
-          rows.str(0, 2),
-          {rows.str(0, 3), rows.str(0, 4)},
-          rows.str(0, 5)};
+      "SELECT state, watermark, publication_entry, target_schema, target_table, bounds, schema_name, table_name FROM "
+      "teal.table_state WHERE migration = $1 AND link = $2 AND ((schema_name = $3 AND table_name = $4) OR (state IN "
+      "('copied', 'detached') AND split_part(publication_entry, '/', 2) = $5)) ORDER BY state IN ('copied', "
+      "'detached') DESC, schema_name = $3 AND table_name = $4 DESC LIMIT 1",
+      {names.migration, names.link, relation.schema, relation.name, std::to_string(relation.id.value)});
+  const TableName name{relation.schema, relation.name};
+  if (rows.empty()) return {name, "", {}, "", name};
+  return {{rows.str(0, 6), rows.str(0, 7)}, rows.str(0, 0), parse_lsn(rows.at(0, 1)).value_or(Lsn{}), rows.str(0, 2),
+          {rows.str(0, 3), rows.str(0, 4)}, rows.str(0, 5)};
 }
 
 TargetTable left_table(const Relation& relation) {
@@ -156,6 +157,7 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, co
                               const BinaryForm& binary) {
   TargetTable table = name_table(relation);
   table.target = state.target;
+  table.target_id = std::hash<std::string>()(to_string(state.target));
   table.sql_name = quote_qualified(state.target.schema, state.target.name);
   table.control = relation.schema == kControlSchema;
   table.pending = !table.control && (state.state.empty() || state.state == "pending");
@@ -188,7 +190,7 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, co
   }
   check_same_table(table, relation, state);
   table.watermark = state.watermark;
-  table.is_part = state.target != TableName{relation.schema, relation.name};
+  table.is_part = state.target != state.name;
   if (table.is_part) table.part = find_part(target, relation, state);
   return table;
 }

@@ -34,10 +34,11 @@ struct MappedColumn {
 /// How one announced relation of the source is written to the target: made once per Relation, then only read.
 /// Units: ordinals are positions in the source relation's columns.
 struct TargetTable {
-  std::uint64_t id = 0;      ///< never given twice in a process: what is kept per table is kept under it
-  std::string display_name;  ///< schema.table, for messages
-  TableName target;          ///< where its rows go
-  std::string sql_name;      ///< the same, quoted
+  std::uint64_t id = 0;         ///< never given twice in a process: what is kept per table is kept under it
+  std::string display_name;     ///< schema.table, for messages
+  TableName target;             ///< where its rows go
+  std::string sql_name;         ///< the same, quoted
+  std::uint64_t target_id = 0;  ///< equal for all that is written to the same table of the target
   bool partitioned = false;
   std::vector<MappedColumn> columns;
   std::vector<std::uint16_t> key;  ///< ordinals of the identity, ascending
@@ -71,6 +72,7 @@ class TextNeeded : public ReplayNeeded {
 
 /// What teal.table_state says about a table of the source.
 struct TableState {
+  TableName name;           ///< as it was copied
   std::string state;        ///< pending, copied, detached, left; "": nothing
   Lsn watermark;            ///< of the copy
   std::string entry;        ///< in the publication, as of the copy; see PublishedTable::entry
@@ -78,8 +80,9 @@ struct TableState {
   std::string bounds = {};  ///< of a partition
 };
 
-/// Errors: PgError.
-[[nodiscard]] TableState read_table_state(PgConnection& target, const LinkNames& names, const TableName& table);
+/// A table that was copied is known by its number too: what was written while it had another name, for a moment or for
+/// good, belongs to it. Errors: PgError.
+[[nodiscard]] TableState read_table_state(PgConnection& target, const LinkNames& names, const Relation& relation);
 
 /// Who holds on to "this table is still to be copied" until the end of the target's transaction (`hand_over` false: a
 /// link that skips its changes), against who makes it untrue in that transaction (`hand_over` true). An advisory lock:

@@ -44,7 +44,8 @@ struct UniqueIndex {
 /// mean equal rows. NULL for what is no partition.
 [[nodiscard]] std::string partition_bounds_sql(const std::string& oid);
 
-/// Whether `part` is, there too, a partition (at whatever depth) of `table` with these bounds. Errors: PgError.
+/// Whether `part` is, there too, a partition (at whatever depth) of `table` that takes the same rows, as far as bounds
+/// can tell: false for default and hash partitions. Errors: PgError.
 [[nodiscard]] bool has_same_partition(PgConnection& connection, const TableName& part, const TableName& table,
                                       const std::string& bounds);
 

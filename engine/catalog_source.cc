@@ -11,6 +11,8 @@
 namespace teal {
 namespace {
 
+constexpr std::size_t kColumnsWithoutKey = 800;  // old and new values of a row: PostgreSQL's limit is 1,664 entries
+
 // One row of pg_class that a pattern could mean.
 struct ClassRow {
   std::uint32_t oid = 0;
@@ -185,6 +187,12 @@ void set_identity(SourceTable& table, const std::vector<UniqueIndex>& indexes) {
     case ReplicaIdentity::kFull:
       if (!finds_rows(table, key)) {
         table.whole_rows = true;
+        if (table.columns.size() > kColumnsWithoutKey) {
+          refuse(table,
+                 "has no key and more than " + std::to_string(kColumnsWithoutKey) +
+                     " columns, too many to find a row by all its values",
+                 alter(table, "ADD PRIMARY KEY (...);"));
+        }
         return;
       }
       break;

@@ -148,10 +148,12 @@ void check_missing_tables(Preflight& preflight, const ServerFacts& facts, const 
   if (!by_teal || some_exist) {
     std::string names;
     for (const TargetRelation& table : missing) names += (names.empty() ? "" : ", ") + to_string(table.name);
+    const bool comes_later = preflight.mode == PreflightMode::kJoin || preflight.resumed;
     preflight.add("green", "missing tables: " + names + (by_teal ? "; other selected tables are there" : ""),
-                  by_teal ? "drop the others, so that teal makes all of them, or create the missing ones and set "
-                            "copy.schema: false"
-                          : "create them as on blue (pg_dump --schema-only), or set copy.schema: true");
+                  comes_later ? "create them on green as on blue (pg_dump --schema-only --table=...)"
+                  : by_teal   ? "drop the others, so that teal makes all of them, or create the missing ones and set "
+                                "copy.schema: false"
+                              : "create them as on blue (pg_dump --schema-only), or set copy.schema: true");
     return;
   }
   std::set<std::string> schemas;

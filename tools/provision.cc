@@ -179,6 +179,13 @@ void check_published_all_along(Setup& setup) {
   check_publication(setup.blue, setup.link, copied);
 }
 
+[[noreturn]] void refuse_returned(const TableName& part, const TableName& table) {
+  throw Stopped(StopCode::kRefused,
+                to_string(part) + " left " + to_string(table) +
+                    " on blue and is its partition again: what was changed in between was not sent; delete its rows on "
+                    "green and its row from teal.table_state there, then start again, and it is copied");
+}
+
 // New tables become pending. What the log still holds of a table that is not selected any more is dropped, and if it is
 // selected again it has missed changes: pending, and green's has to be empty.
 //
@@ -190,6 +197,9 @@ void update_table_states(Setup& setup) {
   const std::set<TableName> published(setup.published.tables.begin(), setup.published.tables.end());
   for (const auto& [table, state] : read_table_states(setup.green, setup.link)) {
     const bool wanted = selected.contains(table);
+    if (wanted && state.state == "detached") {
+      refuse_returned(table, state.target);
+    }
     const bool left = state.state == "left" || state.state == "detached";
     if (wanted != left) continue;
     const bool detached = table != state.target && published.contains(state.target);

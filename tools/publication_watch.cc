@@ -1,6 +1,7 @@
 #include "tools/publication_watch.h"
 
 #include <algorithm>
+#include <set>
 
 #include "engine/log.h"
 #include "engine/pg_error.h"
@@ -45,19 +46,35 @@ std::vector<TableName> check_publication(PgConnection& source, const LinkNames& 
                       "and start over, unless you know that nothing was changed meanwhile");
   }
   std::map<TableName, std::string> entries;
+  std::map<std::string, TableName> names_now;  // by entry
+  std::set<std::string> listed;                // first parts of entries: what the publication lists
   for (const PublishedTable& table : publication->tables) {
+    listed.insert(table.entry.substr(0, table.entry.find('/')));
     if (!table.filtered) entries[table.name] = table.entry;
+    names_now[table.entry] = table.name;
   }
-  for (const PublishedTable& part : publication->parts) entries[part.name] = part.entry;
+  for (const PublishedTable& part : publication->parts) {
+    entries[part.name] = part.entry;
+    names_now[part.entry] = part.name;
+  }
   std::string missed;
   std::vector<TableName> gone;
   for (const auto& [table, entry] : copied) {
     const auto found = entries.find(table);
+    if (found != entries.end() && found->second == entry) continue;
     if (found == entries.end() && entry == kDetached) continue;
-    if (found == entries.end() && is_part(entry)) {
+    const auto renamed = names_now.find(entry);
+    if (renamed != names_now.end()) {
+      throw Stopped(StopCode::kRefused, "link " + names.link + ": " + to_string(table) + " has another name on " +
+                                            source.label() + " now, " + to_string(renamed->second) +
+                                            ": rename it back, then start again; nothing is lost");
+    }
+    // A partition is gone only while the table that it was part of is still published.
+    if (found == entries.end() && is_part(entry) && listed.contains(entry.substr(0, entry.find('/')))) {
       gone.push_back(table);
-    } else if (found == entries.end() || found->second != entry)
-      missed += (missed.empty() ? "" : ", ") + to_string(table);
+      continue;
+    }
+    missed += (missed.empty() ? "" : ", ") + to_string(table);
   }
   if (missed.empty()) return gone;
   throw Stopped(StopCode::kRefused,

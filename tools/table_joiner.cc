@@ -21,10 +21,19 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kLook{2'000};
 constexpr std::chrono::milliseconds kAnswerWithin{30'000};
-constexpr std::chrono::seconds kTryAgain{10};
+constexpr std::chrono::seconds kTryAgain{10};  // what somebody has to mend first
 constexpr std::chrono::milliseconds kRenewLook{100};
 constexpr int kRemembersPartitionsRight = 15;
-constexpr int kPasses = 20;  // over a table that is altered all the time
+constexpr std::chrono::seconds kCatalogAge{5};
+constexpr std::chrono::seconds kAgain{3};
+
+// Under whatever name it was copied.
+bool is_copied(const std::map<TableName, TableCopyState>& states, const PublishedTable& table) {
+  return std::any_of(states.begin(), states.end(), [&](const auto& entry) {
+    return entry.second.publication_entry == table.entry && entry.second.state != "pending" &&
+           entry.second.state != "left";
+  });
+}
 
 }  // namespace
 
@@ -75,34 +84,35 @@ void TableJoiner::connect(const std::stop_token& stop) {
   if (!target_) target_ = open(!blue);
 }
 
-// Table to its entry in the publication; "" when it is in none.
-std::map<TableName, std::string> TableJoiner::find_pending() {
+// As they stand in the publication; without an entry when they do not.
+std::map<TableName, PublishedTable> TableJoiner::find_pending() {
   const std::map<TableName, TableCopyState> states = read_table_states(*target_, names_);
-  std::map<TableName, std::string> pending;
+  std::map<TableName, PublishedTable> pending;
   for (const auto& [table, state] : states) {
-    if (state.state == "pending") pending[table];
+    if (state.state == "pending") pending[table] = {.name = table, .target = state.target};
   }
   const std::optional<Publication> publication = read_publication(*source_, names_.publication());
   if (!publication) return pending;
   for (const std::vector<PublishedTable>* tables : {&publication->tables, &publication->parts}) {
     for (const PublishedTable& table : *tables) {
-      if (table.partitioned) continue;  // its partitions have the rows
+      if (table.partitioned || is_copied(states, table)) continue;  // without rows, or renamed: PublicationWatch stops
       const auto known = states.find(table.name);
       const bool is_new = known == states.end() || known->second.state == "left";
       if (is_new) note_found(table);
-      if (is_new || known->second.state == "pending") pending[table.name] = table.entry;
+      if (is_new || known->second.state == "pending") pending[table.name] = table;
     }
   }
   return pending;
 }
 
 void TableJoiner::note_found(const PublishedTable& table) {
-  target_->exec(
+  const Rows noted = target_->exec(
       "note a table",
       "INSERT INTO teal.table_state (migration, link, schema_name, table_name, target_schema, target_table, "
       "state) VALUES ($1, $2, $3, $4, $5, $6, 'pending') ON CONFLICT (migration, link, schema_name, table_name) DO "
       "UPDATE SET state = 'pending' WHERE table_state.state = 'left'",
       {names_.migration, names_.link, table.name.schema, table.name.name, table.target.schema, table.target.name});
+  if (noted.affected() != 1) return;  // the link was faster
   log_event(LogLevel::kInfo, "table found in the publication",
             {{"link", names_.link}, {"table", to_string(table.name)}});
 }
@@ -119,19 +129,24 @@ void TableJoiner::note_left(const TableName& table) {
 
 void TableJoiner::look(const std::stop_token& stop) {
   connect(stop);
-  const std::map<TableName, std::string> pending = find_pending();
+  const std::map<TableName, PublishedTable> pending = find_pending();
   std::erase_if(failed_, [&](const auto& entry) { return !pending.contains(entry.first); });
-  if (!pending.empty()) {
-    const std::vector<SourceTable> selected = tables_with_rows(read_source_catalog(*source_, config_.tables));
-    for (const auto& [table, entry] : pending) {
-      if (stop.stop_requested()) return;
-      const auto failed = failed_.find(table);
-      if (failed != failed_.end() && Clock::now() < failed->second.next) continue;
-      try_to_join(table, entry, selected, stop);
+  std::vector<SourceTable> selected;
+  std::optional<Clock::time_point> read;
+  for (const auto& [name, table] : pending) {
+    if (stop.stop_requested()) return;
+    const auto failed = failed_.find(name);
+    if (failed != failed_.end() && Clock::now() < failed->second.next) continue;
+    connect(stop);
+    if (!read || Clock::now() - *read > kCatalogAge) {
+      selected = tables_with_rows(read_source_catalog(*source_, config_.tables));
+      read = Clock::now();
     }
+    try_to_join(table, selected, stop);
   }
   std::string problem;
   for (const auto& [table, attempt] : failed_) {
+    if (attempt.problem.empty()) continue;
     problem += (problem.empty() ? "" : "\n") + to_string(table) + ": " + attempt.problem;
   }
   const std::scoped_lock lock(mutex_);
@@ -139,66 +154,87 @@ void TableJoiner::look(const std::stop_token& stop) {
   problem_ = std::move(problem);
 }
 
-void TableJoiner::try_to_join(const TableName& table, const std::string& entry,
-                              const std::vector<SourceTable>& selected, const std::stop_token& stop) {
+void TableJoiner::try_to_join(const PublishedTable& table, const std::vector<SourceTable>& selected,
+                              const std::stop_token& stop) {
+  const TableName& name = table.name;
   try {
-    const auto found = std::find_if(selected.begin(), selected.end(), [&](const auto& t) { return t.name == table; });
-    if (found == selected.end() && entry.empty()) {
-      note_left(table);
+    const auto found = std::find_if(selected.begin(), selected.end(), [&](const auto& t) { return t.name == name; });
+    if (found == selected.end() && table.entry.empty()) {
+      note_left(name);
       return;
     }
+    const std::string alter = "ALTER PUBLICATION " + quote_identifier(names_.publication());
+    const std::string listed = quote_qualified(table.target.schema, table.target.name);
     if (found == selected.end()) {
       throw Stopped(StopCode::kRefused,
                     "it is in the publication and not selected by tables.include: its changes are skipped; select it "
-                    "and start teal again, or ALTER PUBLICATION " +
-                        quote_identifier(names_.publication()) + " DROP TABLE " +
-                        quote_qualified(table.schema, table.name) + " and delete its row from teal.table_state");
+                    "and start teal again, or " +
+                        alter + " DROP TABLE " + listed);
     }
-    if (entry.empty()) {
-      throw Stopped(StopCode::kRefused, "it is not in the publication: ALTER PUBLICATION " +
-                                            quote_identifier(names_.publication()) + " ADD TABLE " +
-                                            quote_qualified(table.schema, table.name));
+    if (table.entry.empty()) {
+      throw Stopped(StopCode::kRefused, "it is not in the publication: " + alter + " ADD TABLE " +
+                                            quote_qualified(found->target.schema, found->target.name));
+    }
+    if (table.filtered) {
+      throw Stopped(StopCode::kRefused, "the publication has a row filter or a column list on it: " + alter +
+                                            " DROP TABLE " + listed + "; " + alter + " ADD TABLE " + listed);
     }
     const PreflightReport report = check_joining(config_, *source_, *target_, *found);
     if (!report.ready()) throw Stopped(StopCode::kRefused, report.text());
-    join(*found, entry, stop);
-    failed_.erase(table);
+    join(*found, table.entry, stop);
   } catch (const Interrupted&) {
     throw;
   } catch (const Stopped& stopped) {
-    note_problem(table, stopped.what());
+    note_problem(name, stopped.what());
   } catch (const RowsRefused& refused) {
-    note_problem(table, refused.what());
+    note_problem(name, refused.what());
   } catch (const PgError& error) {
-    if (error.error_class() != ErrorClass::kStop || stop.stop_requested()) throw;
-    note_problem(table, error.what());
+    if (stop.stop_requested()) throw;
+    if (error.error_class() == ErrorClass::kStop) {
+      note_problem(name, error.what());
+      return;
+    }
+    // It passes: this table later, the others now, with new sessions.
+    log_event(LogLevel::kWarn, "joining interrupted, trying again later",
+              {{"link", names_.link}, {"table", to_string(name)}, {"reason", error.what()}});
+    wait_longer(name);
+    source_.reset();
+    target_.reset();
   }
 }
 
+// Twice, if need be: the second time every change as the source made it.
 void TableJoiner::join(const SourceTable& table, const std::string& entry, const std::stop_token& stop) {
   JoinOptions options = make_join_options(config_, names_);
   if (table.name != table.target && source_->server_major() < kRemembersPartitionsRight) {
     options.prepare_link = [&](Lsn snapshot) { renew_session(snapshot, stop); };
   }
   log_event(LogLevel::kInfo, "table joining", {{"link", names_.link}, {"table", to_string(table.name)}});
+  // Where its rows go has to be known before the first of them is there (Applier::truncates_whole).
+  target_->exec(
+      "note where the table's rows go",
+      "UPDATE teal.table_state SET target_schema = $5, target_table = $6 WHERE migration = $1 AND link = $2 "
+      "AND schema_name = $3 AND table_name = $4 AND state = 'pending'",
+      {names_.migration, names_.link, table.name.schema, table.name.name, table.target.schema, table.target.name});
   const CopyMajors majors{source_->server_major(), target_->server_major()};
-  bool in_order = false;
-  for (int pass = 0; pass < kPasses; ++pass) {
-    const std::vector<TargetRelation> targets = find_target_relations(*target_, {table});
-    try {
-      if (join_table(options, plan_copy(table, targets.at(0), entry, majors), in_order, counters_, stop) ==
-          JoinResult::kJoined) {
-        return;
-      }
-    } catch (const RowsRefused& refused) {
-      if (std::exchange(in_order, true)) throw;
-      log_event(LogLevel::kWarn, "rows refused, joining in source order",
-                {{"link", names_.link}, {"table", to_string(table.name)}, {"reason", refused.what()}});
-    }
+  const std::vector<TargetRelation> targets = find_target_relations(*target_, {table});
+  const CopyTable plan = plan_copy(table, targets.at(0), entry, majors);
+  JoinResult result = JoinResult::kAltered;
+  try {
+    result = join_table(options, plan, false, counters_, stop);
+  } catch (const RowsRefused& refused) {
+    log_event(LogLevel::kWarn, "rows refused, joining in source order",
+              {{"link", names_.link}, {"table", to_string(table.name)}, {"reason", refused.what()}});
+    result = join_table(options, plan, true, counters_, stop);
   }
-  throw Stopped(StopCode::kRefused,
-                "it is altered on the source (TRUNCATE, ALTER TABLE, VACUUM FULL) more often than it can be copied");
+  failed_.erase(table.name);
+  if (result == JoinResult::kJoined) return;
+  log_event(LogLevel::kInfo, "table was altered after the snapshot, it is copied again",
+            {{"link", names_.link}, {"table", to_string(table.name)}});
+  wait_longer(table.name);
 }
+
+void TableJoiner::wait_longer(const TableName& table) { failed_[table].next = Clock::now() + kAgain; }
 
 // pgoutput of 13 and 14 remembers for each session what it publishes, and goes on not to publish a table that was
 // attached as a partition after it had been written to (seen on 13). So the link gets a new session, that decodes

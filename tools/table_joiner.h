@@ -1,7 +1,5 @@
 #pragma once
 #include <chrono>
-#include <condition_variable>
-#include <exception>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -47,12 +45,12 @@ class TableJoiner {
   void run(const std::stop_token& stop);
   void look(const std::stop_token& stop);
   void connect(const std::stop_token& stop);
-  std::map<TableName, std::string> find_pending();
+  std::map<TableName, PublishedTable> find_pending();
   void note_found(const PublishedTable& table);
   void note_left(const TableName& table);
-  void try_to_join(const TableName& table, const std::string& entry, const std::vector<SourceTable>& selected,
-                   const std::stop_token& stop);
+  void try_to_join(const PublishedTable& table, const std::vector<SourceTable>& selected, const std::stop_token& stop);
   void join(const SourceTable& table, const std::string& entry, const std::stop_token& stop);
+  void wait_longer(const TableName& table);
   void renew_session(Lsn snapshot, const std::stop_token& stop);
   void note_problem(const TableName& table, const std::string& problem);
 

@@ -318,8 +318,7 @@ TEST_F(ApplyItems, TableThatIsAnnouncedAgainAndAgainIsLoadedOnce) {
   int loads = 0;
   TargetTables tables([&](const Relation& relation) {
     ++loads;
-    return load_target_table(connection, relation,
-                             read_table_state(connection, names_, {relation.schema, relation.name}), {});
+    return load_target_table(connection, relation, read_table_state(connection, names_, relation), {});
   });
   const auto first = std::make_shared<const Relation>(kItem);
   const TargetTable* known = &tables.of(first);
