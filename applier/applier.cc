@@ -10,6 +10,8 @@
 namespace teal {
 namespace {
 
+constexpr std::string_view kOutOfLocks = "53200";  // or of memory
+
 Ledger sum(Ledger a, const Ledger& b) {
   a.received += b.received;
   a.applied += b.applied;
@@ -159,6 +161,13 @@ void Applier::apply_ended() {
     // A table that does not fit any more, found before anything was written: what came before its change still fits,
     // and may not fit later, once the operator has altered the table.
     if (stopped.code() != StopCode::kData || streamed) throw;
+    writer_.rollback();
+    apply_carefully();
+  } catch (const PgError& error) {
+    // A merged batch locks the tables of all its transactions at once; each of them alone locks fewer.
+    if (error.sqlstate() != kOutOfLocks || streamed || ended_.size() == 1) throw;
+    log_event(LogLevel::kWarn, "batch too large for the target, applying one transaction at a time",
+              {{"link", options_.names.link}, {"transactions", ended_.size()}, {"reason", error.what()}});
     writer_.rollback();
     apply_carefully();
   }

@@ -76,7 +76,7 @@ void Link::run() {
       } else if (stop_.stop_requested()) {
         state_.stopped();
       } else {
-        state_.failed(Clock::now());
+        state_.failed(Clock::now(), error.sqlstate().starts_with("53"));
       }
     } catch (const std::exception& error) {
       note(error);

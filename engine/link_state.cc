@@ -26,13 +26,14 @@ void LinkState::connected(Clock::time_point now) {
   connected_at_ = now;
 }
 
-void LinkState::failed(Clock::time_point now) {
+void LinkState::failed(Clock::time_point now, bool starved) {
   if (phase_ == LinkPhase::kStopped) return;
   if (phase_ == LinkPhase::kDraining) {  // nothing is lost by ending: what was not applied is read again next time
     phase_ = LinkPhase::kStopped;
     return;
   }
-  if (phase_ == LinkPhase::kStreaming && now - connected_at_ >= options_.healthy_after) failures_ = 0;
+  const bool healthy = phase_ == LinkPhase::kStreaming && now - connected_at_ >= options_.healthy_after;
+  if (healthy && !starved) failures_ = 0;
   const unsigned doublings = std::min(failures_, 20U);
   const auto wait = std::min(options_.most, options_.first * (std::int64_t{1} << doublings));
   std::uniform_real_distribution<double> jitter(0.8, 1.2);

@@ -40,8 +40,9 @@ class LinkState {
   [[nodiscard]] unsigned reconnects() const { return reconnects_; }
 
   void connected(Clock::time_point now);
-  /// Connecting or streaming failed and may be tried again.
-  void failed(Clock::time_point now);
+  /// Connecting or streaming failed and may be tried again. `starved`: the server lacks a resource (SQLSTATE class 53);
+  /// the same work, done again, fails at the same place, so the waits get longer however long it took to get there.
+  void failed(Clock::time_point now, bool starved = false);
   /// What was read has to be read again, at once: nothing is wrong with the servers.
   void replay();
   void waited();

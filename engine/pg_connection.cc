@@ -19,6 +19,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kStopCheck{100};  // how late a stop may be noticed inside a wait
 constexpr milliseconds kCancelPatience{5'000};
 constexpr const char* kInvalidParameter = "22023";  // the one data exception that quotes a setting, no value of a row
+constexpr std::string_view kLocksSetting = "max_locks_per_transaction";
 
 struct Setting {
   const char* name;
@@ -292,6 +293,10 @@ void PgConnection::raise(std::string_view operation, const PGresult* result) con
   std::string constraint = field(PG_DIAG_CONSTRAINT_NAME);
   std::string sqlstate = field(PG_DIAG_SQLSTATE);
   if (sqlstate.starts_with("22") && sqlstate != kInvalidParameter) text = without_quoted(text);
+  // A full lock table and a lack of memory share a SQLSTATE; in any language, the hint names the setting.
+  if (field(PG_DIAG_MESSAGE_HINT).find(kLocksSetting) != std::string::npos) {
+    text += ": raise " + std::string(kLocksSetting) + " on " + label_ + ", which needs a restart of it";
+  }
   throw PgError(std::string(operation), std::move(text), std::move(sqlstate), std::move(constraint));
 }
 

@@ -104,6 +104,7 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
     check_source_server(preflight, *blue, *blue_facts);
     check_control_schema(preflight, *blue, *blue_facts, true);
     check_source_tables(preflight, *blue_facts);
+    note_lock_table(preflight, *blue);
     check_publication(preflight, *blue, *blue_facts);
     check_link(preflight, *blue);
   }
@@ -114,6 +115,7 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
   if (blue != nullptr && green != nullptr) {
     check_tables_on_both(preflight, *blue, *green, *green_facts);
     check_target_sessions(preflight, *green);
+    note_lock_table(preflight, *green);
     const bool ahead = schema_ahead(preflight, find_target_relations(*green, preflight.tables));
     if (ahead) check_extensions(preflight, *blue, *green);
     if (ahead) check_foreign_keys(preflight, *blue);

@@ -70,6 +70,8 @@ void check_versions(Preflight& preflight, const SelectedTypes& types, int source
 void check_large_objects(Preflight& preflight, const SelectedTypes& types, PgConnection& source);
 /// Triggers, rules and foreign keys of green that behave otherwise for what teal writes than for others.
 void check_target_sessions(Preflight& preflight, PgConnection& target);
+/// Notes when this side's lock table is smaller than one transaction over all selected tables needs.
+void note_lock_table(Preflight& preflight, PgConnection& connection);
 /// pg_dump and pg_restore, when green's tables are still to be made.
 void check_programs(Preflight& preflight, int newest_major, int target_major, bool schema_ahead);
 

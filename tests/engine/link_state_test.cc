@@ -52,6 +52,16 @@ TEST(LinkState, KeepsBackingOffWhenStreamsDieYoung) {
   EXPECT_GE(state.backoff(), milliseconds(8'000));
 }
 
+TEST(LinkState, M3KeepsBackingOffWhenTheServerLacksSomething) {
+  LinkState state = make();
+  for (int i = 0; i < 8; ++i) {
+    state.connected(kStart);
+    state.failed(kStart + milliseconds(60'000), true);
+    state.waited();
+  }
+  EXPECT_GE(state.backoff(), milliseconds(8'000));
+}
+
 TEST(LinkState, ReplaysAtOnce) {
   LinkState state = make();
   state.connected(kStart);
