@@ -53,7 +53,6 @@ BatchWriter::BatchWriter(PgConnection& connection, LinkNames names)
 
 void BatchWriter::begin() {
   if (open_) return;
-  if (statements_.full()) statements_.forget_all(connection_);
   connection_.exec("begin", "BEGIN");
   open_ = true;
 }
@@ -90,7 +89,6 @@ std::string BatchWriter::where(const RowGroup& group) {
 }
 
 std::uint64_t BatchWriter::write(std::span<const Epoch> epochs, const ControlRows& control, const ProgressRow* last) {
-  if (statements_.full() && !open_) statements_.forget_all(connection_);
   sent_.clear();
   groups_.clear();
   TEAL_FAILPOINT("before_begin");

@@ -32,23 +32,24 @@ std::string text_array(const std::vector<std::string>& items) {
 
 std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& connection,
                                                                  const std::vector<std::uint32_t>& oids) {
-  const Rows rows = connection.exec("read the columns on " + connection.label(),
-                                    "SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), "
-                                    "format_type(a.atttypid, NULL), a.attnum, a.attnotnull, "
-                                    "a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', a.attidentity, "
-                                    "format_type(a.atttypid, -1), a.atttypid IN (SELECT casttarget FROM pg_cast "
-                                    "WHERE castsource = 'text'::regtype AND castmethod = 'f') OR "
-                                    "(SELECT typtype FROM pg_type t WHERE t.oid = a.atttypid) = 'd' AND EXISTS ("
-                                    "WITH RECURSIVE base (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype "
-                                    "FROM base JOIN pg_type t ON t.oid = base.type WHERE t.typbasetype <> 0) "
-                                    "SELECT FROM base JOIN pg_cast c ON c.casttarget = base.type WHERE "
-                                    "c.castsource = 'text'::regtype AND c.castmethod = 'f'), a.atttypid, a.atttypmod, "
-                                    "a.attgenerated = 'v', coalesce((SELECT pg_get_expr(d.adbin, d.adrelid) FROM "
-                                    "pg_attrdef d WHERE a.attgenerated <> '' AND d.adrelid = a.attrelid AND "
-                                    "d.adnum = a.attnum), '') "
-                                    "FROM pg_attribute a WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 "
-                                    "AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum",
-                                    {oid_array(oids)});
+  const Rows rows =
+      connection.exec_often("read the columns on " + connection.label(),
+                            "SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), "
+                            "format_type(a.atttypid, NULL), a.attnum, a.attnotnull, "
+                            "a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', a.attidentity, "
+                            "format_type(a.atttypid, -1), a.atttypid IN (SELECT casttarget FROM pg_cast "
+                            "WHERE castsource = 'text'::regtype AND castmethod = 'f') OR "
+                            "(SELECT typtype FROM pg_type t WHERE t.oid = a.atttypid) = 'd' AND EXISTS ("
+                            "WITH RECURSIVE base (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype "
+                            "FROM base JOIN pg_type t ON t.oid = base.type WHERE t.typbasetype <> 0) "
+                            "SELECT FROM base JOIN pg_cast c ON c.casttarget = base.type WHERE "
+                            "c.castsource = 'text'::regtype AND c.castmethod = 'f'), a.atttypid, a.atttypmod, "
+                            "a.attgenerated = 'v', coalesce((SELECT pg_get_expr(d.adbin, d.adrelid) FROM "
+                            "pg_attrdef d WHERE a.attgenerated <> '' AND d.adrelid = a.attrelid AND "
+                            "d.adnum = a.attnum), '') "
+                            "FROM pg_attribute a WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 "
+                            "AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum",
+                            {oid_array(oids)});
   std::map<std::uint32_t, std::vector<CatalogColumn>> columns;
   for (int i = 0; i < rows.size(); ++i) {
     CatalogColumn column;
@@ -73,7 +74,7 @@ std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& c
 
 std::map<std::uint32_t, std::vector<UniqueIndex>> read_unique_indexes(PgConnection& connection,
                                                                       const std::vector<std::uint32_t>& oids) {
-  const Rows rows = connection.exec(
+  const Rows rows = connection.exec_often(
       "read the unique indexes on " + connection.label(),
       "SELECT x.indrelid, x.indexrelid, c.relname, x.indisprimary, x.indisreplident, x.indisvalid, x.indimmediate, "
       "a.attname, a.attcollation = k.indexcollation, quote_ident(n.nspname), o.oprname "

@@ -148,6 +148,13 @@ ConnectParams connect_params(const ConnectOptions& options) {
   return params;
 }
 
+std::vector<const char*> c_strings(std::span<const Param> params) {
+  std::vector<const char*> values;
+  values.reserve(params.size());
+  for (const Param& param : params) values.push_back(param ? param->c_str() : nullptr);
+  return values;
+}
+
 }  // namespace
 
 long long Rows::integer(int row, int column) const {
@@ -187,7 +194,8 @@ PgConnection PgConnection::connect(const ConnectOptions& options) {
   }
   if (PQsetnonblocking(handle.get(), 1) != 0) throw PgError("connect to " + options.label, "no asynchronous mode", "");
   // Notices may quote row values; what matters is read from results.
-  PQsetNoticeProcessor(handle.get(), [](void*, const char*) {}, nullptr);
+  PQsetNoticeProcessor(
+      handle.get(), [](void*, const char*) {}, nullptr);
   PgConnection connection(std::move(handle), options.label, options.answer_within);
   connection.pin_settings();
   return connection;
@@ -230,14 +238,33 @@ Rows PgConnection::exec(std::string_view operation, const std::string& sql) {
 }
 
 Rows PgConnection::exec(std::string_view operation, const std::string& sql, std::span<const Param> params) {
-  std::vector<const char*> values;
-  values.reserve(params.size());
-  for (const Param& param : params) values.push_back(param ? param->c_str() : nullptr);
+  const std::vector<const char*> values = c_strings(params);
   if (PQsendQueryParams(raw(), sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(), nullptr, nullptr,
                         0) == 0) {
     raise(operation, nullptr);
   }
   return collect(operation);
+}
+
+Rows PgConnection::exec_often(std::string_view operation, const std::string& sql, std::initializer_list<Param> params) {
+  auto known = often_.find(sql);
+  if (known == often_.end()) {
+    std::string name = "teal_often_" + std::to_string(often_.size());
+    if (PQsendPrepare(raw(), name.c_str(), sql.c_str(), 0, nullptr) == 0) raise(operation, nullptr);
+    collect(operation);
+    known = often_.emplace(sql, std::move(name)).first;
+  }
+  const std::vector<const char*> values = c_strings({params.begin(), params.size()});
+  if (PQsendQueryPrepared(raw(), known->second.c_str(), static_cast<int>(values.size()), values.data(), nullptr,
+                          nullptr, 0) == 0) {
+    raise(operation, nullptr);
+  }
+  return collect(operation);
+}
+
+void PgConnection::forget_prepared(std::string_view operation) {
+  exec(operation, "DEALLOCATE ALL");
+  often_.clear();
 }
 
 Rows PgConnection::collect(std::string_view operation) {

@@ -8,6 +8,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/pg_handle.h"
@@ -76,6 +77,12 @@ class PgConnection {
     return exec(operation, sql, std::span<const Param>(params.begin(), params.size()));
   }
 
+  /// The same for a statement that a session runs often: parsed and planned once, under a name of its own. For a few
+  /// constant texts; each is kept for the session's life, or until `forget_prepared`.
+  Rows exec_often(std::string_view operation, const std::string& sql, std::initializer_list<Param> params);
+  /// Drops all prepared statements of the session, whoever made them.
+  void forget_prepared(std::string_view operation);
+
   /// Waits for the end of what was started (a COPY whose data has passed) and returns its last result.
   Rows finish(std::string_view operation) { return collect(operation); }
 
@@ -120,6 +127,7 @@ class PgConnection {
   Rows collect(std::string_view operation);
 
   ConnHandle connection_;
+  std::unordered_map<std::string, std::string> often_;  // statement to its name
   std::string label_;
   std::chrono::milliseconds answer_within_;
   std::stop_token stop_;
