@@ -194,8 +194,7 @@ PgConnection PgConnection::connect(const ConnectOptions& options) {
   }
   if (PQsetnonblocking(handle.get(), 1) != 0) throw PgError("connect to " + options.label, "no asynchronous mode", "");
   // Notices may quote row values; what matters is read from results.
-  PQsetNoticeProcessor(
-      handle.get(), [](void*, const char*) {}, nullptr);
+  PQsetNoticeProcessor(handle.get(), [](void*, const char*) {}, nullptr);
   PgConnection connection(std::move(handle), options.label, options.answer_within);
   connection.pin_settings();
   return connection;

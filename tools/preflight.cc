@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "tools/exit_code.h"
 #include "tools/preflight_checks.h"
@@ -153,11 +154,12 @@ bool Preflight::copy_ahead() const {
   return std::any_of(tables.begin(), tables.end(), ahead) || std::any_of(parts.begin(), parts.end(), ahead);
 }
 
-bool Preflight::copied(const TableName& table) const {
-  return std::any_of(states.begin(), states.end(), [&](const auto& entry) {
-    const TableCopyState& state = entry.second;
-    return state.target == table && (state.state == "copied" || state.state == "detached");
-  });
+std::set<TableName> Preflight::copied_targets() const {
+  std::set<TableName> targets;
+  for (const auto& [table, state] : states) {
+    if (state.state == "copied" || state.state == "detached") targets.insert(state.target);
+  }
+  return targets;
 }
 
 PreflightReport run_preflight(const Config& config, PreflightMode mode) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,8 +31,8 @@ struct Preflight {
   }
   /// Some selected table is still to be copied.
   [[nodiscard]] bool copy_ahead() const;
-  /// Rows of it were copied: all of it, or of a partition.
-  [[nodiscard]] bool copied(const TableName& table) const;
+  /// The tables on green that rows were copied to: all of them, or of a partition.
+  [[nodiscard]] std::set<TableName> copied_targets() const;
 };
 
 /// Version, recovery, wal_level, slots, walsenders, the replication connection.

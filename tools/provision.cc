@@ -94,11 +94,11 @@ void create_origins(Setup& setup) {
 }
 
 void insert_pending(Setup& setup, const SourceTable& table) {
-  setup.green.exec("note a table to copy",
-                   "INSERT INTO teal.table_state (migration, link, schema_name, table_name, target_schema, "
-                   "target_table, state) VALUES ($1, $2, $3, $4, $5, $6, 'pending') ON CONFLICT DO NOTHING",
-                   {setup.link.migration, setup.link.link, table.name.schema, table.name.name, table.target.schema,
-                    table.target.name});
+  setup.green.exec_often("note a table to copy",
+                         "INSERT INTO teal.table_state (migration, link, schema_name, table_name, target_schema, "
+                         "target_table, state) VALUES ($1, $2, $3, $4, $5, $6, 'pending') ON CONFLICT DO NOTHING",
+                         {setup.link.migration, setup.link.link, table.name.schema, table.name.name,
+                          table.target.schema, table.target.name});
 }
 
 void set_table_state(Setup& setup, const TableName& table, const std::string& state) {
@@ -195,7 +195,8 @@ void update_table_states(Setup& setup) {
   std::set<TableName> selected;
   for (const SourceTable& table : setup.tables) selected.insert(table.name);
   const std::set<TableName> published(setup.published.tables.begin(), setup.published.tables.end());
-  for (const auto& [table, state] : read_table_states(setup.green, setup.link)) {
+  const std::map<TableName, TableCopyState> states = read_table_states(setup.green, setup.link);
+  for (const auto& [table, state] : states) {
     const bool wanted = selected.contains(table);
     if (wanted && state.state == "detached") {
       refuse_returned(table, state.target);
@@ -206,7 +207,9 @@ void update_table_states(Setup& setup) {
     set_table_state(setup, table, wanted ? "pending" : detached ? "detached" : "left");
     if (!wanted) log_event(LogLevel::kInfo, "table no longer replicated", {{"table", to_string(table)}});
   }
-  for (const SourceTable& table : setup.tables) insert_pending(setup, table);
+  for (const SourceTable& table : setup.tables) {
+    if (!states.contains(table.name)) insert_pending(setup, table);
+  }
 }
 
 Setup connect(const Config& config, const std::stop_token& stop) {

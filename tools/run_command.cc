@@ -1,5 +1,6 @@
 #include "tools/run_command.h"
 
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -9,6 +10,7 @@
 
 #include "engine/link.h"
 #include "engine/log.h"
+#include "engine/pause.h"
 #include "engine/pg_error.h"
 #include "tools/copy_step.h"
 #include "tools/exit_code.h"
@@ -63,15 +65,17 @@ class Sidecar {
     const TableJoiner joiner(options_.config, names_, link);
     std::optional<SyncPoint> sync;
     auto looked = std::chrono::steady_clock::now();
+    std::chrono::milliseconds look_around = kLookAround;
     while (!stop_.stop_requested() && !link.wait_ended(kLook)) {
       if (options_.until_synced && reached(joiner, sync) && publication.check()) {
         log_event(LogLevel::kInfo, "synced", {{"link", names_.link}});
         return true;
       }
       const auto now = std::chrono::steady_clock::now();
-      if (now - looked < kLookAround) continue;
-      looked = now;
+      if (now - looked < look_around) continue;
       publication.check();
+      looked = std::chrono::steady_clock::now();
+      look_around = rest_after(looked - now, kLookAround);
     }
     return false;
   }

@@ -1,6 +1,7 @@
 #include "tools/table_joiner.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "applier/batch_writer.h"
@@ -17,8 +18,6 @@
 namespace teal {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::chrono::milliseconds kLook{2'000};
 constexpr std::chrono::milliseconds kAnswerWithin{30'000};
 constexpr std::chrono::seconds kTryAgain{10};  // what somebody has to mend first
@@ -26,14 +25,6 @@ constexpr std::chrono::milliseconds kRenewLook{100};
 constexpr int kRemembersPartitionsRight = 15;
 constexpr std::chrono::seconds kCatalogAge{5};
 constexpr std::chrono::seconds kAgain{3};
-
-// Under whatever name it was copied.
-bool is_copied(const std::map<TableName, TableCopyState>& states, const PublishedTable& table) {
-  return std::any_of(states.begin(), states.end(), [&](const auto& entry) {
-    return entry.second.publication_entry == table.entry && entry.second.state != "pending" &&
-           entry.second.state != "left";
-  });
-}
 
 }  // namespace
 
@@ -56,9 +47,11 @@ std::string TableJoiner::problem() const {
 }
 
 void TableJoiner::run(const std::stop_token& stop) {
+  std::chrono::milliseconds pause{};
   do {
+    pause = kLook;
     try {
-      look(stop);
+      pause = rest_after(look(stop), kLook);
     } catch (const Interrupted&) {
       return;
     } catch (const std::exception& error) {  // the link goes on without it; the next look tries again
@@ -68,7 +61,7 @@ void TableJoiner::run(const std::stop_token& stop) {
       log_event(LogLevel::kWarn, "looking for tables to join failed",
                 {{"link", names_.link}, {"reason", error.what()}});
     }
-  } while (pause_for(kLook, stop));
+  } while (pause_for(pause, stop));
 }
 
 void TableJoiner::connect(const std::stop_token& stop) {
@@ -88,14 +81,16 @@ void TableJoiner::connect(const std::stop_token& stop) {
 std::map<TableName, PublishedTable> TableJoiner::find_pending() {
   const std::map<TableName, TableCopyState> states = read_table_states(*target_, names_);
   std::map<TableName, PublishedTable> pending;
+  std::set<std::string> copied;  // their entries: a table is known by that under whatever name
   for (const auto& [table, state] : states) {
     if (state.state == "pending") pending[table] = {.name = table, .target = state.target};
+    if (state.state == "copied" || state.state == "detached") copied.insert(state.publication_entry);
   }
   const std::optional<Publication> publication = read_publication(*source_, names_.publication());
   if (!publication) return pending;
   for (const std::vector<PublishedTable>* tables : {&publication->tables, &publication->parts}) {
     for (const PublishedTable& table : *tables) {
-      if (table.partitioned || is_copied(states, table)) continue;  // without rows, or renamed: PublicationWatch stops
+      if (table.partitioned || copied.contains(table.entry)) continue;  // without rows; or there
       const auto known = states.find(table.name);
       const bool is_new = known == states.end() || known->second.state == "left";
       if (is_new) note_found(table);
@@ -119,22 +114,26 @@ void TableJoiner::note_found(const PublishedTable& table) {
 
 // It left the publication before it could join: its changes were skipped, and nothing of it is on the target.
 void TableJoiner::note_left(const TableName& table) {
-  target_->exec(
+  const Rows noted = target_->exec(
       "note that a table left",
       "UPDATE teal.table_state SET state = 'left', updated_at = clock_timestamp() WHERE migration = $1 AND link "
       "= $2 AND schema_name = $3 AND table_name = $4 AND state = 'pending'",
       {names_.migration, names_.link, table.schema, table.name});
+  if (noted.affected() != 1) return;
   log_event(LogLevel::kInfo, "table no longer replicated", {{"link", names_.link}, {"table", to_string(table)}});
 }
 
-void TableJoiner::look(const std::stop_token& stop) {
+// Returns how long the looking took, without what followed from it.
+TableJoiner::Clock::duration TableJoiner::look(const std::stop_token& stop) {
   connect(stop);
+  const auto start = Clock::now();
   const std::map<TableName, PublishedTable> pending = find_pending();
+  const auto took = Clock::now() - start;
   std::erase_if(failed_, [&](const auto& entry) { return !pending.contains(entry.first); });
   std::vector<SourceTable> selected;
   std::optional<Clock::time_point> read;
   for (const auto& [name, table] : pending) {
-    if (stop.stop_requested()) return;
+    if (stop.stop_requested()) return took;
     const auto failed = failed_.find(name);
     if (failed != failed_.end() && Clock::now() < failed->second.next) continue;
     connect(stop);
@@ -152,6 +151,7 @@ void TableJoiner::look(const std::stop_token& stop) {
   const std::scoped_lock lock(mutex_);
   all_joined_ = pending.empty();
   problem_ = std::move(problem);
+  return took;
 }
 
 void TableJoiner::try_to_join(const PublishedTable& table, const std::vector<SourceTable>& selected,

@@ -37,13 +37,15 @@ class TableJoiner {
   [[nodiscard]] std::string problem() const;
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   struct Attempt {
-    std::chrono::steady_clock::time_point next;
+    Clock::time_point next;
     std::string problem;
   };
 
   void run(const std::stop_token& stop);
-  void look(const std::stop_token& stop);
+  Clock::duration look(const std::stop_token& stop);
   void connect(const std::stop_token& stop);
   std::map<TableName, PublishedTable> find_pending();
   void note_found(const PublishedTable& table);
