@@ -27,6 +27,7 @@ constexpr std::size_t kBatchRows = 20'000;
 constexpr std::size_t kBatchBytes = 4U << 20U;
 constexpr milliseconds kWait{100};
 constexpr milliseconds kSilence{60'000};
+constexpr milliseconds kTellWaiting{10'000};
 
 // How far the link has come. `locked`: it does not come farther until the end of the target's transaction.
 Lsn read_applied(PgConnection& target, const LinkNames& names, bool locked) {
@@ -180,9 +181,15 @@ void approach(CatchUp& catch_up, PgConnection& target, const JoinOptions& option
 }
 
 // Rows that are younger than what the link has applied could be in its way: it would insert once more what has since
-// moved to the joining partition.
+// moved to the joining partition. It waits as long as the link lags, and says so.
 void wait_for_link(PgConnection& target, const JoinOptions& options, Lsn snapshot, const std::stop_token& stop) {
-  while (read_applied(target, options.names, false) < snapshot) {
+  auto told = std::chrono::steady_clock::now();
+  for (Lsn applied; (applied = read_applied(target, options.names, false)) < snapshot;) {
+    if (std::chrono::steady_clock::now() - told > kTellWaiting) {
+      told = std::chrono::steady_clock::now();
+      log_event(LogLevel::kInfo, "joining waits for the link",
+                {{"link", options.names.link}, {"bytes", bytes_between(applied, snapshot)}});
+    }
     if (!pause_for(kWait, stop)) throw Interrupted("stopped while a table was joining; nothing of it was kept");
   }
 }

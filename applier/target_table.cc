@@ -134,17 +134,24 @@ void lock_pending(PgConnection& target, const LinkNames& names, bool hand_over) 
 }
 
 TableState read_table_state(PgConnection& target, const LinkNames& names, const Relation& relation) {
-  const Rows rows = target.exec(
-      "read the table's watermark",
+  const std::string columns =
       "SELECT state, watermark, publication_entry, target_schema, target_table, bounds, schema_name, table_name FROM "
-      "teal.table_state WHERE migration = $1 AND link = $2 AND ((schema_name = $3 AND table_name = $4) OR (state IN "
-      "('copied', 'detached') AND split_part(publication_entry, '/', 2) = $5)) ORDER BY state IN ('copied', "
-      "'detached') DESC, schema_name = $3 AND table_name = $4 DESC LIMIT 1",
-      {names.migration, names.link, relation.schema, relation.name, std::to_string(relation.id.value)});
+      "teal.table_state WHERE migration = $1 AND link = $2 AND ";
+  const auto state_in = [](const Rows& rows) -> TableState {
+    return {{rows.str(0, 6), rows.str(0, 7)}, rows.str(0, 0), parse_lsn(rows.at(0, 1)).value_or(Lsn{}), rows.str(0, 2),
+            {rows.str(0, 3), rows.str(0, 4)}, rows.str(0, 5)};
+  };
+  const Rows named = target.exec_often("read the table's watermark", columns + "schema_name = $3 AND table_name = $4",
+                                       {names.migration, names.link, relation.schema, relation.name});
+  if (!named.empty() && (named.at(0, 0) == "copied" || named.at(0, 0) == "detached")) return state_in(named);
+  const Rows numbered =
+      target.exec("look whether the table was copied under another name",
+                  columns + "state IN ('copied', 'detached') AND split_part(publication_entry, '/', 2) = $3 LIMIT 1",
+                  {names.migration, names.link, std::to_string(relation.id.value)});
+  if (!numbered.empty()) return state_in(numbered);
+  if (!named.empty()) return state_in(named);
   const TableName name{relation.schema, relation.name};
-  if (rows.empty()) return {name, "", {}, "", name};
-  return {{rows.str(0, 6), rows.str(0, 7)}, rows.str(0, 0), parse_lsn(rows.at(0, 1)).value_or(Lsn{}), rows.str(0, 2),
-          {rows.str(0, 3), rows.str(0, 4)}, rows.str(0, 5)};
+  return {name, "", {}, "", name};
 }
 
 TargetTable left_table(const Relation& relation) {

@@ -64,7 +64,7 @@ std::vector<TableName> check_publication(PgConnection& source, const LinkNames& 
     if (found != entries.end() && found->second == entry) continue;
     if (found == entries.end() && entry == kDetached) continue;
     const auto renamed = names_now.find(entry);
-    if (renamed != names_now.end()) {
+    if (renamed != names_now.end() && renamed->second != table) {
       throw Stopped(StopCode::kRefused, "link " + names.link + ": " + to_string(table) + " has another name on " +
                                             source.label() + " now, " + to_string(renamed->second) +
                                             ": rename it back, then start again; nothing is lost");
@@ -105,14 +105,16 @@ bool PublicationWatch::check() {
       if (state.state == "detached") copied[table] = kDetached;
     }
     for (const TableName& table : check_publication(*source_, names_, copied)) {
-      log_event(LogLevel::kWarn,
-                "partition left its table on the source: do the same on the target, which keeps the rows",
-                {{"link", names_.link}, {"table", to_string(table)}});
-      target_->exec(
+      const Rows noted = target_->exec(
           "note that a partition left its table",
           "UPDATE teal.table_state SET state = 'detached' WHERE migration = $1 AND link = $2 AND schema_name = "
           "$3 AND table_name = $4 AND state = 'copied'",
           {names_.migration, names_.link, table.schema, table.name});
+      if (noted.affected() != 1) continue;
+      log_event(LogLevel::kWarn,
+                "partition left its table on the source: once the link has no lag, do the same on the target, which "
+                "keeps the rows",
+                {{"link", names_.link}, {"table", to_string(table)}});
     }
     return true;
   } catch (const PgError& error) {

@@ -211,11 +211,12 @@ void TableJoiner::join(const SourceTable& table, const std::string& entry, const
   }
   log_event(LogLevel::kInfo, "table joining", {{"link", names_.link}, {"table", to_string(table.name)}});
   // Where its rows go has to be known before the first of them is there (Applier::truncates_whole).
-  target_->exec(
+  const Rows noted = target_->exec(
       "note where the table's rows go",
       "UPDATE teal.table_state SET target_schema = $5, target_table = $6 WHERE migration = $1 AND link = $2 "
       "AND schema_name = $3 AND table_name = $4 AND state = 'pending'",
       {names_.migration, names_.link, table.name.schema, table.name.name, table.target.schema, table.target.name});
+  if (noted.affected() != 1) throw Stopped(StopCode::kRefused, "its row in teal.table_state is not 'pending' any more");
   const CopyMajors majors{source_->server_major(), target_->server_major()};
   const std::vector<TargetRelation> targets = find_target_relations(*target_, {table});
   const CopyTable plan = plan_copy(table, targets.at(0), entry, majors);
@@ -238,7 +239,7 @@ void TableJoiner::wait_longer(const TableName& table) { failed_[table].next = Cl
 
 // pgoutput of 13 and 14 remembers for each session what it publishes, and goes on not to publish a table that was
 // attached as a partition after it had been written to (seen on 13). So the link gets a new session, that decodes
-// nothing from before the attachment: the snapshot is younger than that.
+// nothing from before the attachment: the snapshot is younger than that. Ends with the process, if the link does.
 void TableJoiner::renew_session(Lsn snapshot, const std::stop_token& stop) {
   for (;;) {
     const std::optional<LinkRow> row = read_link_row(*target_, names_);

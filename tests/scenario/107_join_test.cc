@@ -36,6 +36,19 @@ class Join : public SidecarFixture {
 
   void publish() { blue_owner().exec("ALTER PUBLICATION teal_shop_blue_to_green ADD TABLE public.late"); }
 
+  /// A link whose copy of `late` waits, between its snapshot and its first row, until the session that is returned ends
+  /// its transaction.
+  Sql run_with_the_copy_held() {
+    publish();
+    Sql blocker = green_server().connect("postgres", kShopDatabase);
+    blocker.exec("BEGIN; LOCK TABLE public.late IN SHARE MODE");
+    run_streaming().wait_for_log("table joining", seconds(30));
+    wait_until("the copy waits", seconds(30), [&] {
+      return green().truth("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
+    });
+    return blocker;
+  }
+
   void expect_both_equal() {
     wait_caught_up();
     expect_equal("public.other");
@@ -44,11 +57,7 @@ class Join : public SidecarFixture {
 };
 
 TEST_F(Join, H11TableThatIsAddedJoinsWhileTheOthersGoOn) {
-  publish();
-  Sql blocker = green_server().connect("postgres", kShopDatabase);
-  blocker.exec("BEGIN; LOCK TABLE public.late IN SHARE MODE");
-  TealProcess& teal = run_streaming();
-  teal.wait_for_log("table joining", seconds(30));
+  Sql blocker = run_with_the_copy_held();
   for (int i = 0; i < 5; ++i) {
     blue_owner().exec("INSERT INTO other VALUES (" + std::to_string(1000 + i) + ", 'now')");
     blue_owner().exec("UPDATE late SET v = 'changed' WHERE id = " + std::to_string(i + 1));
@@ -60,7 +69,7 @@ TEST_F(Join, H11TableThatIsAddedJoinsWhileTheOthersGoOn) {
   wait_joined("late");
   blue_owner().exec("DELETE FROM late WHERE id > 1000");
   expect_both_equal();
-  EXPECT_EQ(teal.terminate(), 0) << teal.err();
+  EXPECT_EQ(teal_->terminate(), 0) << teal_->err();
 }
 
 TEST_F(Join, H11TableThatItsOwnerPublishesMeanwhileIsFoundWithoutARestart) {
@@ -158,16 +167,7 @@ TEST_F(Join, H1WriterThatWasOpenWhenTheTableWasPublished) {
 }
 
 TEST_F(Join, F1UniqueValuesThatSwapWhileItJoins) {
-  publish();
-  Sql blocker = green_server().connect("postgres", kShopDatabase);
-  blocker.exec("BEGIN; LOCK TABLE public.late IN SHARE MODE");
-  TealProcess& teal = run_streaming();
-  teal.wait_for_log("table joining", seconds(30));
-  wait_until("the snapshot is made", seconds(30), [&] {
-    return blue().truth("SELECT count(*) > 0 FROM pg_replication_slots WHERE slot_name LIKE '%copy%' AND temporary");
-  });
-  wait_until("the copy waits", seconds(30),
-             [&] { return green().truth("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"); });
+  Sql blocker = run_with_the_copy_held();
   blue_owner().exec(
       "BEGIN; UPDATE late SET u = 999999 WHERE id = 1; UPDATE late SET u = -1 WHERE id = 2; UPDATE late SET u = -2 "
       "WHERE id = 1; COMMIT");
@@ -177,13 +177,7 @@ TEST_F(Join, F1UniqueValuesThatSwapWhileItJoins) {
 }
 
 TEST_F(Join, TruncatedAndRewrittenWhileItJoins) {
-  publish();
-  Sql blocker = green_server().connect("postgres", kShopDatabase);
-  blocker.exec("BEGIN; LOCK TABLE public.late IN SHARE MODE");
-  TealProcess& teal = run_streaming();
-  teal.wait_for_log("table joining", seconds(30));
-  wait_until("the copy waits", seconds(30),
-             [&] { return green().truth("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"); });
+  Sql blocker = run_with_the_copy_held();
   std::thread truncate([&] {  // waits for the reader, as every TRUNCATE during a copy
     blue_server()
         .connect(kOwnerRole, kShopDatabase)

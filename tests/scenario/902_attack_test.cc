@@ -13,21 +13,7 @@ namespace {
 
 using std::chrono::seconds;
 
-class Attack : public SidecarFixture {
- protected:
-  void start(const std::string& blue_sql, const std::string& green_sql, const std::vector<std::string>& published,
-             const std::string& more = "") {
-    blue_owner().exec("SET search_path = public; " + blue_sql);
-    green_owner().exec("SET search_path = public; " + green_sql);
-    create_publication(published);
-    configure("copy: { schema: false }\n" + more);
-    run_streaming();
-    wait_caught_up();
-  }
-  void start(const std::string& sql, const std::vector<std::string>& published, const std::string& more = "") {
-    start(sql, sql, published, more);
-  }
-};
+class Attack : public SidecarFixture {};
 
 TEST_F(Attack, J4KeyThatMovedIntoAJoiningPartitionWhileTheLinkLags) {
   const std::string sql =

@@ -55,6 +55,20 @@ class SidecarFixture : public TwoNodeFixture {
   TealResult run_until_synced() { return run_teal(with_config({"run", "--until-synced"})); }
   TealResult command(const std::vector<std::string>& arguments) { return run_teal(with_config(arguments)); }
 
+  /// Makes the tables, as their owner, and streams them, without `copy.schema`.
+  void start(const std::string& blue_sql, const std::string& green_sql, const std::vector<std::string>& published,
+             const std::string& more = "") {
+    blue_owner().exec("SET search_path = public; " + blue_sql);
+    green_owner().exec("SET search_path = public; " + green_sql);
+    create_publication(published);
+    configure("copy: { schema: false }\n" + more);
+    run_streaming();
+    wait_caught_up();
+  }
+  void start(const std::string& sql, const std::vector<std::string>& published, const std::string& more = "") {
+    start(sql, sql, published, more);
+  }
+
   /// Writes a row of the test's own into blue's stream and waits until it is applied on green. Returns how long that
   /// took: the lag.
   std::chrono::milliseconds wait_caught_up() {
