@@ -197,7 +197,7 @@ void wait_for_link(PgConnection& target, const JoinOptions& options, Lsn snapsho
 }  // namespace
 
 JoinResult join_table(const JoinOptions& options, const CopyTable& table, bool in_order, CopyCounters& counters,
-                      std::stop_token stop) {
+                      const std::stop_token& stop) {
   PgConnection source = PgConnection::connect(options.source);
   source.set_stop_token(stop);
   source.set_wait_listener(log_long_waits(source, "join"));

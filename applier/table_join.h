@@ -39,6 +39,6 @@ enum class JoinResult {
 /// Errors: Stopped when somebody has to act first; RowsRefused when merged changes were refused (try `in_order`);
 /// PgError. Source: docs/design.md; the idea is PostgreSQL's table synchronization worker's.
 [[nodiscard]] JoinResult join_table(const JoinOptions& options, const CopyTable& table, bool in_order,
-                                    CopyCounters& counters, std::stop_token stop);
+                                    CopyCounters& counters, const std::stop_token& stop);
 
 }  // namespace teal

@@ -111,6 +111,7 @@ TEST_F(Join, H11WritersOnTheJoiningTableAllAlong) {
   publish();
   std::atomic<bool> done{false};
   std::vector<std::thread> writers;
+  writers.reserve(3);
   for (unsigned writer = 0; writer < 3; ++writer) {
     writers.emplace_back([&, writer] {
       std::mt19937 random(static_cast<std::mt19937::result_type>(seed + writer));

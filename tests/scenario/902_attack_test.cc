@@ -73,6 +73,7 @@ TEST_F(Attack, W2TransactionOfManySlicesAroundTheHandOverWithAsynchronousCommits
   configure("copy: { schema: false }\napply: { batch_rows_max: 50 }\n");
   std::atomic<bool> done{false};
   std::vector<std::thread> writers;
+  writers.reserve(3);
   for (int w = 0; w < 3; ++w) {
     writers.emplace_back([&, w] {
       Sql sql = blue_server().connect(kOwnerRole, kShopDatabase);
