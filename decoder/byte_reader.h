@@ -36,6 +36,24 @@ class ByteReader {
   Lsn lsn() noexcept { return Lsn{load<std::uint64_t>()}; }
   Timestamp timestamp() noexcept { return Timestamp{i64()}; }
 
+  /// A transaction id where there has to be one. Errors: kBadValue for 0.
+  Xid xid() noexcept {
+    const std::size_t offset = position();
+    const Xid value{u32()};
+    if (value.value == 0) [[unlikely]]
+      fail(DecodeErrc::kBadValue, offset);
+    return value;
+  }
+
+  /// A byte of flags. Errors: kBadValue for bits outside of `allowed`: they would change a meaning that we don't know.
+  std::uint8_t flags(unsigned allowed) noexcept {
+    const std::size_t offset = position();
+    const std::uint8_t value = u8();
+    if ((value & ~allowed) != 0) [[unlikely]]
+      fail(DecodeErrc::kBadValue, offset);
+    return value;
+  }
+
   /// A string up to its zero byte, which is consumed and not part of the result. Errors: kUnterminatedString.
   std::string_view cstring() noexcept {
     const std::size_t available = remaining();

@@ -9,17 +9,26 @@ namespace teal {
 namespace {
 
 /// The manual's names, by tag. Envelope and message kinds share no letter.
-constexpr std::array<std::pair<char, std::string_view>, 12> kMessageNames{{{'B', "Begin"},
+constexpr std::array<std::pair<char, std::string_view>, 21> kMessageNames{{{'A', "Stream Abort"},
+                                                                           {'B', "Begin"},
                                                                            {'C', "Commit"},
                                                                            {'D', "Delete"},
+                                                                           {'E', "Stream Stop"},
                                                                            {'I', "Insert"},
+                                                                           {'K', "Commit Prepared"},
                                                                            {'M', "Message"},
                                                                            {'O', "Origin"},
+                                                                           {'P', "Prepare"},
                                                                            {'R', "Relation"},
+                                                                           {'S', "Stream Start"},
                                                                            {'T', "Truncate"},
                                                                            {'U', "Update"},
                                                                            {'Y', "Type"},
+                                                                           {'b', "Begin Prepare"},
+                                                                           {'c', "Stream Commit"},
                                                                            {'k', "Primary keepalive"},
+                                                                           {'p', "Stream Prepare"},
+                                                                           {'r', "Rollback Prepared"},
                                                                            {'w', "XLogData"}}};
 
 /// 'I', or 0x07 for what a log line could not show.

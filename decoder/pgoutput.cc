@@ -42,14 +42,6 @@ std::size_t read_column_count(ByteReader& reader, std::size_t item_bytes_min) {
   return checked_count(reader, offset, reader.i16(), kColumnCountMax, item_bytes_min);
 }
 
-/// A flag byte; bits that this version does not define would change a meaning that we do not know.
-std::uint8_t read_flags(ByteReader& reader, unsigned allowed) {
-  const std::size_t offset = reader.position();
-  const std::uint8_t flags = reader.u8();
-  if ((flags & ~allowed) != 0) reader.fail(DecodeErrc::kBadValue, offset);
-  return flags;
-}
-
 /// The wire spells the namespace pg_catalog as "".
 std::string_view read_schema(ByteReader& reader) {
   const std::string_view schema = reader.cstring();
@@ -113,7 +105,7 @@ BeginMessage read_begin(ByteReader& reader) {
 
 CommitMessage read_commit(ByteReader& reader) {
   CommitMessage message;
-  read_flags(reader, 0);
+  reader.flags(0);
   message.commit_lsn = reader.lsn();
   message.end_lsn = reader.lsn();
   message.commit_time = reader.timestamp();
@@ -148,7 +140,7 @@ RelationMessage read_relation(ByteReader& reader) {
   relation.columns.reserve(count);
   for (std::size_t i = 0; i < count && reader.ok(); ++i) {
     Column& column = relation.columns.emplace_back();
-    column.identity = read_flags(reader, 1) != 0;
+    column.identity = reader.flags(1) != 0;
     column.name = reader.cstring();
     column.type = TypeId{reader.u32()};
     column.type_modifier = reader.i32();
@@ -203,7 +195,7 @@ TruncateMessage read_truncate(ByteReader& reader, std::pmr::memory_resource& are
   const std::size_t offset = reader.position();
   const std::int32_t announced = reader.i32();
   if (announced == 0) reader.fail(DecodeErrc::kBadValue, offset);
-  message.flags = read_flags(reader, kTruncateCascade | kTruncateRestartIdentity);
+  message.flags = reader.flags(kTruncateCascade | kTruncateRestartIdentity);
   const std::size_t count = checked_count(reader, offset, announced, INT32_MAX, kRelationIdBytes);
   if (!reader.ok()) return message;
   const std::span<RelationId> relations = allocate<RelationId>(arena, count);
@@ -214,7 +206,7 @@ TruncateMessage read_truncate(ByteReader& reader, std::pmr::memory_resource& are
 
 LogicalMessage read_logical_message(ByteReader& reader) {
   LogicalMessage message;
-  message.transactional = read_flags(reader, 1) != 0;
+  message.transactional = reader.flags(1) != 0;
   message.lsn = reader.lsn();
   message.prefix = reader.cstring();
   message.content = reader.sized_bytes();

@@ -57,7 +57,26 @@ Result<std::optional<TransactionSlice>> TransactionAssembler::add(Lsn lsn, std::
   return full;
 }
 
+std::optional<DecodeError> TransactionAssembler::begin(const StreamCommitMessage& streamed) {
+  const Refusal refusal = open_transaction({streamed.commit_lsn, streamed.commit_time, streamed.xid});
+  return refusal ? std::optional(DecodeError{*refusal, StreamCommitMessage::kTag, 0}) : std::nullopt;
+}
+
+Result<TransactionSlice> TransactionAssembler::commit(const StreamCommitMessage& streamed) {
+  if (open_ && streamed.xid != slice_.facts.xid) {
+    return DecodeError{DecodeErrc::kBadValue, StreamCommitMessage::kTag, 0};
+  }
+  const Refusal refusal = close_transaction({streamed.commit_lsn, streamed.end_lsn, streamed.commit_time});
+  if (refusal) return DecodeError{*refusal, StreamCommitMessage::kTag, 0};
+  open_ = false;
+  return std::move(slice_);
+}
+
 TransactionAssembler::Refusal TransactionAssembler::take(const BeginMessage& begin, Arrival) {
+  return open_transaction(begin);
+}
+
+TransactionAssembler::Refusal TransactionAssembler::open_transaction(const BeginMessage& begin) {
   if (open_) return DecodeErrc::kUnexpectedMessage;
   TransactionFacts facts;
   facts.xid = begin.xid;
@@ -178,6 +197,10 @@ void TransactionAssembler::keep_truncate(std::span<const Relation* const> tables
 TransactionAssembler::Refusal TransactionAssembler::take(const LogicalMessage&, Arrival) { return std::nullopt; }
 
 TransactionAssembler::Refusal TransactionAssembler::take(const CommitMessage& commit, Arrival) {
+  return close_transaction(commit);
+}
+
+TransactionAssembler::Refusal TransactionAssembler::close_transaction(const CommitMessage& commit) {
   if (!open_) return DecodeErrc::kUnexpectedMessage;
   // Progress and dedupe stand on `end_lsn`, watermarks on `final_lsn`: the two must be of one commit record.
   if (commit.commit_lsn != slice_.facts.final_lsn || commit.end_lsn <= commit.commit_lsn) return DecodeErrc::kBadValue;

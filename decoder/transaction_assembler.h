@@ -13,6 +13,7 @@
 #include "decoder/lsn.h"
 #include "decoder/message.h"
 #include "decoder/relation_cache.h"
+#include "decoder/stream_message.h"
 #include "decoder/transaction.h"
 
 namespace teal {
@@ -28,7 +29,8 @@ struct AssemblerOptions {
 /// Threads: one.
 /// Errors: the first one ends the stream; the assembler must not be used after it. Besides those of `parse_message`:
 /// kUnexpectedMessage, kUnknownRelation, kColumnCount, and kBadValue for a Commit that is not its Begin's; offset 0.
-/// Source: PostgreSQL manual, "Logical Streaming Replication Protocol", protocol version 1.
+/// Source: PostgreSQL manual, "Logical Streaming Replication Protocol", protocol version 1, and
+/// version 2 for what was streamed.
 class TransactionAssembler {
  public:
   explicit TransactionAssembler(AssemblerOptions options);
@@ -36,6 +38,17 @@ class TransactionAssembler {
   /// Adds one message. `message` is exactly one pgoutput message, inside `frame`; `lsn` is its XLogData start.
   /// Returns a slice when one is complete: at the commit, or when the open one has reached its size.
   [[nodiscard]] Result<std::optional<TransactionSlice>> add(Lsn lsn, std::span<const std::byte> message, Frame frame);
+
+  /// Opens a transaction that was streamed in blocks and has committed, in place of its Begin. What was kept of the
+  /// blocks is then given to `add`, tag and body as one message without its xid, in the order of its arrival and
+  /// without what was aborted; then comes `commit` with the same message. The slices are those that the transaction
+  /// would have made had it been sent at its commit.
+  /// Errors: kUnexpectedMessage inside a transaction.
+  [[nodiscard]] std::optional<DecodeError> begin(const StreamCommitMessage& streamed);
+
+  /// Ends the transaction that `begin` opened, in place of its Commit, and returns its last slice.
+  /// Errors: kUnexpectedMessage outside a transaction, kBadValue for what is not the `begin`'s.
+  [[nodiscard]] Result<TransactionSlice> commit(const StreamCommitMessage& streamed);
 
   /// A transaction was begun and not ended: a keepalive's end must not be taken for its end.
   [[nodiscard]] bool in_transaction() const { return open_; }
@@ -66,6 +79,8 @@ class TransactionAssembler {
   Refusal take(const LogicalMessage& message, Arrival arrival);
   Refusal take(const CommitMessage& commit, Arrival arrival);
 
+  Refusal open_transaction(const BeginMessage& begin);
+  Refusal close_transaction(const CommitMessage& commit);
   Refusal take_row(RelationId id, Change change, Arrival arrival);
   void keep_truncate(std::span<const Relation* const> tables, std::uint8_t flags, Lsn lsn);
   const Relation* hold(CachedRelation& cached);

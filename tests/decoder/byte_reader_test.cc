@@ -59,6 +59,7 @@ TEST(ByteReader, RefusesEveryFieldThatDoesNotFit) {
   refuses([](ByteReader& reader) { (void)reader.u32(); });
   refuses([](ByteReader& reader) { (void)reader.i64(); });
   refuses([](ByteReader& reader) { (void)reader.lsn(); });
+  refuses([](ByteReader& reader) { (void)reader.flags(0); });
   refuses([](ByteReader& reader) { (void)reader.bytes(9); });
 }
 
@@ -81,6 +82,21 @@ TEST(ByteReader, RefusesALengthPastTheEnd) {
   (void)reader.tag();
   EXPECT_TRUE(reader.sized_bytes().empty());
   EXPECT_EQ(reader.finish(), (DecodeError{DecodeErrc::kTruncated, 'I', 5}));
+}
+
+TEST(ByteReader, RefusesTransactionZeroAndFlagsThatAreNotAllowed) {
+  ByteReader good = reader_of("\x80\0\0\x01\x03"sv);
+  EXPECT_EQ(good.xid(), Xid{0x8000'0001});
+  EXPECT_EQ(good.flags(3), 3);
+  EXPECT_EQ(good.finish(), std::nullopt);
+  ByteReader zero = reader_of("S\0\0\0\0"sv);
+  (void)zero.tag();
+  (void)zero.xid();
+  EXPECT_EQ(zero.finish(), (DecodeError{DecodeErrc::kBadValue, 'S', 1}));
+  ByteReader flags = reader_of("C\x04"sv);
+  (void)flags.tag();
+  (void)flags.flags(3);
+  EXPECT_EQ(flags.finish(), (DecodeError{DecodeErrc::kBadValue, 'C', 1}));
 }
 
 TEST(ByteReader, KeepsTheFirstErrorAndReadsZeroAfterIt) {

@@ -61,5 +61,15 @@ TEST_F(FrameOwnership, EmptyFrameFreesNothing) {
   EXPECT_EQ(freed, 0);
 }
 
+TEST_F(FrameOwnership, HasMemoryOfItsOwnForWhatIsReadBack) {
+  Frame frame = Frame::of_size(3);
+  frame.writable_bytes()[2] = std::byte{7};
+  const Frame moved = std::move(frame);
+  ASSERT_EQ(moved.bytes().size(), 3U);
+  EXPECT_EQ(moved.bytes()[2], std::byte{7});
+}
+
+TEST_F(FrameOwnership, AFrameOfNoBytesIsNoFailure) { EXPECT_TRUE(Frame::of_size(0).empty()); }
+
 }  // namespace
 }  // namespace teal

@@ -1,11 +1,10 @@
 #include "tests/support/pgoutput_builder.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <new>
 #include <span>
 #include <stdexcept>
 #include <utility>
+#include <variant>
 
 namespace teal::test {
 namespace {
@@ -49,6 +48,26 @@ class Writer {
 
 /// On the wire pg_catalog is "".
 std::string_view wire_schema(std::string_view schema) { return schema == "pg_catalog" ? "" : schema; }
+
+struct WriteTwoPhase {
+  template <class M>
+  static Bytes prepare(Writer writer, const M& m) {
+    return writer.lsn(m.prepare_lsn).lsn(m.end_lsn).time(m.prepare_time).u32(m.xid.value).name(m.gid).done();
+  }
+  Bytes operator()(const BeginPrepareMessage& m) const { return prepare(Writer('b'), m); }
+  Bytes operator()(const PrepareMessage& m) const { return prepare(std::move(Writer('P').u8(0)), m); }
+  Bytes operator()(const StreamPrepareMessage& m) const { return prepare(std::move(Writer('p').u8(0)), m); }
+  Bytes operator()(const CommitPreparedMessage& m) const {
+    Writer writer('K');
+    writer.u8(0).lsn(m.commit_lsn).lsn(m.end_lsn).time(m.commit_time);
+    return writer.u32(m.xid.value).name(m.gid).done();
+  }
+  Bytes operator()(const RollbackPreparedMessage& m) const {
+    Writer writer('r');
+    writer.u8(0).lsn(m.prepare_end_lsn).lsn(m.rollback_end_lsn).time(m.prepare_time).time(m.rollback_time);
+    return writer.u32(m.xid.value).name(m.gid).done();
+  }
+};
 
 constexpr std::size_t kXLogDataHeaderBytes = 25;
 
@@ -129,6 +148,34 @@ Bytes PgoutputBuilder::message(bool transactional, Lsn lsn, std::string_view pre
   return Writer('M').u8(transactional ? 1 : 0).lsn(lsn).name(prefix).u32(content.size()).raw(content).done();
 }
 
+Bytes PgoutputBuilder::stream_start(Xid xid, bool first_segment) {
+  return Writer('S').u32(xid.value).u8(first_segment ? 1 : 0).done();
+}
+
+Bytes PgoutputBuilder::stream_stop() { return Writer('E').done(); }
+
+Bytes PgoutputBuilder::stream_commit(const StreamCommitMessage& message) {
+  Writer writer('c');
+  writer.u32(message.xid.value).u8(0).lsn(message.commit_lsn).lsn(message.end_lsn).time(message.commit_time);
+  return writer.done();
+}
+
+Bytes PgoutputBuilder::stream_abort(const StreamAbortMessage& message) {
+  Writer writer('A');
+  writer.u32(message.xid.value).u32(message.subxid.value);
+  if (message.record) writer.lsn(message.record->lsn).time(message.record->time);
+  return writer.done();
+}
+
+Bytes PgoutputBuilder::streamed(Xid subxid, const Bytes& message) {
+  if (message.at(0) == std::byte{'O'}) return message;
+  Bytes out = Writer(static_cast<char>(message[0])).u32(subxid.value).done();
+  out.insert(out.end(), message.begin() + 1, message.end());
+  return out;
+}
+
+Bytes PgoutputBuilder::two_phase(const TwoPhaseMessage& message) { return std::visit(WriteTwoPhase{}, message); }
+
 Bytes PgoutputBuilder::xlogdata(Lsn start, Lsn wal_end, Timestamp send_time, const Bytes& payload) {
   Bytes out = Writer('w').lsn(start).lsn(wal_end).time(send_time).done();
   out.insert(out.end(), payload.begin(), payload.end());
@@ -140,11 +187,9 @@ Bytes PgoutputBuilder::keepalive(Lsn wal_end, Timestamp send_time, bool reply_re
 }
 
 Frame frame_of(const Bytes& bytes) {
-  // One more byte, so that an empty message has memory too, as libpq's buffers do.
-  auto* data = static_cast<std::byte*>(std::malloc(bytes.size() + 1));
-  if (data == nullptr) throw std::bad_alloc();
-  std::copy(bytes.begin(), bytes.end(), data);
-  return Frame(data, bytes.size(), std::free);
+  Frame frame = Frame::of_size(bytes.size());
+  std::copy(bytes.begin(), bytes.end(), frame.writable_bytes().begin());
+  return frame;
 }
 
 std::vector<Bytes> transaction(const TransactionToBuild& facts, const std::vector<Bytes>& body) {

@@ -19,9 +19,11 @@
 #include "decoder/ids.h"
 #include "decoder/lsn.h"
 #include "decoder/relation.h"
+#include "decoder/stream_message.h"
 #include "decoder/transaction.h"
 #include "decoder/transaction_assembler.h"
 #include "decoder/tuple.h"
+#include "decoder/two_phase_message.h"
 
 namespace teal::test {
 
@@ -50,7 +52,7 @@ inline constexpr TypeId kText{25};
                                      std::vector<Column> columns,
                                      ReplicaIdentity replica_identity = ReplicaIdentity::kDefault);
 
-/// Messages of pgoutput, protocol version 1, and the envelopes around them; fields in the wire's order.
+/// Messages of pgoutput, protocol version 1 to 4, and the envelopes around them; fields in the wire's order.
 struct PgoutputBuilder {
   static Bytes begin(Lsn final_lsn, Timestamp commit_time, Xid xid);
   static Bytes commit(Lsn commit_lsn, Lsn end_lsn, Timestamp commit_time);
@@ -68,6 +70,14 @@ struct PgoutputBuilder {
   static Bytes delete_full(RelationId id, const TupleToBuild& old_row);
   static Bytes truncate(const std::vector<RelationId>& ids, std::uint8_t flags = 0);
   static Bytes message(bool transactional, Lsn lsn, std::string_view prefix, std::string_view content);
+
+  static Bytes stream_start(Xid xid, bool first_segment);
+  static Bytes stream_stop();
+  static Bytes stream_commit(const StreamCommitMessage& message);
+  static Bytes stream_abort(const StreamAbortMessage& message);
+  /// `message` as it comes inside a block: the xid after the tag, but for Origin.
+  static Bytes streamed(Xid subxid, const Bytes& message);
+  static Bytes two_phase(const TwoPhaseMessage& message);
 
   static Bytes xlogdata(Lsn start, Lsn wal_end, Timestamp send_time, const Bytes& payload);
   static Bytes keepalive(Lsn wal_end, Timestamp send_time, bool reply_requested);
