@@ -101,6 +101,7 @@ Config load_config(const ConfigFlags& flags, const Environment& environment) {
     if (format) config.log.format = *format;
     if (!format) problems.push_back("--log-format: \"" + *flags.log_format + "\" is neither text nor json");
   }
+  if (config.apply.spill_dir.empty()) config.apply.spill_dir = non_empty(environment("TMPDIR")).value_or("/var/tmp");
   const bool right = problems.empty();
   check_conninfo("blue", config.blue, right, problems);
   check_conninfo("green", config.green, right, problems);

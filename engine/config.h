@@ -24,6 +24,8 @@ struct ApplyConfig {
   std::size_t batch_rows_max = 20000;
   std::size_t batch_bytes_max = std::size_t{4} << 20;
   std::size_t queue_bytes_max = std::size_t{16} << 20;
+  std::size_t spill_bytes_max = std::size_t{10} << 30;  ///< 0: the source keeps open transactions
+  std::string spill_dir;                                ///< where; never empty once loaded: TMPDIR, else /var/tmp
 };
 
 struct LogConfig {

@@ -193,7 +193,8 @@ FileReader::Key FileReader::apply(ApplyConfig& out) {
                          {integer("batch_rows_max", out.batch_rows_max, 1, 1'000'000),
                           bytes("batch_bytes_max", out.batch_bytes_max, 64U << 10U),
                           bytes("queue_bytes_max", out.queue_bytes_max, 64U << 10U), unsupported("lock_timeout"),
-                          unsupported("two_way_batch_rows"), unsupported("spill_bytes_max"), unsupported("spill_dir")});
+                          unsupported("two_way_batch_rows"), bytes("spill_bytes_max", out.spill_bytes_max, 0),
+                          text("spill_dir", out.spill_dir)});
             if (problems_.size() == problems_before && out.queue_bytes_max < out.batch_bytes_max) {
               problem(node, path,
                       "queue_bytes_max (" + std::to_string(out.queue_bytes_max) + ") is less than batch_bytes_max (" +

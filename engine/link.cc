@@ -68,6 +68,10 @@ void Link::run() {
     } catch (const ReplayNeeded& error) {
       note(error);
       state_.replay();
+    } catch (const SpillFailed& error) {
+      note(error);
+      streams_large_ = false;
+      state_.replay();
     } catch (const PgError& error) {
       note(error);
       if (error.error_class() == ErrorClass::kStop) {  // also while draining: the operator has to hear of it
@@ -108,6 +112,8 @@ void Link::back_off() {
 void Link::run_session() {
   OpenedSink opened = open_sink_(abort_.get_token());
   const Lsn start = opened.start.held;
+  // After a spill that failed, the source keeps what is large, for as long as this one session lives.
+  opened.start.streaming = options_.receiver.spool.bytes_max > 0 && std::exchange(streams_large_, true);
   progress_.reset();
   Session session(std::move(opened), options_, progress_, abort_.get_token());
   state_.connected(Clock::now());

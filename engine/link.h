@@ -91,6 +91,7 @@ class Link {
   std::atomic<LinkPhase> phase_{LinkPhase::kConnecting};
   std::atomic<bool> new_session_{false};
   std::atomic<int> sessions_{0};
+  bool streams_large_ = true;  // the next session asks for large transactions in blocks
   std::exception_ptr stopped_by_;
 
   std::stop_source stop_;   // drain, then end

@@ -6,10 +6,10 @@
 #include <exception>
 #include <utility>
 
-#include "decoder/transaction_assembler.h"
 #include "engine/log.h"
 #include "engine/pg_error.h"
 #include "engine/read_pacer.h"
+#include "engine/stream_decoder.h"
 #include "engine/time_text.h"
 
 namespace teal {
@@ -25,7 +25,7 @@ class Receiver::Impl {
         stream_(std::move(stream)),
         queue_(queue),
         progress_(progress),
-        assembler_(AssemblerOptions{options_.own_origin_prefix, options_.slice_bytes_max}),
+        decoder_({options_.link, {options_.own_origin_prefix, options_.slice_bytes_max}, options_.spool}),
         descriptor_(io_, stream_.socket()),
         pause_(io_),
         status_timer_(io_) {
@@ -85,6 +85,7 @@ class Receiver::Impl {
         burst_bytes_ += frame->bytes().size();
         std::optional<SourceItem> item = decode(std::move(*frame));
         if (item && !queue_.try_push(*item)) co_await push_later(std::move(*item));
+        if (decoder_.replaying()) co_await replay();
         if (stopping_) co_return;
       }
       if (!co_await wait_readable()) continue;
@@ -98,20 +99,31 @@ class Receiver::Impl {
 
   std::optional<SourceItem> decode(Frame frame) {
     const auto envelope = parse_copy_data(frame.bytes());
-    if (!envelope) stop_for(envelope.error(), Lsn{});
+    if (!envelope) decoder_.stop_for(envelope.error(), Lsn{});
     if (const auto* keepalive = std::get_if<PrimaryKeepalive>(&*envelope)) {
       progress_.set_received(keepalive->wal_end);
       if (keepalive->reply_requested) send_status(false);
       // Inside a transaction the end of WAL says nothing about that transaction.
-      if (assembler_.in_transaction()) return std::nullopt;
+      if (decoder_.in_transaction()) return std::nullopt;
       return WalEnd{keepalive->wal_end, keepalive->send_time};
     }
     const auto& data = std::get<XLogData>(*envelope);
     progress_.set_received(data.start);
-    auto added = assembler_.add(data.start, data.payload, std::move(frame));
-    if (!added) stop_for(added.error(), data.start);
-    if (!added->has_value()) return std::nullopt;
-    return std::move(**added);
+    std::optional<TransactionSlice> slice = decoder_.add(data.start, data.payload, std::move(frame));
+    if (!slice) return std::nullopt;
+    return std::move(*slice);
+  }
+
+  // A transaction that came in blocks. Nothing is read meanwhile; the other coroutine goes on acknowledging.
+  awaitable<void> replay() {
+    while (decoder_.replaying() && !stopping_) {
+      if (std::optional<TransactionSlice> slice = decoder_.replay()) {
+        SourceItem item = std::move(*slice);
+        if (!queue_.try_push(item)) co_await push_later(std::move(item));
+      }
+      co_await asio::post(io_, use_awaitable);
+    }
+    heard_ = Clock::now();
   }
 
   awaitable<void> push_later(SourceItem item) {
@@ -177,19 +189,13 @@ class Receiver::Impl {
     return stream_.send(StandbyStatusUpdate{progress_.received(), durable, durable, now_timestamp(), ask});
   }
 
-  [[noreturn]] void stop_for(const DecodeError& error, Lsn lsn) const {
-    throw Stopped(StopCode::kData, "link " + options_.link + " stopped at LSN " + to_string(lsn) +
-                                       ": the source's stream could not be decoded: " + to_string(error) +
-                                       "; nothing after it was applied. Please report this with the server's version");
-  }
-
   static constexpr std::chrono::milliseconds kAcknowledgeInterval{200};
 
   ReceiverOptions options_;
   ReplicationStream stream_;
   TransactionQueue& queue_;
   Progress& progress_;
-  TransactionAssembler assembler_;
+  StreamDecoder decoder_;
   ReadPacer pacer_;
   std::size_t burst_bytes_ = 0;
   Clock::time_point heard_;

@@ -7,6 +7,7 @@
 #include "engine/progress.h"
 #include "engine/replication_stream.h"
 #include "engine/transaction_queue.h"
+#include "engine/transaction_spool.h"
 
 namespace teal {
 
@@ -14,6 +15,7 @@ struct ReceiverOptions {
   std::string link;  ///< for messages
   std::string own_origin_prefix;
   std::size_t slice_bytes_max = 1U << 20U;
+  SpoolOptions spool;  ///< for a stream that was opened with `StreamStart::streaming`
   /// How often the source hears from us at least; shorter when its wal_sender_timeout asks for it.
   std::chrono::milliseconds status_interval{1'000};
   /// Nothing at all from the source for so long, although it was asked: the connection is dead.

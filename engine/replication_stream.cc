@@ -9,6 +9,7 @@ namespace {
 
 // The server answers before it begins to decode, so this does not depend on how far behind the slot is.
 constexpr std::chrono::milliseconds kAnswerWithin{30'000};
+constexpr int kOldestStreaming = 14;  // protocol 2
 
 [[noreturn]] void refuse(const StreamOptions& options, const std::string& text) {
   throw Stopped(StopCode::kRefused, "link " + options.link + ": " + text);
@@ -67,14 +68,15 @@ std::chrono::milliseconds read_sender_timeout(PgConnection& connection) {
   return std::chrono::milliseconds(rows.integer(0, 0));
 }
 
-std::string start_command(const std::string& slot, Lsn start, const std::vector<std::string>& publications,
-                          bool binary) {
+std::string start_command(const std::string& slot, Lsn start, const std::vector<std::string>& publications, bool binary,
+                          bool streaming) {
   std::string names;
   for (const std::string& publication : publications) {
     names += (names.empty() ? "" : ",") + quote_identifier(publication);
   }
   return "START_REPLICATION SLOT " + quote_identifier(slot) + " LOGICAL " + to_string(start) +
-         " (proto_version '1', publication_names " + quote_literal(names) + (binary ? ", binary 'true')" : ")");
+         (streaming ? " (proto_version '2', streaming 'on'" : " (proto_version '1'") + ", publication_names " +
+         quote_literal(names) + (binary ? ", binary 'true')" : ")");
 }
 
 }  // namespace
@@ -88,7 +90,8 @@ ReplicationStream ReplicationStream::open(const StreamOptions& options, const St
   check_system(connection, options, start);
   check_not_behind(connection, options, start);
   check_slot(connection, options, start);
-  return start_at(std::move(connection), options.slot, start.held, options.publications, start.binary);
+  const bool streaming = start.streaming && connection.server_major() >= kOldestStreaming;
+  return start_at(std::move(connection), options.slot, start.held, options.publications, start.binary, streaming);
 }
 
 ReplicationStream ReplicationStream::open_temporary(const StreamOptions& options, const SlotWaitTeller& on_wait,
@@ -108,10 +111,11 @@ ReplicationStream ReplicationStream::open_temporary(const StreamOptions& options
 }
 
 ReplicationStream ReplicationStream::start_at(PgConnection connection, const std::string& slot, Lsn from,
-                                              const std::vector<std::string>& publications, bool binary) {
+                                              const std::vector<std::string>& publications, bool binary,
+                                              bool streaming) {
   const auto sender_timeout = read_sender_timeout(connection);
   const Rows started =
-      connection.exec("start streaming from slot " + slot, start_command(slot, from, publications, binary));
+      connection.exec("start streaming from slot " + slot, start_command(slot, from, publications, binary, streaming));
   if (PQresultStatus(started.raw()) != PGRES_COPY_BOTH) {
     throw PgError("start streaming from slot " + slot, "the server did not begin to stream", "");
   }

@@ -26,7 +26,8 @@ struct StreamOptions {
 struct StreamStart {
   Lsn held;
   std::string source_system_id;
-  bool binary = false;  ///< values in their types' binary form (source 14+)
+  bool binary = false;     ///< values in their types' binary form (source 14+)
+  bool streaming = false;  ///< large transactions come in blocks while they are open (source 14+, else ignored)
 };
 
 /// Makes what is told, while a slot that is being created waits for open transactions, about the session with that
@@ -49,7 +50,8 @@ class ReplicationStream {
   /// Starts the stream of a slot that this very session made (a temporary one), from a position at or after its
   /// consistent point. Nothing is checked: there is no progress row that it would have to fit.
   [[nodiscard]] static ReplicationStream start_at(PgConnection connection, const std::string& slot, Lsn from,
-                                                  const std::vector<std::string>& publications, bool binary = false);
+                                                  const std::vector<std::string>& publications, bool binary = false,
+                                                  bool streaming = false);
 
   /// For a reader that keeps no position: makes a temporary slot, named `options.slot` and the backend's pid, and
   /// streams what is committed from now on. The server drops the slot with the session, however that ends.

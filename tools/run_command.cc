@@ -12,6 +12,7 @@
 #include "engine/log.h"
 #include "engine/pause.h"
 #include "engine/pg_error.h"
+#include "engine/spill_file.h"
 #include "tools/copy_step.h"
 #include "tools/exit_code.h"
 #include "tools/link_facts.h"
@@ -102,6 +103,17 @@ class Sidecar {
   LinkNames names_;
 };
 
+// Found out now, and not at the first large transaction.
+void check_spill_dir(const ApplyConfig& apply) {
+  if (apply.spill_bytes_max == 0) return;
+  try {
+    const SpillFile probe(apply.spill_dir);
+  } catch (const SpillFailed& error) {
+    throw Stopped(StopCode::kUsage, std::string("apply.spill_dir: ") + error.what() +
+                                        "; name a directory that may be written to, or set apply.spill_bytes_max: 0");
+  }
+}
+
 bool run_guarded(const RunOptions& options, const std::stop_token& asked) {
   std::stop_source whole;
   const std::stop_callback forward(asked, [&whole] { whole.request_stop(); });
@@ -123,6 +135,7 @@ int run_command(const RunOptions& options) {
   const SignalStop signals;
   bool done = !options.until_synced;
   try {
+    check_spill_dir(options.config.apply);
     done = run_guarded(options, signals.token());
   } catch (const Interrupted& interrupted) {
     log_event(LogLevel::kInfo, "stopped before streaming", {{"reason", interrupted.what()}});

@@ -80,6 +80,7 @@ std::unique_ptr<Link> make_link(const Config& config, const LinkNames& names) {
   options.stream = stream_options(config, names);
   options.receiver.link = names.link;
   options.receiver.own_origin_prefix = names.own_origin_prefix();
+  options.receiver.spool = {config.apply.spill_dir, config.apply.spill_bytes_max};
   options.queue_bytes_max = config.apply.queue_bytes_max;
   options.seed = std::random_device()();
   return std::make_unique<Link>(std::move(options), sink_factory(config, names));
