@@ -28,6 +28,10 @@ struct ApplyConfig {
   std::string spill_dir;                                ///< where; never empty once loaded: TMPDIR, else /var/tmp
 };
 
+struct AlertConfig {
+  std::chrono::milliseconds slot_loss_in{std::chrono::hours(1)};  ///< a slot that may be lost sooner is told
+};
+
 struct LogConfig {
   LogLevel level = LogLevel::kInfo;
   LogFormat format = LogFormat::kText;
@@ -43,6 +47,7 @@ struct Config {
   TableSelection tables;
   CopyConfig copy;
   ApplyConfig apply;
+  AlertConfig alerts;
   LogConfig log;
 };
 

@@ -43,6 +43,7 @@ class FileReader {
   [[nodiscard]] Key tables(TableSelection& out);
   [[nodiscard]] Key copy(CopyConfig& out);
   [[nodiscard]] Key apply(ApplyConfig& out);
+  [[nodiscard]] Key alerts(AlertConfig& out);
   [[nodiscard]] Key log(LogConfig& out);
 
   /// A key whose value `set` takes; `set` returns what is wrong with it, or "".
@@ -203,6 +204,20 @@ FileReader::Key FileReader::apply(ApplyConfig& out) {
           }};
 }
 
+FileReader::Key FileReader::alerts(AlertConfig& out) {
+  return {"alerts", [this, &out](const YAML::Node& node, const std::string& path) {
+            read_section(node, path,
+                         {scalar("slot_loss_in",
+                                 [&out](const std::string& value) -> std::string {
+                                   const auto duration = parse_duration(value);
+                                   if (!duration) return "is not a time like 200ms, 5s, 10m, 1h or 2d";
+                                   out.slot_loss_in = *duration;
+                                   return "";
+                                 }),
+                          unsupported("max_lag"), unsupported("webhook")});
+          }};
+}
+
 FileReader::Key FileReader::log(LogConfig& out) {
   const auto level = [&out](const std::string& value) -> std::string {
     const std::optional<LogLevel> parsed = parse_log_level(value);
@@ -244,8 +259,9 @@ void FileReader::read(const YAML::Node& root, Config& config) {
                         tables(config.tables),
                         copy(config.copy),
                         apply(config.apply),
+                        alerts(config.alerts),
                         log(config.log)};
-  for (const char* later : {"writers", "maps", "conflicts", "verify", "cutover", "alerts", "http", "migrations"}) {
+  for (const char* later : {"writers", "maps", "conflicts", "verify", "cutover", "http", "migrations"}) {
     keys.push_back(unsupported(later));
   }
   read_section(root, "", keys);

@@ -102,6 +102,11 @@ class PgConnection {
   [[nodiscard]] std::string address() const;
   [[nodiscard]] PGconn* raw() const { return connection_.get(); }
   [[nodiscard]] bool usable() const { return PQstatus(connection_.get()) == CONNECTION_OK; }
+  /// The same, after a look at the socket: the server may have ended a session that does nothing. Never waits.
+  [[nodiscard]] bool alive() const { return PQconsumeInput(connection_.get()) != 0 && usable(); }
+
+  /// Hangs up. Only destruction may follow.
+  void close() { connection_.reset(); }
 
   /// Asks the server to cancel what this session runs, from a thread of its own. Errors are ignored by design: the
   /// caller is leaving anyway.

@@ -15,6 +15,7 @@ class Progress {
     received_ = 0;
     durable_ = 0;
     behind_ = false;
+    source_leaves_ = false;
   }
 
   /// END of what the receiver has taken off the wire. Writer: receiver.
@@ -29,6 +30,10 @@ class Progress {
   [[nodiscard]] bool behind() const { return behind_.load(std::memory_order_relaxed); }
   void set_behind(bool behind) { behind_.store(behind, std::memory_order_relaxed); }
 
+  /// The source is shutting down, and waits for its walsender: the receiver hangs up. Writer: any thread.
+  [[nodiscard]] bool source_leaves() const { return source_leaves_.load(std::memory_order_relaxed); }
+  void set_source_leaves() { source_leaves_ = true; }
+
  private:
   static void raise(std::atomic<std::uint64_t>& value, Lsn lsn) {
     if (lsn.value > value.load(std::memory_order_relaxed)) value.store(lsn.value, std::memory_order_release);
@@ -37,6 +42,7 @@ class Progress {
   std::atomic<std::uint64_t> received_{0};
   std::atomic<std::uint64_t> durable_{0};
   std::atomic<bool> behind_{false};
+  std::atomic<bool> source_leaves_{false};
 };
 
 }  // namespace teal

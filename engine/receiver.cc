@@ -35,7 +35,9 @@ class Receiver::Impl {
     queue_.on_space([this] { asio::post(io_, [this] { pause_.cancel(); }); });
   }
 
-  ~Impl() { descriptor_.release(); }  // the socket is libpq's
+  ~Impl() {  // the socket is libpq's
+    if (descriptor_.is_open()) descriptor_.release();
+  }
 
   void run() noexcept {
     asio::co_spawn(io_, receive_loop(), [this](const std::exception_ptr& error) { reading_ended(error); });
@@ -47,6 +49,9 @@ class Receiver::Impl {
     } catch (...) {  // a handler of ours threw: the reader of the queue has to hear of it
       queue_.close(std::current_exception());
     }
+    // The applier may be held up for minutes before it hears of the end: the source must not wait for that.
+    descriptor_.release();
+    stream_.close();
   }
 
   void stop_reading() {
@@ -175,6 +180,7 @@ class Receiver::Impl {
         sent = now;
         unsent = !send_status(due);
       }
+      if (progress_.source_leaves()) throw PgError("read the stream", "the source is shutting down", "57P01");
       if (!stopping_ && now - heard_ > options_.silence_max) {
         throw PgError("read the stream",
                       "nothing was heard from the source for " + std::to_string(options_.silence_max.count()) + " ms",

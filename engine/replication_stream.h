@@ -79,6 +79,9 @@ class ReplicationStream {
   /// Goes on with what `send` left. Returns true when all of it has left.
   bool flush();
 
+  /// Hangs up. Only destruction may follow.
+  void close() { connection_.close(); }
+
   /// Where the stream began: it has what was committed after that.
   [[nodiscard]] Lsn start() const { return start_; }
   [[nodiscard]] int socket() const { return PQsocket(connection_.raw()); }

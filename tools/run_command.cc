@@ -20,6 +20,7 @@
 #include "tools/provision.h"
 #include "tools/publication_watch.h"
 #include "tools/signals.h"
+#include "tools/source_watch.h"
 #include "tools/sync_point.h"
 #include "tools/table_joiner.h"
 #include "tools/wiring.h"
@@ -63,6 +64,7 @@ class Sidecar {
   // Returns true when everything that --until-synced asks for was reached.
   bool watch(Link& link) {
     PublicationWatch publication(options_.config, names_);
+    SourceWatch source(options_.config, names_, link);
     const TableJoiner joiner(options_.config, names_, link);
     std::optional<SyncPoint> sync;
     auto looked = std::chrono::steady_clock::now();
@@ -72,6 +74,7 @@ class Sidecar {
         log_event(LogLevel::kInfo, "synced", {{"link", names_.link}});
         return true;
       }
+      source.look();
       const auto now = std::chrono::steady_clock::now();
       if (now - looked < look_around) continue;
       publication.check();

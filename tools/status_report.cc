@@ -36,6 +36,8 @@ std::string slot_text(const LinkStatus& status) {
     out += *slot.safe_wal_bytes > 0
                ? ", safe for another " + bytes_text(static_cast<std::uint64_t>(*slot.safe_wal_bytes))
                : ", may be lost at any moment";
+    const std::optional<double> lost_in = status.lost_in_seconds();
+    if (lost_in && *lost_in > 0) out += " or about " + seconds_text(*lost_in) + " at blue's rate";
   }
   return out;
 }
@@ -67,12 +69,22 @@ nlohmann::ordered_json slot_json(const LinkStatus& status) {
   json["retained_wal_bytes"] =
       slot.restart ? nlohmann::ordered_json(bytes_between(*slot.restart, status.source_lsn)) : nullptr;
   json["safe_wal_bytes"] = slot.safe_wal_bytes ? nlohmann::ordered_json(*slot.safe_wal_bytes) : nullptr;
+  const std::optional<double> lost_in = status.lost_in_seconds();
+  json["lost_in_seconds"] = lost_in ? nlohmann::ordered_json(*lost_in) : nullptr;
   return json;
 }
 
 }  // namespace
 
 double LinkStatus::lag_seconds() const { return lag_bytes() == 0 ? 0.0 : stale_seconds; }
+
+// Over less than a second the rate is noise, and a link that is nearly level takes the slot along.
+std::optional<double> LinkStatus::lost_in_seconds() const {
+  if (!slot || !slot->safe_wal_bytes) return std::nullopt;
+  if (*slot->safe_wal_bytes <= 0) return 0.0;
+  if (lag_bytes() == 0 || stale_seconds < 1) return std::nullopt;
+  return static_cast<double>(*slot->safe_wal_bytes) * stale_seconds / static_cast<double>(lag_bytes());
+}
 
 std::size_t LinkStatus::copied_count() const {
   return static_cast<std::size_t>(

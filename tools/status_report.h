@@ -35,6 +35,8 @@ struct LinkStatus {
   [[nodiscard]] std::uint64_t lag_bytes() const { return bytes_between(progress.applied, source_lsn); }
   /// As the sidecar measured it, or 0 when nothing is behind; nullopt when nobody knows.
   [[nodiscard]] double lag_seconds() const;
+  /// When the slot may be lost, if the source goes on writing as it did while the lag grew. Units: seconds.
+  [[nodiscard]] std::optional<double> lost_in_seconds() const;
   [[nodiscard]] std::size_t copied_count() const;
 };
 

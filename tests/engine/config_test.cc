@@ -183,9 +183,9 @@ TEST(ConfigFile, NamesFileLineAndKeyOfEachMistake) {
 
 TEST(ConfigFile, RefusesKeysThatNothingActsOnYet) {
   for (const char* text :
-       {"maps: []", "conflicts: {}", "verify: { jobs: 2 }", "cutover: {}", "alerts: {}", "http: {}", "migrations: {}",
-        "writers: one", "copy: { split_larger_than: 1GiB }", "copy: { max_rate: 0 }",
-        "apply: { two_way_batch_rows: 500 }", "apply: { lock_timeout: 1s }"}) {
+       {"maps: []", "conflicts: {}", "verify: { jobs: 2 }", "cutover: {}", "alerts: { max_lag: 5s }",
+        "alerts: { webhook: x }", "http: {}", "migrations: {}", "writers: one", "copy: { split_larger_than: 1GiB }",
+        "copy: { max_rate: 0 }", "apply: { two_way_batch_rows: 500 }", "apply: { lock_timeout: 1s }"}) {
     const FileResult result = read(text);
     ASSERT_EQ(result.problems.size(), 1U) << text;
     EXPECT_THAT(result.problems[0], HasSubstr("not supported by teal " TEAL_VERSION " yet")) << text;
