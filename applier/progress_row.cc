@@ -20,6 +20,7 @@ nlohmann::json to_json(const ProgressRow& row) {
           {"batches", ledger.batches},
           {"last_commit_time", to_string(row.max_commit_time)},
           {"fresh_at", to_string(row.fresh_at)},
+          {"source_timeline", row.source_timeline},
           {"values", row.binary ? "binary" : "text"}};
 }
 
@@ -54,7 +55,9 @@ ProgressRow read_progress(PgConnection& target, std::string_view migration, std:
   row.held = parse_lsn(rows.at(0, 1)).value_or(Lsn{});
   row.max_commit_time = Timestamp{rows.integer(0, 2)};
   row.source_system_id = rows.str(0, 3);
-  row.ledger = ledger_from(nlohmann::json::parse(rows.at(0, 4)));
+  const auto counters = nlohmann::json::parse(rows.at(0, 4));
+  row.ledger = ledger_from(counters);
+  row.source_timeline = counters.value("source_timeline", 0U);
   return row;
 }
 

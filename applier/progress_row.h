@@ -17,6 +17,7 @@ struct ProgressRow {
   Timestamp max_commit_time;  ///< running maximum of the source's commit times
   Timestamp fresh_at;         ///< the target holds what the source held then (the source's clock); for display
   std::string source_system_id;
+  unsigned source_timeline = 0;  ///< of the log that `held` is a position in; 0: not known
   Ledger ledger;
   bool binary = false;  ///< how the stream sends values now; for display
 };

@@ -1,6 +1,9 @@
 #include "engine/pg_connection.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
@@ -18,6 +21,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kStopCheck{100};  // how late a stop may be noticed inside a wait
 constexpr milliseconds kCancelPatience{5'000};
+constexpr milliseconds kPeerSilence{30'000};
 constexpr const char* kInvalidParameter = "22023";  // the one data exception that quotes a setting, no value of a row
 constexpr std::string_view kLocksSetting = "max_locks_per_transaction";
 
@@ -141,11 +145,22 @@ ConnectParams connect_params(const ConnectOptions& options) {
   params.set_default("keepalives_idle", "10");
   params.set_default("keepalives_interval", "5");
   params.set_default("keepalives_count", "3");
-  params.set_default("tcp_user_timeout", "30000");
+  // On a session that writes rows, this one would also end the wait for a lock: the kernel counts the time for which
+  // the server leaves what was sent unread. There, `check_peer` does its work.
+  if (options.replication) params.set_default("tcp_user_timeout", "30000");
   // A role's timeout of a few milliseconds would end the very statement that pins the settings. These are known to
   // every supported server; what comes from the client outranks the role (manual: config-setting).
   params.append("options", "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0");
   return params;
+}
+
+// With the null pointer that libpq wants at the end.
+std::vector<const char*> c_strings(const std::vector<std::string>& texts) {
+  std::vector<const char*> pointers;
+  pointers.reserve(texts.size() + 1);
+  for (const std::string& text : texts) pointers.push_back(text.c_str());
+  pointers.push_back(nullptr);
+  return pointers;
 }
 
 std::vector<const char*> c_strings(std::span<const Param> params) {
@@ -177,17 +192,14 @@ std::uint64_t Rows::affected() const {
 PgConnection::PgConnection(ConnHandle connection, std::string label, milliseconds answer_within)
     : connection_(std::move(connection)), label_(std::move(label)), answer_within_(answer_within) {}
 
+bool PgConnection::refuses_sessions(const ConnectOptions& options) {
+  const ConnectParams params = connect_params(options);
+  return PQpingParams(c_strings(params.keys).data(), c_strings(params.values).data(), 0) == PQPING_REJECT;
+}
+
 PgConnection PgConnection::connect(const ConnectOptions& options) {
   const ConnectParams params = connect_params(options);
-  std::vector<const char*> keys;
-  std::vector<const char*> values;
-  for (std::size_t i = 0; i < params.keys.size(); ++i) {
-    keys.push_back(params.keys[i].c_str());
-    values.push_back(params.values[i].c_str());
-  }
-  keys.push_back(nullptr);
-  values.push_back(nullptr);
-  ConnHandle handle(PQconnectdbParams(keys.data(), values.data(), 0));
+  ConnHandle handle(PQconnectdbParams(c_strings(params.keys).data(), c_strings(params.values).data(), 0));
   if (!handle || PQstatus(handle.get()) != CONNECTION_OK) {
     throw PgError("connect to " + options.label, handle ? trimmed(PQerrorMessage(handle.get())) : "out of memory",
                   "08001");
@@ -338,7 +350,19 @@ bool PgConnection::wait_socket(bool want_write, milliseconds wait) const {
   if (entry.fd < 0) raise("wait for " + label_, nullptr);
   const int ready = ::poll(&entry, 1, static_cast<int>(wait.count()));
   if (ready < 0 && errno != EINTR) raise("wait for " + label_, nullptr);
+  if (ready == 0 && wait.count() > 0) check_peer();
   return ready > 0;
+}
+
+// A server that leaves what was sent unread still answers the kernel's probes; a machine that is gone does not.
+void PgConnection::check_peer() const {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (getsockopt(PQsocket(raw()), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return;  // a Unix socket
+  const bool unanswered = info.tcpi_retransmits > 0 || info.tcpi_probes > 1;
+  if (!unanswered || milliseconds(info.tcpi_last_ack_recv) < kPeerSilence) return;
+  throw PgError("wait for " + label_,
+                "its machine has not answered for " + std::to_string(info.tcpi_last_ack_recv / 1000) + " s", "08006");
 }
 
 void PgConnection::cancel() const {

@@ -62,6 +62,10 @@ class PgConnection {
   /// Connects and pins. Errors: PgError with an empty SQLSTATE when the server cannot be reached.
   [[nodiscard]] static PgConnection connect(const ConnectOptions& options);
 
+  /// The server is there and takes no sessions: it is starting up, shutting down, or recovering. (What `connect` throws
+  /// has no SQLSTATE to tell that by.) Source: libpq's PQping.
+  [[nodiscard]] static bool refuses_sessions(const ConnectOptions& options);
+
   PgConnection(PgConnection&&) noexcept = default;
   PgConnection& operator=(PgConnection&&) noexcept = default;
   PgConnection(const PgConnection&) = delete;
@@ -130,6 +134,7 @@ class PgConnection {
   PgConnection(ConnHandle connection, std::string label, std::chrono::milliseconds answer_within);
   void pin_settings();
   Rows collect(std::string_view operation);
+  void check_peer() const;
 
   ConnHandle connection_;
   std::unordered_map<std::string, std::string> often_;  // statement to its name

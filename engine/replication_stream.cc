@@ -1,7 +1,9 @@
 #include "engine/replication_stream.h"
 
+#include <sstream>
 #include <utility>
 
+#include "engine/log.h"
 #include "engine/pg_error.h"
 
 namespace teal {
@@ -15,28 +17,74 @@ constexpr int kOldestStreaming = 14;  // protocol 2
   throw Stopped(StopCode::kRefused, "link " + options.link + ": " + text);
 }
 
-void check_system(PgConnection& connection, const StreamOptions& options, const StreamStart& start) {
-  const Rows system = connection.exec("identify the source", "IDENTIFY_SYSTEM");
-  if (system.at(0, 0) != start.source_system_id) {
-    refuse(options, connection.label() + " is another cluster (system identifier " + system.str(0, 0) +
-                        ") than the one that "
-                        "was copied (" +
-                        start.source_system_id + "): correct the address, or start over with `teal finish`");
-  }
+struct System {
+  std::string id;
+  unsigned timeline = 0;
+  std::optional<Lsn> end;  // of its flushed log
+};
+
+System identify(PgConnection& connection) {
+  const Rows rows = connection.exec("identify the source", "IDENTIFY_SYSTEM");
+  return {rows.str(0, 0), static_cast<unsigned>(rows.integer(0, 1)), parse_lsn(rows.at(0, 2))};
 }
 
-// What was applied came from this source's flushed log: where that ends now cannot be before it.
-void check_not_behind(PgConnection& connection, const StreamOptions& options, const StreamStart& start) {
-  const Rows system = connection.exec("identify the source", "IDENTIFY_SYSTEM");
-  const auto end = parse_lsn(system.at(0, 2));
-  if (end && *end >= start.held) return;
-  refuse(options,
-         connection.label() + " has gone back: its log ends at " + system.str(0, 2) +
-             ", but the target holds "
-             "its changes up to " +
-             to_string(start.held) +
-             " (a restore, a failover to a standby that lagged?); the target has rows that it lost, and its new "
-             "changes would be taken for old ones: end this migration with `teal finish` and start over");
+void check_system(const PgConnection& connection, const System& system, const StreamOptions& options,
+                  const StreamStart& start) {
+  if (system.id == start.source_system_id) return;
+  refuse(options, connection.label() + " is another cluster (system identifier " + system.id +
+                      ") than the one that was copied (" + start.source_system_id +
+                      "): correct the address, or start over with `teal finish`");
+}
+
+[[noreturn]] void refuse_lost_history(const PgConnection& connection, const StreamOptions& options, Lsn held,
+                                      const std::string& what) {
+  refuse(options, connection.label() + " has gone back: " + what + ", but the target holds its changes up to " +
+                      to_string(held) +
+                      " (a restore, a failover to a standby that lagged?); the target has rows that it lost, and its "
+                      "new changes would be taken for old ones: end this migration with `teal finish` and start over");
+}
+
+// Where the line of history that the target followed ends in that of timeline `now`; nullopt: it is no part of it.
+// A history file has a line for each ancestor: its number, where it was left, and why. Source: PostgreSQL manual,
+// "Continuous Archiving", Timelines.
+std::optional<Lsn> left_at(const std::string& history, unsigned timeline) {
+  std::istringstream lines(history);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    unsigned number = 0;
+    std::string lsn;
+    if (words >> number >> lsn && number == timeline) return parse_lsn(lsn);
+  }
+  return std::nullopt;
+}
+
+// What was applied came from this source's flushed log: where that ends now cannot be before it, and where a promotion
+// began a new timeline neither. The end alone tells nothing once the new timeline has grown past it.
+void check_history(PgConnection& connection, const System& system, const StreamOptions& options,
+                   const StreamStart& start) {
+  if (!system.end || *system.end < start.held) {
+    refuse_lost_history(connection, options, start.held, "its log ends at " + to_string(system.end.value_or(Lsn{})));
+  }
+  if (system.timeline != start.timeline_now) {
+    throw PgError("identify the source", "it was promoted at this moment", "57P01");
+  }
+  if (start.timeline == 0 || start.timeline == system.timeline) return;
+  const std::string now = std::to_string(system.timeline);
+  const std::string before = std::to_string(start.timeline);
+  if (system.timeline < start.timeline) {
+    refuse_lost_history(connection, options, start.held, "it is on timeline " + now + " and was on " + before);
+  }
+  const Rows history = connection.exec("read the source's history", "TIMELINE_HISTORY " + now);
+  const std::optional<Lsn> left = left_at(history.str(0, 1), start.timeline);
+  if (!left) {
+    refuse_lost_history(connection, options, start.held, "timeline " + before + " is no part of its timeline " + now);
+  }
+  if (*left < start.held) {
+    refuse_lost_history(connection, options, start.held,
+                        "its timeline " + now + " left timeline " + before + " at " + to_string(*left));
+  }
+  log_event(LogLevel::kInfo, "source was promoted, nothing is missing",
+            {{"link", options.link}, {"timeline", now}, {"left_at", to_string(*left)}});
 }
 
 void check_slot(PgConnection& connection, const StreamOptions& options, const StreamStart& start) {
@@ -87,8 +135,9 @@ ReplicationStream ReplicationStream::open(const StreamOptions& options, const St
   connect.answer_within = kAnswerWithin;
   PgConnection connection = PgConnection::connect(connect);
   connection.set_stop_token(std::move(stop));
-  check_system(connection, options, start);
-  check_not_behind(connection, options, start);
+  const System system = identify(connection);
+  check_system(connection, system, options, start);
+  check_history(connection, system, options, start);
   check_slot(connection, options, start);
   const bool streaming = start.streaming && connection.server_major() >= kOldestStreaming;
   return start_at(std::move(connection), options.slot, start.held, options.publications, start.binary, streaming);

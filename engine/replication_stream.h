@@ -26,8 +26,10 @@ struct StreamOptions {
 struct StreamStart {
   Lsn held;
   std::string source_system_id;
-  bool binary = false;     ///< values in their types' binary form (source 14+)
-  bool streaming = false;  ///< large transactions come in blocks while they are open (source 14+, else ignored)
+  unsigned timeline = 0;      ///< of the source, as the progress row knows it; 0: not known
+  unsigned timeline_now = 0;  ///< as the source says now
+  bool binary = false;        ///< values in their types' binary form (source 14+)
+  bool streaming = false;     ///< large transactions come in blocks while they are open (source 14+, else ignored)
 };
 
 /// Makes what is told, while a slot that is being created waits for open transactions, about the session with that
@@ -41,9 +43,9 @@ using SlotWaitTeller = std::function<PgConnection::WaitListener(int waiting_pid)
 class ReplicationStream {
  public:
   /// Connects, proves that nothing is missing between the progress row and the slot, and starts the stream.
-  /// Refuses: another cluster than before, a slot that is missing or invalidated, and a slot whose confirmed LSN is
-  /// above `start.held`, because the server would skip to it without a word (invariant I4).
-  /// A stop of `stop` interrupts it.
+  /// Refuses: another cluster than before, one whose history left that of `start` before `start.held`, a slot that is
+  /// missing or invalidated, and a slot whose confirmed LSN is above `start.held`, because the server would skip to it
+  /// without a word (invariant I4). A stop of `stop` interrupts it.
   [[nodiscard]] static ReplicationStream open(const StreamOptions& options, const StreamStart& start,
                                               std::stop_token stop);
 

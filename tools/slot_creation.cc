@@ -18,6 +18,7 @@ using std::chrono::steady_clock;
 constexpr seconds kReleaseTimeout{10};
 constexpr std::chrono::milliseconds kRetryInterval{100};
 constexpr const char* kCancelled = "57014";
+constexpr int kOldestFailover = 17;  // a standby can take the slot over
 
 }  // namespace
 
@@ -25,8 +26,11 @@ Lsn create_slot(const Config& config, PgConnection& source, const std::string& n
   try {
     source.set_stop_token(stop);
     source.set_wait_listener(tell_blockers(connect_options(config, true, "init-watch"), source.backend_pid()));
-    const Rows rows = source.exec("create the slot " + name,
-                                  "SELECT lsn FROM pg_create_logical_replication_slot($1, 'pgoutput')", {name});
+    const Rows rows =
+        source.exec("create the slot " + name,
+                    "SELECT lsn FROM pg_create_logical_replication_slot($1, 'pgoutput'" +
+                        std::string(source.server_major() >= kOldestFailover ? ", failover => true" : "") + ")",
+                    {name});
     source.set_wait_listener(log_long_waits(source, "init"));
     const std::optional<Lsn> lsn = rows.size() == 1 ? parse_lsn(rows.at(0, 0)) : std::nullopt;
     if (!lsn) throw Stopped(StopCode::kBug, "the new slot " + name + " has no consistent point");

@@ -15,7 +15,6 @@ constexpr seconds kAskForSlot{5};
 constexpr seconds kConnectAgain{1};
 constexpr seconds kTellAgain{30};
 constexpr seconds kAnswerWithin{5};
-constexpr std::string_view kCannotConnectNow = "57P03";  // starting up, or shutting down
 
 }  // namespace
 
@@ -50,9 +49,9 @@ void SourceWatch::look() {
     if (now - asked_ < kAskForSlot) return;
     asked_ = now;
     look_at_slot(now);
-  } catch (const PgError& error) {
+  } catch (const PgError&) {
     session_.reset();
-    if (error.sqlstate() == kCannotConnectNow) link_.let_source_go();
+    if (PgConnection::refuses_sessions(connect_)) link_.let_source_go();
   }
 }
 

@@ -34,8 +34,8 @@ class SlotForecast {
 /// Looks at the source while a link streams, with a session of its own.
 ///
 /// A source that is shutting down waits until its walsenders have been told that everything arrived, which never comes
-/// while the target stands still: so the link lets it go (TRAPS of logical replication: `pg_ctl stop -m fast` hangs).
-/// It is recognised by what the server itself says: it ends the session and refuses a new one (SQLSTATE 57P03).
+/// while the target stands still (`pg_ctl stop -m fast` hangs): so the link lets it go.
+/// It is recognised by what it does: it ends a session that does nothing and refuses a new one.
 /// And a slot that is about to be lost is told, again and again (events `slot may be lost`, `slot is safe again`).
 /// Threads: one. Errors: none; what cannot be asked now is asked again.
 class SourceWatch {

@@ -48,16 +48,19 @@ std::string TableJoiner::problem() const {
 
 void TableJoiner::run(const std::stop_token& stop) {
   std::chrono::milliseconds pause{};
+  bool told = false;  // of this outage
   do {
     pause = kLook;
     try {
       pause = rest_after(look(stop), kLook);
+      told = false;
     } catch (const Interrupted&) {
       return;
     } catch (const std::exception& error) {  // the link goes on without it; the next look tries again
       if (stop.stop_requested()) return;
       source_.reset();
       target_.reset();
+      if (std::exchange(told, true)) continue;
       log_event(LogLevel::kWarn, "looking for tables to join failed",
                 {{"link", names_.link}, {"reason", error.what()}});
     }

@@ -38,8 +38,7 @@ StreamOptions stream_options(const Config& config, const LinkNames& names) {
 }
 
 // Binary where every published column's type allows it: a stream has one form for all.
-BinaryForm choose_form(const Config& config, const LinkNames& names, int target_major) {
-  PgConnection source = PgConnection::connect(source_connect(config, names, names.link));
+BinaryForm choose_form(PgConnection& source, const LinkNames& names, int target_major) {
   const int major = source.server_major();
   if (major < kOldestBinary) return {};
   const Rows unsafe = source.exec(
@@ -53,6 +52,17 @@ BinaryForm choose_form(const Config& config, const LinkNames& names, int target_
   return {!unsafe.boolean(0, 0), major};
 }
 
+// The first eight digits of a WAL file's name; pg_control_checkpoint() is behind for a while after a promotion.
+unsigned read_timeline(PgConnection& source) {
+  const Rows rows = source.exec("ask " + source.label() + " for its timeline",
+                                "SELECT CASE WHEN NOT pg_is_in_recovery() THEN ('x' || "
+                                "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END");
+  if (rows.is_null(0, 0)) {
+    throw PgError("ask " + source.label() + " for its timeline", "it is a standby at this moment", "57P03");
+  }
+  return static_cast<unsigned>(rows.integer(0, 0));
+}
+
 SinkFactory sink_factory(const Config& config, const LinkNames& names) {
   ApplierOptions options;
   options.names = names;
@@ -63,10 +73,12 @@ SinkFactory sink_factory(const Config& config, const LinkNames& names) {
   auto careful = std::make_shared<CarefulTables>();
   return [options, session, careful, &config](std::stop_token abort) mutable {
     PgConnection connection = open_target_session(session, std::move(abort));
+    PgConnection source = PgConnection::connect(source_connect(config, options.names, options.names.link));
     ProgressRow row = read_progress(connection, options.names.migration, options.names.link);
     options.binary =
-        careful->text_needed() ? BinaryForm{} : choose_form(config, options.names, connection.server_major());
-    StreamStart start{row.held, row.source_system_id, options.binary.on};
+        careful->text_needed() ? BinaryForm{} : choose_form(source, options.names, connection.server_major());
+    StreamStart start{row.held, row.source_system_id, row.source_timeline, read_timeline(source), options.binary.on};
+    row.source_timeline = start.timeline_now;
     return OpenedSink{std::make_unique<Applier>(options, std::move(connection), std::move(row), careful),
                       std::move(start)};
   };
