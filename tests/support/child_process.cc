@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/close_range.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -69,6 +70,8 @@ void become_program(const SpawnOptions& options, char* const* argv, char* const*
   sigset_t none;
   ::sigemptyset(&none);
   if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) return;
+  // A socket that the program inherited would stay open after we close it.
+  if (::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return;
   if (!redirect("/dev/null", O_RDONLY, STDIN_FILENO)) return;
   if (!redirect(options.stdout_path.c_str(), kAppend, STDOUT_FILENO)) return;
   if (!redirect(options.stderr_path.c_str(), kAppend, STDERR_FILENO)) return;
