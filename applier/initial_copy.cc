@@ -139,6 +139,7 @@ class CopyJob {
     }
     TEAL_FAILPOINT("copy_rows_sent");
     note_copied(*target_, options_.names, table, copied, snapshot_.consistent_point());
+    TEAL_FAILPOINT("before_copy_commit");
     target_->exec("commit the copy", "COMMIT");
     TEAL_FAILPOINT("copy_committed");
     ++counters_.tables_done;
@@ -174,6 +175,7 @@ std::size_t copy_tables(const InitialCopyOptions& options, std::vector<CopyTable
     source.set_stop_token(stop);
     return read_table_shapes(source);
   }();
+  TEAL_FAILPOINT("before_copy_snapshot");
   const TableSnapshot snapshot(options.snapshot, stop);
   TEAL_FAILPOINT("copy_snapshot_made");
   log_event(LogLevel::kInfo, "copy started",

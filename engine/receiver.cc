@@ -6,6 +6,7 @@
 #include <exception>
 #include <utility>
 
+#include "engine/failpoint.h"
 #include "engine/log.h"
 #include "engine/pg_error.h"
 #include "engine/read_pacer.h"
@@ -192,7 +193,10 @@ class Receiver::Impl {
   // Asking for a reply keeps the end of WAL known while the source is idle, and proves that somebody is there.
   bool send_status(bool ask) {
     const Lsn durable = progress_.durable();
-    return stream_.send(StandbyStatusUpdate{progress_.received(), durable, durable, now_timestamp(), ask});
+    TEAL_FAILPOINT("before_feedback");
+    const bool sent = stream_.send(StandbyStatusUpdate{progress_.received(), durable, durable, now_timestamp(), ask});
+    TEAL_FAILPOINT("feedback_sent");
+    return sent;
   }
 
   static constexpr std::chrono::milliseconds kAcknowledgeInterval{200};

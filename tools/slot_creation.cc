@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "engine/failpoint.h"
 #include "engine/pause.h"
 #include "engine/pg_error.h"
 #include "engine/wait_log.h"
@@ -26,11 +27,13 @@ Lsn create_slot(const Config& config, PgConnection& source, const std::string& n
   try {
     source.set_stop_token(stop);
     source.set_wait_listener(tell_blockers(connect_options(config, true, "init-watch"), source.backend_pid()));
+    TEAL_FAILPOINT("before_slot");
     const Rows rows =
         source.exec("create the slot " + name,
                     "SELECT lsn FROM pg_create_logical_replication_slot($1, 'pgoutput'" +
                         std::string(source.server_major() >= kOldestFailover ? ", failover => true" : "") + ")",
                     {name});
+    TEAL_FAILPOINT("slot_created");
     source.set_wait_listener(log_long_waits(source, "init"));
     const std::optional<Lsn> lsn = rows.size() == 1 ? parse_lsn(rows.at(0, 0)) : std::nullopt;
     if (!lsn) throw Stopped(StopCode::kBug, "the new slot " + name + " has no consistent point");

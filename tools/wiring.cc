@@ -9,6 +9,7 @@
 #include "applier/progress_row.h"
 #include "applier/target_session.h"
 #include "engine/binary_types.h"
+#include "engine/failpoint.h"
 #include "tools/link_facts.h"
 #include "tools/open_transactions.h"
 
@@ -73,8 +74,10 @@ SinkFactory sink_factory(const Config& config, const LinkNames& names) {
   auto careful = std::make_shared<CarefulTables>();
   return [options, session, careful, &config](std::stop_token abort) mutable {
     PgConnection connection = open_target_session(session, std::move(abort));
+    TEAL_FAILPOINT("origin_acquired");
     PgConnection source = PgConnection::connect(source_connect(config, options.names, options.names.link));
     ProgressRow row = read_progress(connection, options.names.migration, options.names.link);
+    TEAL_FAILPOINT("progress_read");
     options.binary =
         careful->text_needed() ? BinaryForm{} : choose_form(source, options.names, connection.server_major());
     StreamStart start{row.held, row.source_system_id, row.source_timeline, read_timeline(source), options.binary.on};

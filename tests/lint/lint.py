@@ -151,6 +151,29 @@ def check_format(root):
         yield f".clang-format:1: clang-format-19 failed: {result.stderr.strip()[:500]}"
 
 
+def check_failpoints(root):
+    """A point of the table that no code passes, or, unless the chaos run counts it, that no scenario kills at."""
+    table = root / "engine/failpoint.h"
+    if not table.exists():
+        return
+    passed, tested = "", ""
+    for path in cpp_files(root):
+        name = name_of(root, path)
+        if name.startswith("tests/scenario/"):
+            tested += path.read_text()
+        elif not name.startswith(("tests/", "bench/")):
+            passed += path.read_text()
+    for number, line in enumerate(table.read_text().splitlines(), 1):
+        match = re.search(r'Failpoint\{"(\w+)", (true|false)\}', line)
+        if not match:
+            continue
+        point, steady = match.groups()
+        if f'TEAL_FAILPOINT("{point}")' not in passed:
+            yield f"engine/failpoint.h:{number}: nothing passes {point}"
+        if steady == "false" and not re.search(rf'"{point}[":]', tested):
+            yield f"engine/failpoint.h:{number}: no scenario kills at {point}"
+
+
 def forbidden_check(pattern, allowed, message):
     def check(root):
         for path in cpp_files(root):
@@ -169,6 +192,7 @@ CHECKS = {
     "size": check_size,
     "unfinished": check_unfinished,
     "pragma_once": check_pragma_once,
+    "failpoints": check_failpoints,
     **{name: forbidden_check(pattern, allowed, message) for name, pattern, allowed, message in FORBIDDEN},
     "format": check_format,
 }

@@ -15,7 +15,8 @@ GOOD = {
     "conflict/decide.h": '#pragma once\n#include "decoder/lsn.h"\n',
     "engine/pg_handle.h": "#pragma once\ninline void end(PGconn* c) { PQfinish(c); }\n",
     "engine/link.cc": '#include "decoder/lsn.h"\n#include "engine/pg_handle.h"\n',
-    "applier/applier.cc": '#include "conflict/decide.h"\n#include "engine/pg_handle.h"\n',
+    "applier/applier.cc": '#include "conflict/decide.h"\n#include "engine/pg_handle.h"\n'
+                          'void commit() { TEAL_FAILPOINT("kept"); }\n',
     "verifier/hash.cc": '#include "decoder/lsn.h"\n#include "engine/pg_handle.h"\n',
     "tools/main.cc": '// A new row; delete it: sleep_for is a word here, and so is "PQclear".\n'
                      'struct Kept {\n  Kept(const Kept&) = delete;\n};\n'
@@ -43,6 +44,8 @@ BAD = (
     ("unfinished", "tools/bad.cc", "// TO" "DO: later\n", "finish it"),
     ("unfinished", "docs/bad.md", "FIX" "ME\n", "finish it"),
     ("pragma_once", "tools/bad.h", "int x();\n", "#pragma once"),
+    ("failpoints", "engine/failpoint.h", '#pragma once\nFailpoint{"gone", true},\n', "nothing passes gone"),
+    ("failpoints", "engine/failpoint.h", '#pragma once\nFailpoint{"kept", false},\n', "no scenario kills at kept"),
     ("handles", "tools/bad.cc", "void f(PGconn* c) { PQfinish(c); }\n", "PQfinish"),
     ("handles", "tests/bad.cc", "auto f = &PQfreemem;\n", "PQfreemem"),
     ("pauses", "tests/bad.cc", "void f() { std::this_thread::sleep_for(kLong); }\n", "sleep_for"),

@@ -112,9 +112,9 @@ TEST_P(CopyKilledAt, I2RunAgainEveryRowIsThereOnce) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EachStep, CopyKilledAt,
-                         testing::Values("copy_snapshot_made", "copy_started", "copy_started:2", "copy_started:3",
-                                         "copy_rows_sent", "copy_rows_sent:3", "copy_committed", "copy_committed:2",
-                                         "copy_committed:3"),
+                         testing::Values("before_copy_snapshot", "copy_snapshot_made", "copy_started", "copy_started:2",
+                                         "copy_started:3", "copy_rows_sent", "copy_rows_sent:3", "before_copy_commit:2",
+                                         "copy_committed", "copy_committed:2", "copy_committed:3"),
                          [](const auto& named) {
                            std::string name;
                            for (const char c : std::string(named.param)) {

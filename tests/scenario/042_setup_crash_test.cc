@@ -46,6 +46,22 @@ TEST_F(SetUpOfLink, KilledAfterEachOfItsStepsItIsCompletedByTheNext) {
   }
 }
 
+TEST_F(SetUpOfLink, KilledBeforeOrAfterItsSlotIsMadeItHasOneSlotInTheEnd) {
+  for (const char* point : {"before_slot", "slot_created"}) {
+    SCOPED_TRACE(point);
+    EXPECT_EQ(run({}, {.environment = {std::string("TEAL_FAILPOINT=") + point}}).wait_exit(seconds(60)), 128 + SIGKILL)
+        << teal_->err();
+    blue_owner().exec("INSERT INTO item (name) VALUES ('meanwhile')");
+    const TealResult result = run_until_synced();
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    expect_equal("public.item");
+    EXPECT_EQ(blue().number("SELECT count(*) FROM pg_replication_slots"), 1);
+    EXPECT_EQ(command({"finish", "--yes"}).exit_code, 1);  // the owner's publication stays
+    expect_no_trace(1);
+    green_owner().exec("TRUNCATE item");
+  }
+}
+
 TEST_F(SetUpOfLink, TwoThatBeginTogetherBothSucceed) {
   TealProcess one(with_config({"init"}));
   TealProcess other(with_config({"init"}));
