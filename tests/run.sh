@@ -7,6 +7,8 @@
 #   tests/run.sh --versions 13,17,18   what depends on the server, also on other majors (13, 17, 18): each as blue,
 #                           each from 15 on as green, 15 included. Needs root: their roots are made by debootstrap
 #   tests/run.sh --long     everything there is
+#   tests/run.sh --chaos SECONDS [--seed N]   only the run in which everything breaks at random, so long; the seed that
+#                           it prints gives the same faults again
 # The last line is "N passed, N failed"; a lint check counts as a test, a failed build as one failed test.
 # Exit code 0 only when something passed and nothing failed. Environment: TEAL_TEST_JOBS (2) tests at a time,
 # TEAL_BUILD_JOBS (number of cores) compilers, TEAL_TEST_PG_BIN another PostgreSQL's programs.
@@ -16,6 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tier=default
 pairs=""
 names=()
+chaos=()
 
 # all_pairs 13,17,18: each of them and 15 as blue, each of them that can be green
 all_pairs() {
@@ -35,6 +38,8 @@ while (($#)); do
     --ci) tier=ci ;;
     --long) tier=long ;;
     --versions) pairs=$(all_pairs "${1:?--versions needs a list, as in 13,17,18}") && shift ;;
+    --chaos) chaos+=(--chaos "${1:?--chaos needs seconds}") && shift ;;
+    --seed) chaos+=(--seed "${1:?--seed needs a number}") && shift ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
     -*) echo "run.sh: unknown option $argument" >&2; exit 2 ;;
     *) names+=("$argument") ;;
@@ -74,7 +79,7 @@ build build/tests "${programs[@]}" -- -DCMAKE_BUILD_TYPE=RelWithDebInfo || fail 
 if [[ $tier != default && -z $pairs ]]; then
   if ((EUID == 0)); then pairs=13:17,15:18,17:15; else echo "run.sh: other server versions are left out: not root" >&2; fi
 fi
-arguments=(--build build/tests --tier "$tier" --pairs "$pairs")
+arguments=(--build build/tests --tier "$tier" --pairs "$pairs" "${chaos[@]}")
 if [[ $tier != default ]]; then
   build build/asan unit_tests -- -DCMAKE_BUILD_TYPE=Debug -DTEAL_SANITIZE=address,undefined || fail "the asan build"
   build build/tsan unit_tests -- -DCMAKE_BUILD_TYPE=Debug -DTEAL_SANITIZE=thread || fail "the tsan build"

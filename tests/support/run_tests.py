@@ -187,7 +187,17 @@ def lint_jobs(arguments):
     return [job for job in jobs if wanted(job.title, arguments.names)]
 
 
+def chaos_jobs(arguments):
+    environment = {"TEAL_CHAOS_SECONDS": str(arguments.chaos)}
+    if arguments.seed is not None:
+        environment["TEAL_TEST_SEED"] = str(arguments.seed)
+    program = pathlib.Path(arguments.build).resolve() / "scenario_tests"
+    return gtest_jobs(program, ["Chaos.*"], "", arguments.chaos * 2 + SCENARIO_SECONDS_MAX, True, environment=environment)
+
+
 def all_jobs(arguments):
+    if arguments.chaos:
+        return chaos_jobs(arguments)
     build = pathlib.Path(arguments.build).resolve()
     factor = LONG_FACTOR if arguments.tier == "long" else 1
     jobs = lint_jobs(arguments)
@@ -298,15 +308,15 @@ def scratch_root():
     return "/tmp"
 
 
-def report(outcome, label):
+def report(outcome, label, whole):
     state = "FAILED" if outcome.failed else "ok"
     print(f"{label} {state:6} {outcome.title} ({outcome.seconds:.1f} s)", flush=True)
-    if outcome.failed:
+    if outcome.failed or whole:
         print(f"---- output of {outcome.title}\n{outcome.output.rstrip()}\n----", flush=True)
 
 
-def run_all(jobs, runner, passed, failed):
-    """Adds the full names of the tests to `passed` or `failed`."""
+def run_all(jobs, runner, passed, failed, whole):
+    """Adds the full names of the tests to `passed` or `failed`. `whole`: what they said is shown in any case."""
     with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("TEAL_TEST_JOBS", "2"))) as pool:
         pending = [pool.submit(runner.run, job) for job in jobs]
         for count, future in enumerate(concurrent.futures.as_completed(pending), 1):
@@ -314,7 +324,7 @@ def run_all(jobs, runner, passed, failed):
             prefix = outcome.title.split(": ")[0] + ": " if ": " in outcome.title else ""
             passed += [prefix + name for name in outcome.passed]
             failed += [prefix + name for name in outcome.failed]
-            report(outcome, f"[{count}/{len(jobs)}]")
+            report(outcome, f"[{count}/{len(jobs)}]", whole)
 
 
 def main():
@@ -324,6 +334,8 @@ def main():
     parser.add_argument("--tsan")
     parser.add_argument("--tier", default="default", choices=["default", "ci", "long"])
     parser.add_argument("--pairs", type=server_pairs, default=[], help="also run PAIR_TESTS on servers BLUE:GREEN,...")
+    parser.add_argument("--chaos", type=int, metavar="SECONDS", help="only the run in which everything breaks")
+    parser.add_argument("--seed", type=int, help="of a run to repeat")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     os.environ["TEAL_TEST_TIER"] = arguments.tier
@@ -336,7 +348,7 @@ def main():
     passed, failed = [], []
     try:
         with server_roots(arguments.pairs):
-            run_all(all_jobs(arguments), runner, passed, failed)
+            run_all(all_jobs(arguments), runner, passed, failed, bool(arguments.chaos))
     except (OSError, subprocess.SubprocessError):
         traceback.print_exc()
         failed.append("the run itself")
