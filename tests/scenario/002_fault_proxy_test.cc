@@ -172,7 +172,7 @@ TEST_F(FaultProxyOfServer, TrickleCutsNothingOff) {
 
 TEST_F(FaultProxyOfServer, ServerThatIsAwayHangsUpAndComesBack) {
   server_.stop(StopMode::kImmediate);
-  EXPECT_THROW(connect(), SqlError);
+  EXPECT_THROW(static_cast<void>(connect()), SqlError);
   server_.start();
   EXPECT_EQ(connect().number("SELECT 1"), 1);
 }

@@ -1,4 +1,5 @@
 // The workloads that judge a link, without one: what their readers and their last check must find is planted here.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>

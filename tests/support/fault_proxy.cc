@@ -90,21 +90,21 @@ class FaultProxy::Impl {
     for (const ConnectionPtr& connection : all) end(connection, reset);
   }
 
-  [[nodiscard]] Way& way(Toward toward) { return ways_[at(toward)]; }
+  [[nodiscard]] Way& way(Toward toward) { return ways[at(toward)]; }
   [[nodiscard]] int port() const { return port_; }
 
-  std::array<Way, 2> ways_;
-  int commits_left_ = 0;
-  CommitCut commit_cut_ = CommitCut::kBefore;
+  std::array<Way, 2> ways;
+  int commits_left = 0;
+  CommitCut commit_cut = CommitCut::kBefore;
 
-  std::atomic<bool> armed_{false};
-  std::atomic<int> cuts_done_{0};
-  std::atomic<int> open_{0};
-  std::atomic<int> accepted_{0};
-  std::atomic<int> commits_{0};
-  std::array<std::atomic<std::uint64_t>, 2> passed_{};
+  std::atomic<bool> armed{false};
+  std::atomic<int> cuts_done{0};
+  std::atomic<int> open{0};
+  std::atomic<int> accepted{0};
+  std::atomic<int> commits{0};
+  std::array<std::atomic<std::uint64_t>, 2> passed{};
 
-  void note_armed() { armed_ = commits_left_ > 0 || ways_[0].cut_after || ways_[1].cut_after; }
+  void note_armed() { armed = commits_left > 0 || ways[0].cut_after || ways[1].cut_after; }
 
  private:
   awaitable<void> accept_loop() {
@@ -114,8 +114,8 @@ class FaultProxy::Impl {
       if (error) continue;
       const auto connection = std::make_shared<Connection>(std::move(socket));
       connections_.insert(connection);
-      open_ = static_cast<int>(connections_.size());
-      ++accepted_;
+      open = static_cast<int>(connections_.size());
+      ++accepted;
       asio::co_spawn(io_, serve(connection), asio::detached);
     }
   }
@@ -144,8 +144,8 @@ class FaultProxy::Impl {
           co_await from.async_read_some(asio::buffer(buffer), asio::redirect_error(use_awaitable, error));
       if (error) break;
       co_await pause(toward);
-      const bool passed = co_await pass(connection, toward, std::string_view(buffer.data(), count));
-      if (!passed) break;
+      const bool alive = co_await pass(connection, toward, std::string_view(buffer.data(), count));
+      if (!alive) break;
     }
     co_await while_held(connection, toward);
     error_code ignored;  // it may be closed already
@@ -165,7 +165,7 @@ class FaultProxy::Impl {
       bool commit = false;
       std::size_t count = connection->scanner.take(bytes, commit);
       const bool cut = commit && this_commit();
-      const bool never_whole = cut && commit_cut_ == CommitCut::kBefore;
+      const bool never_whole = cut && commit_cut == CommitCut::kBefore;
       if (cut && !never_whole) swallow_answer(connection);
       if (never_whole) --count;
       const bool sent = co_await send(connection, toward, bytes.substr(0, count));
@@ -176,9 +176,11 @@ class FaultProxy::Impl {
   }
 
   bool this_commit() {
-    ++commits_;
-    if (commits_left_ == 0 || --commits_left_ > 0) return false;
-    ++cuts_done_;
+    ++commits;
+    if (commits_left == 0) return false;
+    --commits_left;
+    if (commits_left > 0) return false;
+    ++cuts_done;
     note_armed();
     return true;
   }
@@ -203,11 +205,11 @@ class FaultProxy::Impl {
         *settings.cut_after -= count;
         if (last) {
           settings.cut_after.reset();
-          ++cuts_done_;
+          ++cuts_done;
         }
         note_armed();
       }
-      passed_[at(toward)] += count;
+      passed[at(toward)] += count;
       error_code error;
       co_await asio::async_write(to, asio::buffer(bytes.data(), count), asio::redirect_error(use_awaitable, error));
       bytes.remove_prefix(count);
@@ -234,7 +236,7 @@ class FaultProxy::Impl {
 
   void end(const ConnectionPtr& connection, bool reset) {
     if (connections_.erase(connection) == 0) return;
-    open_ = static_cast<int>(connections_.size());
+    open = static_cast<int>(connections_.size());
     for (tcp::socket* socket : {&connection->client, &connection->server}) {
       error_code ignored;  // one end may be gone already
       if (reset) {
@@ -264,8 +266,8 @@ int FaultProxy::port() const { return impl_->port(); }
 
 void FaultProxy::clear() {
   impl_->apply([this] {
-    impl_->ways_ = {};
-    impl_->commits_left_ = 0;
+    impl_->ways = {};
+    impl_->commits_left = 0;
     impl_->note_armed();
   });
 }
@@ -307,17 +309,17 @@ void FaultProxy::cut_after(Toward toward, std::uint64_t bytes) {
 
 void FaultProxy::cut_at_commit(int count, CommitCut when) {
   impl_->apply([this, count, when] {
-    impl_->commits_left_ = count;
-    impl_->commit_cut_ = when;
+    impl_->commits_left = count;
+    impl_->commit_cut = when;
     impl_->note_armed();
   });
 }
 
-bool FaultProxy::armed() const { return impl_->armed_; }
-int FaultProxy::cuts_done() const { return impl_->cuts_done_; }
-int FaultProxy::open_connections() const { return impl_->open_; }
-int FaultProxy::accepted() const { return impl_->accepted_; }
-int FaultProxy::commits() const { return impl_->commits_; }
-std::uint64_t FaultProxy::passed(Toward toward) const { return impl_->passed_[at(toward)]; }
+bool FaultProxy::armed() const { return impl_->armed; }
+int FaultProxy::cuts_done() const { return impl_->cuts_done; }
+int FaultProxy::open_connections() const { return impl_->open; }
+int FaultProxy::accepted() const { return impl_->accepted; }
+int FaultProxy::commits() const { return impl_->commits; }
+std::uint64_t FaultProxy::passed(Toward toward) const { return impl_->passed[at(toward)]; }
 
 }  // namespace teal::test

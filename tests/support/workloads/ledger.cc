@@ -53,6 +53,7 @@ class LedgerReader final : public WorkloadReader {
     std::vector<std::string> known;
     for (const SqlRow& row : green.rows("SELECT client, n FROM ledger_head"))
       heads_[std::stoi(*row[0])] = std::stoll(*row[1]);
+    known.reserve(heads_.size());
     for (const auto& [client, head] : heads_) {
       known.push_back("(" + std::to_string(client) + ", " + std::to_string(seen_[client]) + ")");
     }

@@ -193,6 +193,7 @@ void WorkloadRun::stop_readers() {
 
 void WorkloadRun::read(const std::stop_token& stop) {
   std::vector<std::unique_ptr<WorkloadReader>> readers;
+  readers.reserve(workloads_.size());
   for (const std::unique_ptr<Workload>& workload : workloads_) readers.push_back(workload->reader());
   std::unique_ptr<Sql> green;
   std::unique_ptr<Sql> blue;
