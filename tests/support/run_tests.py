@@ -189,8 +189,6 @@ def lint_jobs(arguments):
 
 def chaos_jobs(arguments):
     environment = {"TEAL_CHAOS_SECONDS": str(arguments.chaos)}
-    if arguments.seed is not None:
-        environment["TEAL_TEST_SEED"] = str(arguments.seed)
     program = pathlib.Path(arguments.build).resolve() / "scenario_tests"
     return gtest_jobs(program, ["Chaos.*"], "", arguments.chaos * 2 + SCENARIO_SECONDS_MAX, True, environment=environment)
 
@@ -335,10 +333,12 @@ def main():
     parser.add_argument("--tier", default="default", choices=["default", "ci", "long"])
     parser.add_argument("--pairs", type=server_pairs, default=[], help="also run PAIR_TESTS on servers BLUE:GREEN,...")
     parser.add_argument("--chaos", type=int, metavar="SECONDS", help="only the run in which everything breaks")
-    parser.add_argument("--seed", type=int, help="of a run to repeat")
+    parser.add_argument("--seed", type=int, help="for what is drawn at random")
     parser.add_argument("names", nargs="*")
     arguments = parser.parse_args()
     os.environ["TEAL_TEST_TIER"] = arguments.tier
+    if arguments.seed is not None:
+        os.environ["TEAL_TEST_SEED"] = str(arguments.seed)
     become_subreaper()
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="teal-tests-", dir=scratch_root()))
     scratch.chmod(0o755)  # servers run as another user

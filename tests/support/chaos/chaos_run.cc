@@ -242,6 +242,20 @@ bool ChaosRun::caught_up(std::optional<std::string>& marker) {
   }
 }
 
+// I4: what blue's slot has confirmed, green's row holds. The row only grows while no server crashes.
+void ChaosRun::check_acknowledged() {
+  const SqlRows slots = session(blue_).rows(
+      "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'teal_shop_blue_to_green'");
+  if (slots.size() != 1) {
+    problems_.emplace_back("the slot is gone");
+    return;
+  }
+  const std::string held = session(green_).value("SELECT held FROM teal.progress");
+  if (!session(green_).truth("SELECT " + sql_text(*slots[0][0]) + "::pg_lsn <= " + sql_text(held) + "::pg_lsn")) {
+    problems_.push_back("I4: the slot has confirmed " + *slots[0][0] + ", and green holds " + held);
+  }
+}
+
 void ChaosRun::settle() {
   mend();
   const auto start = Clock::now();
@@ -252,6 +266,10 @@ void ChaosRun::settle() {
     return done || tick();
   }));
   if (!done && problems_.empty()) problems_.emplace_back("the link did not catch up although everything was mended");
+  try {
+    if (done) check_acknowledged();
+  } catch (const SqlError&) {  // a backend was killed a moment ago, and its server is just noticing
+  }
   caught_up_after_.push_back(duration_cast<milliseconds>(Clock::now() - start));
   note("settled after " + std::to_string(caught_up_after_.back().count()) + " ms");
 }

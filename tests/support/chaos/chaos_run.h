@@ -59,6 +59,7 @@ class ChaosRun {
   void mend();
   void settle();
   [[nodiscard]] bool caught_up(std::optional<std::string>& marker);
+  void check_acknowledged();
   std::vector<std::string> backends(ChaosSide& side);
   ChaosSide& side(bool blue) { return blue ? blue_ : green_; }
   Sql& session(ChaosSide& side);
