@@ -38,7 +38,9 @@ struct StreamCommitMessage {
 };
 
 /// A streamed transaction, or one of its subtransactions, was rolled back: what was sent of it never happened. Each
-/// subtransaction that was streamed gets a message of its own, also when an outer one takes it along.
+/// subtransaction that was streamed gets a message of its own, also when an outer one takes it along. Servers of 18
+/// send it for some that were not streamed as well, of transactions that no StreamStart named: nothing is to be taken
+/// back.
 struct StreamAbortMessage {
   struct Record {
     Lsn lsn;  ///< of the abort record

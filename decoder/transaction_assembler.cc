@@ -34,6 +34,10 @@ TransactionAssembler::TransactionAssembler(AssemblerOptions options) : options_(
 
 Result<std::optional<TransactionSlice>> TransactionAssembler::add(Lsn lsn, std::span<const std::byte> message,
                                                                   Frame frame) {
+  if (!message.empty() && static_cast<char>(message[0]) == StreamAbortMessage::kTag) {
+    if (const auto error = refusal_of_abort(message)) return *error;
+    return std::optional<TransactionSlice>();
+  }
   // Column lists go where the change will: most rows of an own transaction go nowhere.
   const bool keeps_rows = open_ && !slice_.facts.own;
   if (!keeps_rows) scratch_->arena.release();
@@ -55,6 +59,16 @@ Result<std::optional<TransactionSlice>> TransactionAssembler::add(Lsn lsn, std::
   std::optional<TransactionSlice> full(std::move(slice_));
   start_slice(std::move(facts), false, rows_expected);
   return full;
+}
+
+// Of what no block has brought, only a subtransaction may be aborted: the server marks those of a transaction that it
+// finds aborted as streamed, and the transaction itself not.
+std::optional<DecodeError> TransactionAssembler::refusal_of_abort(std::span<const std::byte> message) const {
+  const auto parsed = parse_stream_message(message, open_ ? StreamPlace::kInTransaction : StreamPlace::kBetween);
+  if (parsed.has_error()) return parsed.error();
+  const auto* const abort = std::get_if<StreamAbortMessage>(&*parsed);
+  if (abort != nullptr && !abort->whole_transaction()) return std::nullopt;
+  return DecodeError{DecodeErrc::kUnexpectedMessage, StreamAbortMessage::kTag, 0};
 }
 
 std::optional<DecodeError> TransactionAssembler::begin(const StreamCommitMessage& streamed) {

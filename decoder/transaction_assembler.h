@@ -37,6 +37,9 @@ class TransactionAssembler {
 
   /// Adds one message. `message` is exactly one pgoutput message, inside `frame`; `lsn` is its XLogData start.
   /// Returns a slice when one is complete: at the commit, or when the open one has reached its size.
+  /// Between transactions, the abort of a subtransaction that was never streamed is taken too, and changes nothing:
+  /// servers of 18 send it in every protocol version, for a transaction that was rolled back before it was decoded and
+  /// whose changes were more than logical_decoding_work_mem.
   [[nodiscard]] Result<std::optional<TransactionSlice>> add(Lsn lsn, std::span<const std::byte> message, Frame frame);
 
   /// Opens a transaction that was streamed in blocks and has committed, in place of its Begin. What was kept of the
@@ -79,6 +82,7 @@ class TransactionAssembler {
   Refusal take(const LogicalMessage& message, Arrival arrival);
   Refusal take(const CommitMessage& commit, Arrival arrival);
 
+  [[nodiscard]] std::optional<DecodeError> refusal_of_abort(std::span<const std::byte> message) const;
   Refusal open_transaction(const BeginMessage& begin);
   Refusal close_transaction(const CommitMessage& commit);
   Refusal take_row(RelationId id, Change change, Arrival arrival);

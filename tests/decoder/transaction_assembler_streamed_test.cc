@@ -155,6 +155,45 @@ TEST(StreamedTransaction, StandsBetweenOrdinaryOnes) {
   EXPECT_EQ(after[0].changes.at(0).new_tuple[0].text(), "3");
 }
 
+// PostgreSQL 18 sends them with protocol 1 too, for transactions of which it sent nothing.
+TEST(StreamedTransaction, C5TheAbortOfASubtransactionThatNeverCameChangesNothing) {
+  TransactionAssembler assembler({});
+  const Bytes abort = P::stream_abort({Xid{700}, Xid{701}, {}});
+  const auto slices = feed(assembler, {abort, P::begin(Lsn{0x1000}, Timestamp{1}, Xid{7}), P::relation(kItem),
+                                       item_row("1"), P::commit(Lsn{0x1000}, Lsn{0x1030}, Timestamp{1}), abort});
+  ASSERT_EQ(slices.size(), 1U);
+  EXPECT_EQ(slices[0].changes.size(), 1U);
+  EXPECT_FALSE(assembler.in_transaction());
+}
+
+TEST(StreamedTransaction, C8TheAssemblerRefusesEveryOtherMessageOfStreaming) {
+  const Bytes begin = P::begin(Lsn{0x1000}, Timestamp{1}, Xid{7});
+  const Bytes part = P::stream_abort({Xid{700}, Xid{701}, {}});
+  Bytes cut = part;
+  cut.pop_back();
+  const struct {
+    std::vector<Bytes> before;
+    Bytes message;
+    DecodeError error;
+  } refused[] = {
+      {{}, P::stream_abort({Xid{700}, Xid{700}, {}}), {DecodeErrc::kUnexpectedMessage, 'A', 0}},
+      {{begin}, part, {DecodeErrc::kUnexpectedMessage, 'A', 0}},
+      {{}, cut, {DecodeErrc::kTruncated, 'A', 5}},
+      {{}, P::stream_start(Xid{700}, true), {DecodeErrc::kUnknownTag, 'S', 0}},
+      {{}, P::stream_stop(), {DecodeErrc::kUnknownTag, 'E', 0}},
+      {{}, P::stream_commit(kCommit), {DecodeErrc::kUnknownTag, 'c', 0}},
+  };
+  for (const auto& [before, message, error] : refused) {
+    TransactionAssembler assembler({});
+    (void)feed(assembler, before);
+    Frame frame = test::frame_of(message);
+    const auto bytes = frame.bytes();
+    const auto added = assembler.add(Lsn{}, bytes, std::move(frame));
+    ASSERT_TRUE(added.has_error());
+    EXPECT_EQ(added.error(), error) << to_string(added.error());
+  }
+}
+
 TEST(StreamedTransaction, MayNotOpenOrEndInsideAnotherOne) {
   const DecodeError unexpected{DecodeErrc::kUnexpectedMessage, 'c', 0};
   TransactionAssembler assembler({});
