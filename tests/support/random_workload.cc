@@ -33,7 +33,9 @@ std::string joined(std::initializer_list<std::string_view> parts) {
 
 }  // namespace
 
-RandomWorkload::RandomWorkload(const PgServer& server, std::string_view database, std::uint64_t seed) : random_(seed) {
+RandomWorkload::RandomWorkload(const PgServer& server, std::string_view database, std::uint64_t seed,
+                               RandomWorkloadOptions options)
+    : options_(options), random_(seed) {
   for (auto& session : sessions_) session = std::make_unique<Session>(Session{server.connect("postgres", database)});
   sessions_[0]->sql.exec(kTables);
 }
@@ -50,14 +52,14 @@ void RandomWorkload::step(std::size_t number) {
   if (!session.open && chance(45)) {
     session.sql.exec("BEGIN");
     session.open = true;
-  } else if (session.open && chance(15)) {
+  } else if (session.open && chance(options_.finish_percent)) {
     finish(session, chance(85));
   } else if (session.open && chance(12)) {
     session.sql.exec("SAVEPOINT s" + std::to_string(++session.savepoints));
   } else if (session.savepoints > 0 && chance(20)) {
     session.savepoints = 1 + below(session.savepoints);
     session.sql.exec("ROLLBACK TO s" + std::to_string(session.savepoints));
-  } else if (chance(4)) {
+  } else if (chance(options_.alone_percent)) {
     alone(number);
   } else if (chance(5)) {
     copy_in(session, number);

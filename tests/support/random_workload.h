@@ -12,6 +12,12 @@
 
 namespace teal::test {
 
+struct RandomWorkloadOptions {
+  // Fewer of both make larger transactions.
+  std::size_t finish_percent = 15;  ///< of an open transaction's steps, how many end it
+  std::size_t alone_percent = 4;    ///< of all steps, how many lock whole tables, for which all transactions end
+};
+
 /// Random transactions over a handful of tables, one for each kind of replica identity: interleaved sessions,
 /// savepoints that are rolled back, keys that change, values stored out of line that do not, duplicates, COPY,
 /// TRUNCATE, and columns that come and go. The same seed gives the same statements. Sessions touch different rows, so
@@ -19,7 +25,8 @@ namespace teal::test {
 class RandomWorkload {
  public:
   /// Makes the tables, as a superuser.
-  RandomWorkload(const PgServer& server, std::string_view database, std::uint64_t seed);
+  RandomWorkload(const PgServer& server, std::string_view database, std::uint64_t seed,
+                 RandomWorkloadOptions options = {});
 
   /// So many statements; ends with no transaction open.
   void run(std::size_t statements);
@@ -52,6 +59,7 @@ class RandomWorkload {
   std::size_t below(std::size_t limit) { return static_cast<std::size_t>(random_() % limit); }
   bool chance(std::size_t percent) { return below(100) < percent; }
 
+  RandomWorkloadOptions options_;
   std::mt19937_64 random_;
   std::array<std::unique_ptr<Session>, kSessions> sessions_;
   int columns_added_ = 0;
