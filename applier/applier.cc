@@ -12,17 +12,7 @@ namespace {
 
 constexpr std::string_view kOutOfLocks = "53200";  // or of memory
 
-Ledger sum(Ledger a, const Ledger& b) {
-  a.received += b.received;
-  a.applied += b.applied;
-  a.own += b.own;
-  a.filtered += b.filtered;
-  a.below_watermark += b.below_watermark;
-  a.already_applied += b.already_applied;
-  a.transactions += b.transactions;
-  a.batches += b.batches;
-  return a;
-}
+Ledger sum(Ledger a, const Ledger& b) { return a += b; }
 
 }  // namespace
 
@@ -39,6 +29,7 @@ Applier::Applier(ApplierOptions options, PgConnection connection, ProgressRow pr
           [this](const TableName& table, const Change& change, Lsn final_lsn) {
             return truncates_whole(table, change, final_lsn);
           }),
+      quarantine_(connection_, options_.names),
       written_(std::chrono::steady_clock::now()) {
   // The row that was found is committed, but only the target's flush makes it safe to acknowledge.
   durability_.committed(row_.held, read_wal_position(connection_));
@@ -49,14 +40,19 @@ Applier::Applier(ApplierOptions options, PgConnection connection, ProgressRow pr
 // beginning with the END that progress stores tells the same, before the end is known.
 bool Applier::was_applied(const TransactionSlice& slice) const { return slice.facts.final_lsn < row_.applied; }
 
-void Applier::begin(const TransactionFacts& facts) { facts_ = facts; }
+void Applier::begin(const TransactionFacts& facts) {
+  facts_ = facts;
+  changes_ = 0;
+}
 
 void Applier::append(TransactionSlice slice) {
   pending_rows_ += slice.changes.size();
   pending_bytes_ += slice.bytes;
-  pending_.push_back(std::move(slice));
+  const bool last = slice.last;
+  const std::uint64_t changes_before = std::exchange(changes_, changes_ + slice.changes.size());
+  pending_.push_back({std::move(slice), changes_before});
   if (pending_rows_ < options_.batch_rows_max && pending_bytes_ < options_.batch_bytes_max) return;
-  if (!pending_.back().last) {
+  if (!last) {
     apply_ended();
     if (pending_bytes_ >= options_.batch_bytes_max || pending_rows_ >= options_.batch_rows_max) write_open_slices();
   }
@@ -134,26 +130,62 @@ bool Applier::truncates_whole(const TableName& table, const Change& change, Lsn 
 void Applier::plan(std::size_t from, std::size_t to) {
   plan_.clear();
   tables_.forget_unsettled();
-  for (std::size_t i = from; i < to; ++i) plan_.add(pending_[i], was_applied(pending_[i]));
+  for (std::size_t i = from; i < to; ++i) {
+    const auto& [slice, changes_before] = pending_[i];
+    plan_.add(slice, {was_applied(slice), changes_before, quarantine_.skips(slice.facts.final_lsn)});
+  }
+}
+
+// The next transaction may have begun: `facts_` can be that one's.
+const TransactionFacts& Applier::facts_of_last_ended() const { return pending_[ended_.back().slices - 1].slice.facts; }
+
+bool Applier::stopped_before() const {
+  return std::any_of(ended_.begin(), ended_.end(), [this](const Ended& ended) {
+    return quarantine_.concerns(pending_[ended.slices - 1].slice.facts.final_lsn);
+  });
 }
 
 // Applies every transaction that has ended; one that is still open stays pending.
 void Applier::apply_ended() {
   if (ended_.empty()) return;
   const bool streamed = writer_.open();
+  if (!streamed && stopped_before()) {
+    apply_carefully();
+  } else {
+    apply_merged_or_carefully(streamed);
+  }
+  pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(ended_.back().slices));
+  ended_.clear();
+  recount_pending();
+  plan_.clear();
+}
+
+void Applier::recount_pending() {
+  pending_rows_ = 0;
+  pending_bytes_ = 0;
+  for (const Pending& pending : pending_) {
+    pending_rows_ += pending.slice.changes.size();
+    pending_bytes_ += pending.slice.bytes;
+  }
+}
+
+// `streamed`: earlier slices of the one transaction that has ended were written, and are not in memory any more.
+void Applier::apply_merged_or_carefully(bool streamed) {
+  const Lsn last = facts_of_last_ended().final_lsn;
   try {
-    all_in_order_ = careful_->forced(facts_.final_lsn);
+    all_in_order_ = careful_->forced(last) || quarantine_.concerns(last);
     apply_merged(ended_.back());
   } catch (const RowsRefused& refused) {
-    if (all_in_order_ && (streamed || ended_.size() == 1)) stop_at(refused, facts_);
+    const RefusedChange& change = refused.change();
+    if (all_in_order_ && (streamed || ended_.size() == 1)) stop_at(refused, facts_of_last_ended());
     log_event(LogLevel::kWarn, "rows refused, applying in source order",
               {{"link", options_.names.link},
-               {"table", refused.table()},
-               {"sqlstate", refused.sqlstate()},
+               {"table", change.table},
+               {"sqlstate", change.sqlstate},
                {"reason", refused.what()}});
-    if (!refused.table().empty()) careful_->remember(refused.table());
+    if (!change.table.empty()) careful_->remember(change.table);
     if (streamed) {
-      careful_->force_until(facts_.final_lsn);
+      careful_->force_until(last);
       throw ReplayNeeded("a large transaction has to be read again to apply it in source order");
     }
     apply_carefully();
@@ -171,15 +203,6 @@ void Applier::apply_ended() {
     writer_.rollback();
     apply_carefully();
   }
-  pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(ended_.back().slices));
-  ended_.clear();
-  pending_rows_ = 0;
-  pending_bytes_ = 0;
-  for (const TransactionSlice& slice : pending_) {
-    pending_rows_ += slice.changes.size();
-    pending_bytes_ += slice.bytes;
-  }
-  plan_.clear();
 }
 
 void Applier::apply_merged(const Ended& last) {
@@ -187,11 +210,20 @@ void Applier::apply_merged(const Ended& last) {
   finish(last);
 }
 
-void Applier::stop_at(const RowsRefused& refused, const TransactionFacts& facts) const {
+void Applier::stop_at(const RowsRefused& refused, const TransactionFacts& facts) {
+  std::string way_on;
+  try {
+    way_on = "or pass over this change with teal quarantine skip " +
+             std::to_string(quarantine_.record(facts, refused.change()));
+  } catch (const PgError& error) {
+    if (error.error_class() != ErrorClass::kStop) throw;
+    way_on = "it could not be noted in teal.quarantine: " + std::string(error.what());
+  }
   throw Stopped(StopCode::kData, "link " + options_.names.link + " stopped: " + refused.what() + " (transaction " +
                                      std::to_string(facts.xid.value) + ", commit " + to_string(facts.final_lsn) +
-                                     "); nothing of it was applied and nothing is lost: correct the row on the "
-                                     "target, then run teal again");
+                                     "); nothing of it was applied and nothing is lost: correct the row on the target, "
+                                     "then run teal again; " +
+                                     way_on);
 }
 
 // One source transaction per target transaction, every change a statement of its own, in the source's order: what
@@ -204,11 +236,11 @@ void Applier::apply_carefully() {
       plan(from, ended.slices);
       finish(ended);
     } catch (const RowsRefused& refused) {
-      stop_at(refused, pending_[from].facts);
+      stop_at(refused, pending_[from].slice.facts);
     } catch (const Stopped& stopped) {
       throw Stopped(stopped.code(), "link " + options_.names.link + " stopped before transaction " +
-                                        std::to_string(pending_[from].facts.xid.value) + " (commit " +
-                                        to_string(pending_[from].facts.final_lsn) + "): " + stopped.what());
+                                        std::to_string(pending_[from].slice.facts.xid.value) + " (commit " +
+                                        to_string(pending_[from].slice.facts.final_lsn) + "): " + stopped.what());
     }
     from = ended.slices;
   }
@@ -217,19 +249,19 @@ void Applier::apply_carefully() {
 
 // A transaction larger than a batch: its slices so far go into the open target transaction and leave memory.
 void Applier::write_open_slices() {
-  all_in_order_ = careful_->forced(facts_.final_lsn);
+  all_in_order_ = careful_->forced(facts_.final_lsn) || quarantine_.concerns(facts_.final_lsn);
   plan(0, pending_.size());
   try {
     const std::uint64_t touched = writer_.write(plan_.epochs(), plan_.control(), nullptr);
-    open_ledger_ = sum(open_ledger_, plan_.settle(touched));
+    open_ledger_ += plan_.settle(touched);
+    open_skipped_.insert(open_skipped_.end(), plan_.skipped().begin(), plan_.skipped().end());
   } catch (const RowsRefused& refused) {
     if (all_in_order_) stop_at(refused, facts_);
     careful_->force_until(facts_.final_lsn);
     throw ReplayNeeded(refused.what());
   }
   pending_.clear();
-  pending_rows_ = 0;
-  pending_bytes_ = 0;
+  recount_pending();
   plan_.clear();
 }
 
@@ -243,15 +275,23 @@ void Applier::finish(const Ended& last) {
   next.fresh_at = std::max(row_.fresh_at, last.fresh_at);
   next.ledger = sum(before, plan_.expected());
   next.ledger.batches += 1;
-  const std::uint64_t touched = writer_.write(plan_.epochs(), plan_.control(), &next);
+  std::vector<std::int64_t> skipped = open_skipped_;
+  skipped.insert(skipped.end(), plan_.skipped().begin(), plan_.skipped().end());
+  ControlRows control = plan_.control();
+  control.settle_quarantine = quarantine_.settle_sql(next.applied, skipped);
+  const std::uint64_t touched = writer_.write(plan_.epochs(), control, &next);
   Ledger settled = sum(before, plan_.settle(touched));
   settled.batches += 1;
   if (!settled.closes() || settled.applied != next.ledger.applied) {
-    throw Stopped(StopCode::kBug, "link " + options_.names.link + ": the ledger does not close; nothing was committed");
+    throw Stopped(StopCode::kBug, "link " + options_.names.link + ": the ledger does not close at " +
+                                      to_string(next.applied) + ": " + to_string(settled) +
+                                      "; nothing was committed; please report this");
   }
   const CommitPoint point = writer_.commit(next, next.max_commit_time);
   row_ = std::move(next);
   open_ledger_ = {};
+  open_skipped_.clear();
+  quarantine_.passed(row_.applied, skipped);
   durability_.committed(row_.held, point);
   careful_->count_batch();
   written_ = std::chrono::steady_clock::now();

@@ -10,6 +10,7 @@
 #include "applier/careful_tables.h"
 #include "applier/durability.h"
 #include "applier/progress_row.h"
+#include "applier/quarantine.h"
 #include "engine/names.h"
 #include "engine/transaction_sink.h"
 
@@ -31,7 +32,8 @@ struct ApplierOptions {
 ///
 /// A batch ends at a source commit. A transaction that is larger than a batch is written slice by slice inside one
 /// target transaction. Rows that the target refuses when merged are written again as the source made them, transaction
-/// by transaction (careful mode); what is refused then is the operator's to decide, named by table, key and LSN.
+/// by transaction (careful mode); what is refused then is the operator's to decide, named by table, key and LSN, and
+/// noted in teal.quarantine.
 /// Threads: one. Errors: see TransactionSink.
 class Applier final : public TransactionSink {
  public:
@@ -48,6 +50,10 @@ class Applier final : public TransactionSink {
   [[nodiscard]] Lsn durable() override;
 
  private:
+  struct Pending {
+    TransactionSlice slice;
+    std::uint64_t changes_before = 0;  ///< see BatchPlan::SliceFacts
+  };
   struct Ended {
     std::size_t slices = 0;  ///< of `pending_` up to and including this transaction
     Lsn end_lsn;
@@ -57,8 +63,12 @@ class Applier final : public TransactionSink {
 
   void apply_ended();
   void apply_merged(const Ended& last);
+  void apply_merged_or_carefully(bool streamed);
   void apply_carefully();
-  [[noreturn]] void stop_at(const RowsRefused& refused, const TransactionFacts& facts) const;
+  void recount_pending();
+  [[nodiscard]] const TransactionFacts& facts_of_last_ended() const;
+  [[nodiscard]] bool stopped_before() const;
+  [[noreturn]] void stop_at(const RowsRefused& refused, const TransactionFacts& facts);
   void write_open_slices();
   void plan(std::size_t from, std::size_t to);
   TargetTable load_table(const Relation& relation);
@@ -76,12 +86,16 @@ class Applier final : public TransactionSink {
   BatchPlan plan_;
   Durability durability_;
 
-  std::vector<TransactionSlice> pending_;
+  Quarantine quarantine_;
+
+  std::vector<Pending> pending_;
   std::vector<Ended> ended_;
   std::size_t pending_rows_ = 0;
   std::size_t pending_bytes_ = 0;
-  Ledger open_ledger_;  // of slices already written in the open target transaction
+  Ledger open_ledger_;                      // of slices already written in the open target transaction
+  std::vector<std::int64_t> open_skipped_;  // of the same: BatchPlan::skipped
   TransactionFacts facts_;
+  std::uint64_t changes_ = 0;  // of the transaction that `facts_` tells of, so far
   bool all_in_order_ = false;
   Lsn idle_to_;
   Timestamp idle_time_;

@@ -1,5 +1,6 @@
 #include "applier/batch_plan.h"
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -14,27 +15,35 @@ bool is_in_copy(const TransactionSlice& slice, const TargetTable& table) {
   return table.pending || slice.facts.final_lsn < table.watermark;
 }
 
+bool is_control(const Change& change) { return change.relation->schema == kControlSchema; }
+
 }  // namespace
 
 void BatchPlan::clear() {
   coalescer_.clear();
   control_.markers.clear();
   counted_ = {};
+  skipped_.clear();
   row_changes_ = 0;
   truncated_ = 0;
   last_relation_ = nullptr;
   last_table_ = nullptr;
 }
 
-void BatchPlan::add(const TransactionSlice& slice, bool skip) {
+// `received` is what the decoder counted before the queue; everything else is counted here, from the changes that came
+// out of it.
+void BatchPlan::add(const TransactionSlice& slice, const SliceFacts& facts) {
   counted_.received += slice.counts.received;
-  if (slice.last && !skip) counted_.transactions += 1;
-  if (skip) {
-    counted_.already_applied += slice.counts.received;
+  if (facts.applied) {
+    counted_.already_applied += slice.counts.own;
+    for (const Change& change : slice.changes)
+      counted_.already_applied += is_control(change) ? 0 : change.ledger_count();
     return;
   }
+  if (slice.last) counted_.transactions += 1;
   counted_.own += slice.counts.own;
-  for (const Change& change : slice.changes) add_change(slice, change);
+  std::uint64_t position = facts.changes_before;
+  for (const Change& change : slice.changes) add_change(slice, change, {change.lsn, ++position}, facts.skips);
 }
 
 const TargetTable& BatchPlan::table_of(const TransactionSlice& slice, const Relation* relation) {
@@ -48,9 +57,17 @@ const TargetTable& BatchPlan::table_of(const TransactionSlice& slice, const Rela
   throw Stopped(StopCode::kBug, "a slice does not hold the relation of one of its changes");
 }
 
-void BatchPlan::add_change(const TransactionSlice& slice, const Change& change) {
+bool BatchPlan::passes_over(const SkippedChanges* skips, ChangePlace place) {
+  const std::int64_t id = skips == nullptr ? 0 : skips->id_of(place.lsn, place.position);
+  if (id == 0) return false;
+  if (std::find(skipped_.begin(), skipped_.end(), id) == skipped_.end()) skipped_.push_back(id);
+  return true;
+}
+
+void BatchPlan::add_change(const TransactionSlice& slice, const Change& change, ChangePlace place,
+                           const SkippedChanges* skips) {
   if (change.op == ChangeOp::kTruncate) {
-    add_truncate(slice, change);
+    add_truncate(slice, change, place, skips);
     return;
   }
   const TargetTable& table = table_of(slice, change.relation);
@@ -60,9 +77,11 @@ void BatchPlan::add_change(const TransactionSlice& slice, const Change& change) 
     counted_.filtered += 1;
   } else if (is_in_copy(slice, table)) {
     counted_.below_watermark += 1;
+  } else if (passes_over(skips, place)) {
+    counted_.quarantined += 1;
   } else {
     row_changes_ += 1;
-    coalescer_.add(table.rows ? *table.rows : table, change);
+    coalescer_.add(table.rows ? *table.rows : table, change, place);
   }
 }
 
@@ -76,7 +95,8 @@ void BatchPlan::add_control(const Change& change) {
 }
 
 // The source lists every table with rows that its TRUNCATE reached: of a partitioned table, all its partitions.
-void BatchPlan::add_truncate(const TransactionSlice& slice, const Change& change) {
+void BatchPlan::add_truncate(const TransactionSlice& slice, const Change& change, ChangePlace place,
+                             const SkippedChanges* skips) {
   std::vector<const TargetTable*> tables;
   std::vector<const TargetTable*> parts;
   bool in_part = false;
@@ -89,6 +109,8 @@ void BatchPlan::add_truncate(const TransactionSlice& slice, const Change& change
     } else if (is_in_copy(slice, table)) {
       counted_.below_watermark += 1;
       in_part = true;
+    } else if (passes_over(skips, place)) {
+      counted_.quarantined += 1;
     } else {
       truncated_ += 1;
       (table.is_part ? parts : tables).push_back(&table);
@@ -112,7 +134,7 @@ void BatchPlan::add_truncate(const TransactionSlice& slice, const Change& change
     }
   }
   if (tables.empty()) return;
-  coalescer_.truncate(std::move(tables), in_part, change);
+  coalescer_.truncate(std::move(tables), in_part, place);
 }
 
 Ledger BatchPlan::expected() const {

@@ -2,9 +2,11 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "applier/batch_writer.h"
 #include "applier/coalescer.h"
+#include "applier/quarantine.h"
 #include "applier/target_tables.h"
 #include "decoder/transaction.h"
 #include "engine/ledger.h"
@@ -22,13 +24,22 @@ class BatchPlan {
   BatchPlan(TargetTables& tables, std::function<bool(const TargetTable&)> in_order, WholeTable whole_table)
       : tables_(tables), coalescer_(std::move(in_order)), whole_table_(std::move(whole_table)) {}
 
-  /// Adds one slice. `skip`: its transaction was applied before; it is only counted.
-  void add(const TransactionSlice& slice, bool skip);
+  /// What is known of a slice besides its changes.
+  struct SliceFacts {
+    bool applied = false;                   ///< its transaction was applied before: it is only counted
+    std::uint64_t changes_before = 0;       ///< in earlier slices of its transaction
+    const SkippedChanges* skips = nullptr;  ///< null: nothing of the transaction is passed over
+  };
+
+  /// Adds one slice. Errors: Stopped; those of TargetTables.
+  void add(const TransactionSlice& slice, const SliceFacts& facts);
   void clear();
 
   [[nodiscard]] std::span<const Epoch> epochs() const { return coalescer_.epochs(); }
   [[nodiscard]] const ControlRows& control() const { return control_; }
   [[nodiscard]] const Ledger& counted() const { return counted_; }
+  /// Rows of teal.quarantine whose changes were passed over.
+  [[nodiscard]] std::span<const std::int64_t> skipped() const { return skipped_; }
 
   /// Holds what statements touched against what was planned, and enters it into the ledger.
   /// Errors: Stopped(kBug) when they disagree (invariant I2).
@@ -37,9 +48,11 @@ class BatchPlan {
   [[nodiscard]] Ledger expected() const;
 
  private:
-  void add_change(const TransactionSlice& slice, const Change& change);
+  void add_change(const TransactionSlice& slice, const Change& change, ChangePlace place, const SkippedChanges* skips);
   void add_control(const Change& change);
-  void add_truncate(const TransactionSlice& slice, const Change& change);
+  void add_truncate(const TransactionSlice& slice, const Change& change, ChangePlace place,
+                    const SkippedChanges* skips);
+  bool passes_over(const SkippedChanges* skips, ChangePlace place);
   const TargetTable& table_of(const TransactionSlice& slice, const Relation* relation);
 
   TargetTables& tables_;
@@ -47,6 +60,7 @@ class BatchPlan {
   WholeTable whole_table_;
   ControlRows control_;
   Ledger counted_;
+  std::vector<std::int64_t> skipped_;
   std::uint64_t row_changes_ = 0;  // given to the coalescer
   std::uint64_t truncated_ = 0;    // tables
   const Relation* last_relation_ = nullptr;

@@ -36,8 +36,8 @@ const char* missing_kind(StatementKind kind) {
   return kind == StatementKind::kDelete ? " (delete_missing)" : " (update_missing)";
 }
 
-std::string what(const RowGroup& group) {
-  return std::string(verb(group.shape.kind)) + " on " + group.table->display_name;
+std::string statement_name(const TargetTable& table, const RowGroup* group) {
+  return std::string(group == nullptr ? "TRUNCATE" : verb(group->shape.kind)) + " on " + table.display_name;
 }
 
 Lsn lsn_or_stop(const PGresult* result, int column) {
@@ -69,12 +69,24 @@ std::string BatchWriter::spell(std::uint32_t type, const ColumnValue& value) {
   return PQgetvalue(spelled.get(), 0, 0);
 }
 
-// "UPDATE on public.t key (id)=(42) at LSN 0/1": the key is what an operator needs to find the row; no other value is
-// shown.
-std::string BatchWriter::where(const RowGroup& group) {
-  if (group.rows.size() != 1) return what(group) + " (" + std::to_string(group.rows.size()) + " rows)";
+// The key is what an operator needs to find the row; no other value is shown. What was merged is several rows.
+RefusedChange BatchWriter::describe(const Sent& sent) {
+  RefusedChange change;
+  change.table = sent.table->display_name;
+  if (sent.group == nullptr) {
+    change.operation = "TRUNCATE";
+    change.lsn = sent.place.lsn;
+    change.position = sent.place.position;
+    return change;
+  }
+  const RowGroup& group = *sent.group;
+  change.operation = verb(group.shape.kind);
+  if (group.rows.size() != 1) return change;
   const TargetTable& table = *group.table;
   const NetRow& row = *group.rows.front();
+  change.lsn = row.place.lsn;
+  change.position = row.place.position;
+  if (table.whole_rows) return change;
   const RowKey& key = group.move_from != nullptr ? *group.move_from : row.key;
   std::string names;
   std::string values;
@@ -82,10 +94,10 @@ std::string BatchWriter::where(const RowGroup& group) {
     const std::string comma = i == 0 ? "" : ", ";
     const MappedColumn& column = table.columns[table.key[i]];
     names += comma + column.name;
-    if (!table.whole_rows) values += comma + spell(column.element, key.columns[i]);
+    values += comma + spell(column.element, key.columns[i]);
   }
-  const std::string text = table.whole_rows ? "(none: the table has no key)" : "(" + names + ")=(" + values + ")";
-  return what(group) + " key " + text + " at LSN " + to_string(row.lsn);
+  change.key = "(" + names + ")=(" + values + ")";
+  return change;
 }
 
 std::uint64_t BatchWriter::write(std::span<const Epoch> epochs, const ControlRows& control, const ProgressRow* last) {
@@ -100,12 +112,15 @@ std::uint64_t BatchWriter::write(std::span<const Epoch> epochs, const ControlRow
   if (last != nullptr) {
     // Deferred rules have to speak up before the origin's position is set: nothing may fail after that.
     pipeline.query("check deferred constraints", "SET CONSTRAINTS ALL IMMEDIATE");
-    sent_.push_back(Sent{pipeline.size(), pipeline.size(), 1, nullptr, nullptr});
+    if (!control.settle_quarantine.empty()) {
+      pipeline.query("settle what was in quarantine", control.settle_quarantine);
+    }
+    sent_.push_back(Sent{pipeline.size(), pipeline.size(), 1});
     pipeline.query("write the progress row", update_progress_sql(*last, names_.migration, names_.link));
   }
   TEAL_FAILPOINT("rows_sent");
   std::vector<ResultHandle> results;
-  if (const auto failure = pipeline.run(results)) refuse(*failure);
+  if (const auto failure = pipeline.run(results)) refuse(*failure, results);
   TEAL_FAILPOINT("rows_written");
   return check_counts(results);
 }
@@ -164,7 +179,7 @@ void BatchWriter::send_truncate(PgPipeline& pipeline, const Epoch& epoch) {
   if (epoch.truncated_in_part) {
     // The rest lies below a watermark, or is not replicated: a foreign key from there refuses TRUNCATE, not DELETE.
     for (const TargetTable* table : epoch.truncated) {
-      sent_.push_back(Sent{pipeline.size(), pipeline.size(), 0, table, nullptr});
+      sent_.push_back(Sent{pipeline.size(), pipeline.size(), 0, table, nullptr, epoch.truncate_place});
       pipeline.query("apply a TRUNCATE in part",
                      std::string("DELETE FROM ") + (table->partitioned ? "" : "ONLY ") + table->sql_name);
     }
@@ -177,7 +192,7 @@ void BatchWriter::send_truncate(PgPipeline& pipeline, const Epoch& epoch) {
   }
   // RESTART IDENTITY is left out: it needs the sequences' owner, and their values are not carried by a stream anyway
   // (J2).
-  sent_.push_back(Sent{pipeline.size(), pipeline.size(), 0, epoch.truncated.front(), nullptr});
+  sent_.push_back(Sent{pipeline.size(), pipeline.size(), 0, epoch.truncated.front(), nullptr, epoch.truncate_place});
   pipeline.query("apply a TRUNCATE", sql);
 }
 
@@ -190,26 +205,36 @@ void BatchWriter::send_markers(PgPipeline& pipeline, const ControlRows& control)
   }
 }
 
-void BatchWriter::refuse(const PipelineFailure& failure) {
+// A statement that found another number of rows was there before one that failed, and may be why.
+void BatchWriter::refuse(const PipelineFailure& failure, const std::vector<ResultHandle>& results) {
   const Sent* culprit = nullptr;
   for (const Sent& sent : sent_) {
     if (sent.first_call <= failure.index && failure.index <= sent.call) culprit = &sent;
   }
-  const RowGroup* group = culprit != nullptr ? culprit->group : nullptr;
-  const std::string table = culprit != nullptr && culprit->table != nullptr ? culprit->table->display_name : "";
-  const std::string context = group != nullptr ? what(*group)
-                              : table.empty()  ? "the target transaction"
-                                               : "TRUNCATE on " + table;
+  const bool known = culprit != nullptr && culprit->table != nullptr;
   try {
-    connection_.raise(context, failure.result.get());
+    connection_.raise(known ? statement_name(*culprit->table, culprit->group) : kWholeTransaction,
+                      failure.result.get());
   } catch (const PgError& error) {
     if (error.error_class() != ErrorClass::kStop) throw;
     rollback();
-    const std::string place = group != nullptr ? where(*group) : context;
-    const std::string rule = error.constraint().empty() ? "" : ", constraint " + error.constraint();
-    throw RowsRefused(place + ": " + error.text() + " (SQLSTATE " + error.sqlstate() + ")" + rule, table,
-                      error.sqlstate());
+    for (const Sent& sent : sent_) {
+      if (sent.group != nullptr && results[sent.call]) check_count(sent, touched(results[sent.call]));
+    }
+    RefusedChange change = known ? describe(*culprit) : RefusedChange{.operation = "transaction"};
+    change.sqlstate = error.sqlstate();
+    change.message = error.text() + (error.constraint().empty() ? "" : ", constraint " + error.constraint());
+    throw RowsRefused(std::move(change));
   }
+}
+
+std::uint64_t BatchWriter::check_count(const Sent& sent, std::uint64_t count) {
+  if (count == sent.expected) return count;
+  rollback();
+  RefusedChange change = describe(sent);
+  change.message = "touched " + std::to_string(count) + " rows instead of " + std::to_string(sent.expected) +
+                   (count < sent.expected ? missing_kind(sent.group->shape.kind) : "");
+  throw RowsRefused(std::move(change));
 }
 
 std::uint64_t BatchWriter::check_counts(const std::vector<ResultHandle>& results) {
@@ -217,20 +242,11 @@ std::uint64_t BatchWriter::check_counts(const std::vector<ResultHandle>& results
   for (const Sent& sent : sent_) {
     if (sent.table != nullptr && sent.group == nullptr) continue;  // TRUNCATE reports no count
     const std::uint64_t count = touched(results[sent.call]);
-    if (sent.group == nullptr) {
-      if (count != 1)
-        throw Stopped(StopCode::kRefused, "the progress row of " + names_.link + " is gone from the target");
-      continue;
+    if (sent.group != nullptr) {
+      rows += check_count(sent, count);
+    } else if (count != 1) {
+      throw Stopped(StopCode::kRefused, "the progress row of " + names_.link + " is gone from the target");
     }
-    if (count != sent.expected) {
-      const std::string text = where(*sent.group) + ": touched " + std::to_string(count) + " rows instead of " +
-                               std::to_string(sent.expected) +
-                               (count < sent.expected ? missing_kind(sent.group->shape.kind) : "");
-      std::string table = sent.table->display_name;
-      rollback();
-      throw RowsRefused(text, std::move(table), "");
-    }
-    rows += count;
   }
   return rows;
 }
@@ -248,12 +264,14 @@ CommitPoint BatchWriter::commit(const ProgressRow& row, Timestamp commit_time) {
   if (failure && results[1]) {  // it is committed: only a new session, which reads the row, may go on
     throw PgError("read the target's WAL position", "failed after a commit", "08006");
   }
-  if (failure) refuse(*failure);
+  if (failure) refuse(*failure, results);
   TEAL_FAILPOINT("commit_acknowledged");
   // A COMMIT of a failed transaction is answered with success and the tag ROLLBACK (invariant I9).
   if (std::string_view(PQcmdStatus(results[1].get())) != "COMMIT") {
     rollback();
-    throw RowsRefused("the target answered COMMIT with " + std::string(PQcmdStatus(results[1].get())), "", "");
+    RefusedChange change{.operation = "transaction",
+                         .message = "COMMIT was answered with " + std::string(PQcmdStatus(results[1].get()))};
+    throw RowsRefused(std::move(change));
   }
   open_ = false;
   return {lsn_or_stop(results[2].get(), 0), lsn_or_stop(results[2].get(), 1)};

@@ -9,6 +9,7 @@
 #include "applier/array_param.h"
 #include "applier/coalescer.h"
 #include "applier/progress_row.h"
+#include "applier/quarantine.h"
 #include "applier/statement_cache.h"
 #include "decoder/ids.h"
 #include "engine/names.h"
@@ -20,14 +21,12 @@ namespace teal {
 /// Careful mode narrows it down to one row, and then it is what the operator reads.
 class RowsRefused : public std::runtime_error {
  public:
-  RowsRefused(const std::string& text, std::string table, std::string sqlstate)
-      : std::runtime_error(text), table_(std::move(table)), sqlstate_(std::move(sqlstate)) {}
-  [[nodiscard]] const std::string& table() const { return table_; }        ///< schema.table
-  [[nodiscard]] const std::string& sqlstate() const { return sqlstate_; }  ///< empty: a count was wrong
+  explicit RowsRefused(RefusedChange change) : std::runtime_error(to_string(change)), change_(std::move(change)) {}
+  /// Of merged changes: the table and the statement; the row is not known.
+  [[nodiscard]] const RefusedChange& change() const { return change_; }
 
  private:
-  std::string table_;
-  std::string sqlstate_;
+  RefusedChange change_;
 };
 
 /// Where the target's WAL was after a commit was acknowledged.
@@ -39,6 +38,7 @@ struct CommitPoint {
 /// What a target transaction holds besides rows.
 struct ControlRows {
   std::vector<std::string> markers;  ///< ids of markers that arrived
+  std::string settle_quarantine;     ///< see Quarantine::settle_sql
 };
 
 /// Writes target transactions: rows, progress row and origin, in this order; commits them only when every statement
@@ -70,7 +70,8 @@ class BatchWriter {
     std::size_t call = 0;        ///< index in the pipeline
     std::uint64_t expected = 0;
     const TargetTable* table = nullptr;
-    const RowGroup* group = nullptr;
+    const RowGroup* group = nullptr;  ///< null: a TRUNCATE, or with no table the progress row
+    ChangePlace place = {};           ///< of a TRUNCATE
   };
 
   void send_group(PgPipeline& pipeline, const RowGroup& group);
@@ -78,9 +79,10 @@ class BatchWriter {
   void send_markers(PgPipeline& pipeline, const ControlRows& control);
   void send_epochs(PgPipeline& pipeline, std::span<const Epoch> epochs);
   std::string spell(std::uint32_t type, const ColumnValue& value);
-  std::string where(const RowGroup& group);
-  [[noreturn]] void refuse(const PipelineFailure& failure);
+  RefusedChange describe(const Sent& sent);
+  [[noreturn]] void refuse(const PipelineFailure& failure, const std::vector<ResultHandle>& results);
   std::uint64_t check_counts(const std::vector<ResultHandle>& results);
+  std::uint64_t check_count(const Sent& sent, std::uint64_t count);
 
   PgConnection& connection_;
   LinkNames names_;

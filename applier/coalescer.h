@@ -35,13 +35,19 @@ struct RowKeyHash {
   std::size_t operator()(const RowKey& key) const { return key.hash; }
 };
 
+/// Where a change stands in the source's log and in its transaction.
+struct ChangePlace {
+  Lsn lsn;                     ///< not unique: COPY rows share one
+  std::uint64_t position = 0;  ///< in its transaction, from 1; the same whenever the transaction is read
+};
+
 /// One row's net change. `values` is in the source relation's column order; empty for deletes.
 struct NetRow {
   RowKey key;
   TupleView values;
   NetOp op = NetOp::kNone;
   ColumnValue* own_values = nullptr;  ///< where `values` is a copy of the coalescer's, which may be written to
-  Lsn lsn;                            ///< of the last change merged into it
+  ChangePlace place;                  ///< of the last change merged into it
 };
 
 /// Rows of one table that may be written in any order, because every key occurs once.
@@ -62,7 +68,7 @@ struct Epoch {
   std::vector<const TargetTable*> truncated;
   /// The source's TRUNCATE named more tables than these: alone they may be refused for a foreign key among them.
   bool truncated_in_part = false;
-  Lsn truncate_lsn;
+  ChangePlace truncate_place;
 };
 
 /// How the changes of a batch turned into row operations: the ledger's share of the coalescer.
@@ -82,10 +88,10 @@ class Coalescer {
   /// `in_order(table)`: every change of that table gets a segment of its own, as the source made it.
   explicit Coalescer(std::function<bool(const TargetTable&)> in_order);
 
-  /// A row change of `table`. Truncates go to `truncate`.
-  void add(const TargetTable& table, const Change& change);
+  /// A row change of `table`, which stands at `place`. Truncates go to `truncate`.
+  void add(const TargetTable& table, const Change& change, ChangePlace place);
   /// `in_part`: `tables` are not all that the source truncated together.
-  void truncate(std::vector<const TargetTable*> tables, bool in_part, const Change& change);
+  void truncate(std::vector<const TargetTable*> tables, bool in_part, ChangePlace place);
 
   [[nodiscard]] const std::vector<Epoch>& epochs() const { return epochs_; }
   [[nodiscard]] const CoalesceCounts& counts() const { return counts_; }
@@ -95,11 +101,11 @@ class Coalescer {
  private:
   Segment& open_segment(const TargetTable& table);
   Segment& new_segment(const TargetTable& table);
-  void add_whole_row(const TargetTable& table, const Change& change);
-  void put(const TargetTable& table, RowKey key, NetOp op, TupleView values, Lsn lsn);
+  void add_whole_row(const TargetTable& table, const Change& change, ChangePlace place);
+  void put(const TargetTable& table, RowKey key, NetOp op, TupleView values, ChangePlace place);
   bool merge(const TargetTable& table, NetRow& row, NetOp op, TupleView values);
   void overlay(NetRow& row, TupleView values);
-  void update_key(const TargetTable& table, const Change& change, RowKey from, RowKey to, TupleView values);
+  void update_key(const TargetTable& table, ChangePlace place, RowKey from, RowKey to, TupleView values);
   RowKey key_of(const TargetTable& table, TupleView tuple, TupleView fallback);
   TupleView backfilled(const Change& change);
   std::span<ColumnValue> allocate(std::size_t count);

@@ -16,6 +16,7 @@ nlohmann::json to_json(const ProgressRow& row) {
           {"filtered", ledger.filtered},
           {"below_watermark", ledger.below_watermark},
           {"already_applied", ledger.already_applied},
+          {"quarantined", ledger.quarantined},
           {"transactions", ledger.transactions},
           {"batches", ledger.batches},
           {"last_commit_time", to_string(row.max_commit_time)},
@@ -32,6 +33,7 @@ Ledger ledger_from(const nlohmann::json& json) {
   ledger.filtered = json.value("filtered", std::uint64_t{0});
   ledger.below_watermark = json.value("below_watermark", std::uint64_t{0});
   ledger.already_applied = json.value("already_applied", std::uint64_t{0});
+  ledger.quarantined = json.value("quarantined", std::uint64_t{0});
   ledger.transactions = json.value("transactions", std::uint64_t{0});
   ledger.batches = json.value("batches", std::uint64_t{0});
   return ledger;

@@ -130,7 +130,7 @@ class CatchUp {
     rows_ += slice.changes.size();
     bytes_ += slice.bytes;
     slices_.push_back(std::move(slice));
-    plan_.add(slices_.back(), false);
+    plan_.add(slices_.back(), {});
     if (rows_ >= kBatchRows || bytes_ >= kBatchBytes) write();
   }
 

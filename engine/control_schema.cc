@@ -58,6 +58,25 @@ CREATE TABLE IF NOT EXISTS teal.link_target (
   target_database text NOT NULL,
   PRIMARY KEY (migration, link)
 );
+CREATE TABLE IF NOT EXISTS teal.quarantine (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  migration text NOT NULL,
+  link text NOT NULL,
+  commit_lsn pg_lsn NOT NULL,
+  position bigint NOT NULL,
+  lsn pg_lsn NOT NULL,
+  xid bigint NOT NULL,
+  table_name text NOT NULL,
+  operation text NOT NULL,
+  key text NOT NULL,
+  sqlstate text NOT NULL,
+  message text NOT NULL,
+  state text NOT NULL CHECK (state IN ('stopped', 'retry', 'skip', 'skipped', 'resolved')),
+  times bigint NOT NULL DEFAULT 1,
+  first_at timestamptz NOT NULL DEFAULT now(),
+  at timestamptz NOT NULL DEFAULT now(),
+  UNIQUE (migration, link, commit_lsn, position)
+);
 CREATE TABLE IF NOT EXISTS teal.marker (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   migration text NOT NULL,

@@ -6,7 +6,7 @@
 namespace teal {
 
 /// Version of the tables below; raised with every change to them.
-inline constexpr int kControlSchemaVersion = 1;
+inline constexpr int kControlSchemaVersion = 2;
 
 /// The DDL of schema `teal`, as one script that may be run again.
 /// progress       one row per migration, link and lane, on the link's TARGET: the truth about what was applied
@@ -14,6 +14,7 @@ inline constexpr int kControlSchemaVersion = 1;
 /// in
 ///                the source's publication as of the copy (pg_publication_rel.oid)
 /// link_target    which target a link's slot serves, on the link's SOURCE: another one must not take the slot over
+/// quarantine     changes at which a link stopped, and what the operator said about them, on the link's TARGET
 /// marker         local control rows, published on the side where they are inserted
 /// marker_applied acknowledgements, on the side where the marker arrived
 [[nodiscard]] std::string_view control_schema_sql();

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <string>
 
 namespace teal {
 
@@ -13,11 +14,19 @@ struct Ledger {
   std::uint64_t filtered = 0;         ///< of tables that the configuration leaves out
   std::uint64_t below_watermark = 0;  ///< already in the copied rows
   std::uint64_t already_applied = 0;  ///< sent again after a restart
+  std::uint64_t quarantined = 0;      ///< passed over by the operator's word (teal.quarantine)
 
   std::uint64_t transactions = 0;  ///< source transactions, not part of the balance
   std::uint64_t batches = 0;       ///< target transactions, not part of the balance
 
-  [[nodiscard]] bool closes() const { return received == applied + own + filtered + below_watermark + already_applied; }
+  [[nodiscard]] bool closes() const {
+    return received == applied + own + filtered + below_watermark + already_applied + quarantined;
+  }
+
+  Ledger& operator+=(const Ledger& other);
 };
+
+/// The whole balance, for the report of one that does not close: `received 3, applied 2, own 0, ...`.
+[[nodiscard]] std::string to_string(const Ledger& ledger);
 
 }  // namespace teal

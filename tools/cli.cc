@@ -24,6 +24,7 @@ class CommandLine {
   void add_global_flags();
   void add_commands();
   void add_tail();
+  void add_quarantine();
   CLI::App* add(const char* name, Command command, const char* description, const char* example);
 
   Invocation& invocation_;
@@ -74,6 +75,7 @@ void CommandLine::add_commands() {
                          "teal -c teal.yml status --watch");
   status->add_flag("--watch", invocation_.status.watch, "Refresh every two seconds until interrupted");
   add_tail();
+  add_quarantine();
   CLI::App* finish = add("finish", Command::kFinish,
                          "End the migration: remove everything that teal created on both sides; safe to repeat",
                          "teal -c teal.yml finish --yes");
@@ -106,6 +108,28 @@ void CommandLine::add_tail() {
   tail->add_option("-n,--count", options.count, "End after this many transactions")
       ->check(CLI::PositiveNumber)
       ->type_name("N");
+}
+
+void CommandLine::add_quarantine() {
+  QuarantineOptions& options = invocation_.quarantine;
+  CLI::App* quarantine =
+      add("quarantine", Command::kQuarantine, "Show the changes at which a link stopped, and say how it goes on",
+          "teal -c teal.yml quarantine list");
+  quarantine->require_subcommand(1);
+  const auto action = [&](const char* name, QuarantineAction value, const char* description) {
+    CLI::App* sub = quarantine->add_subcommand(name, description);
+    sub->footer(std::string("Example:\n  teal -c teal.yml quarantine ") + name +
+                (value == QuarantineAction::kList ? " --json" : " 3"));
+    sub->callback([&options, value] { options.action = value; });
+    if (value != QuarantineAction::kList) {
+      sub->add_option("ID", options.id, "The change's number in the list")->required()->check(CLI::PositiveNumber);
+    }
+    return sub;
+  };
+  action("list", QuarantineAction::kList, "All of them, with what became of them");
+  action("retry", QuarantineAction::kRetry, "The next run tries it again; takes a skip back");
+  CLI::App* skip = action("skip", QuarantineAction::kSkip, "The next run passes over it, for good");
+  skip->add_flag("-y,--yes", options.yes, "Do not ask");
 }
 
 // CLI11 only says that a subcommand is missing; whoever mistyped one wants to hear which.

@@ -24,6 +24,14 @@ struct FinishOptions {
   bool yes = false;    ///< do not ask
 };
 
+enum class QuarantineAction { kList, kRetry, kSkip };
+
+struct QuarantineOptions {
+  QuarantineAction action = QuarantineAction::kList;
+  std::int64_t id = 0;  ///< of the row in teal.quarantine
+  bool yes = false;     ///< do not ask
+};
+
 struct TailOptions {
   std::string side = "blue";                      ///< whose changes: blue or green
   std::vector<std::string> tables;                ///< see read_table_list
@@ -42,6 +50,8 @@ int init_command(const Config& config, const OutputOptions& output);
 int status_command(const Config& config, const OutputOptions& output, const StatusOptions& options);
 /// Prints what is committed on one side from now on, until it is interrupted or has printed what was asked for.
 int tail_command(const Config& config, const OutputOptions& output, const TailOptions& options);
+/// Shows the changes at which a link stopped, and takes the operator's word on them.
+int quarantine_command(const Config& config, const OutputOptions& output, const QuarantineOptions& options);
 /// Removes everything that teal created, on both sides.
 int finish_command(const Config& config, const OutputOptions& output, const FinishOptions& options);
 /// Prints version, build, libpq and the supported servers.

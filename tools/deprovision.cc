@@ -1,5 +1,6 @@
 #include "tools/deprovision.h"
 
+#include <array>
 #include <chrono>
 #include <functional>
 
@@ -19,6 +20,8 @@ constexpr std::chrono::milliseconds kRetryInterval{200};
 constexpr const char* kInUse = "55006";
 constexpr const char* kNoRight = "42501";
 constexpr const char* kNotThere = "42704";
+constexpr std::array kTablesWithRows{"progress",   "table_state", "link_target",
+                                     "quarantine", "marker",      "marker_applied"};
 
 class Side {
  public:
@@ -120,7 +123,7 @@ void Side::drop_origins() {
 
 void Side::delete_rows() {
   std::uint64_t count = 0;
-  for (const char* table : {"progress", "table_state", "link_target", "marker", "marker_applied"}) {
+  for (const char* table : kTablesWithRows) {
     if (!has_control_table(connection_, table)) continue;
     count += connection_
                  .exec(std::string("delete the migration's rows of teal.") + table,
@@ -132,7 +135,7 @@ void Side::delete_rows() {
 
 // Rows of another migration, or a publication of its control tables: on a link's source those may still be empty.
 bool Side::schema_in_use() {
-  for (const char* table : {"progress", "table_state", "link_target", "marker", "marker_applied"}) {
+  for (const char* table : kTablesWithRows) {
     if (!has_control_table(connection_, table)) continue;
     const Rows other =
         connection_.exec("look for other migrations", std::string("SELECT 1 FROM teal.") + table + " LIMIT 1");

@@ -25,6 +25,8 @@ int run_command_of(const Invocation& invocation, const Config& config) {
       return status_command(config, invocation.output, invocation.status);
     case Command::kTail:
       return tail_command(config, invocation.output, invocation.tail);
+    case Command::kQuarantine:
+      return quarantine_command(config, invocation.output, invocation.quarantine);
     case Command::kFinish:
       return finish_command(config, invocation.output, invocation.finish);
     case Command::kVersion:

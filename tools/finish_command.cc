@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -10,6 +8,7 @@
 #include "engine/pg_error.h"
 #include "engine/run_lock.h"
 #include "tools/commands.h"
+#include "tools/confirm.h"
 #include "tools/deprovision.h"
 #include "tools/exit_code.h"
 #include "tools/known_migrations.h"
@@ -21,15 +20,9 @@ namespace {
 constexpr std::chrono::milliseconds kLockPatience{5'000};  // a teal that just ended still holds its lock for a moment
 
 bool confirmed(const std::string& name) {
-  if (isatty(STDIN_FILENO) == 0) {
-    throw Stopped(StopCode::kUsage,
-                  "finish ends the migration \"" + name + "\" for good; say --yes where nobody can be asked");
-  }
-  std::cerr << "End the migration \"" << name
-            << "\": drop its slots, publications, origins and progress on both sides? [y/N] ";
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "y" || answer == "Y" || answer == "yes";
+  return confirm(
+      "End the migration \"" + name + "\": drop its slots, publications, origins and progress on both sides?",
+      "finish ends the migration \"" + name + "\" for good");
 }
 
 std::optional<PgConnection> connect_side(const Config& config, bool blue, bool force, std::vector<Leftover>& left) {

@@ -49,12 +49,20 @@ std::string lag_text(const LinkStatus& status) {
 
 std::string counters_text(const nlohmann::json& counters) {
   std::string out;
-  for (const char* name :
-       {"received", "applied", "own", "filtered", "below_watermark", "already_applied", "transactions", "batches"}) {
+  for (const char* name : {"received", "applied", "own", "filtered", "below_watermark", "already_applied",
+                           "quarantined", "transactions", "batches"}) {
     if (!counters.contains(name) || !counters[name].is_number()) continue;
     out += (out.empty() ? "" : ", ") + std::string(name) + " " + counters[name].dump();
   }
   return out.empty() ? "none yet" : out;
+}
+
+std::string quarantine_line(const QuarantineCounts& counts) {
+  if (counts.open() + counts.skipped == 0) return "";
+  std::string out = "quarantine " + std::to_string(counts.open()) + " open";
+  if (counts.skip > 0) out += " (" + std::to_string(counts.skip) + " to be passed over at the next run)";
+  if (counts.skipped > 0) out += ", " + std::to_string(counts.skipped) + " passed over";
+  return out + (counts.open() > 0 ? ": teal quarantine list says what to do\n" : "\n");
 }
 
 nlohmann::ordered_json slot_json(const LinkStatus& status) {
@@ -101,6 +109,7 @@ std::optional<LinkStatus> read_link_status(const Config& config, PgConnection& s
   for (const auto& [name, copy] : read_table_states(target, link)) {
     if (copy.state != "left") status.tables.push_back({name, copy});
   }
+  status.quarantine = count_quarantine(target, link);
   status.slot = read_slot(source, link.slot());
   status.counters = nlohmann::json::parse(status.progress.counters, nullptr, false);
   if (!status.counters.is_object()) status.counters = nlohmann::json::object();
@@ -153,6 +162,7 @@ std::string status_text(const std::string& name, const LinkStatus& status) {
            "\n";
   }
   out += "slot       " + slot_text(status) + "\n";
+  out += quarantine_line(status.quarantine);
   out += "changes    " + counters_text(status.counters) + "\n";
   if (status.counters.contains("values") && status.counters["values"].is_string()) {
     out += "values     streamed as " + status.counters["values"].get<std::string>() + "\n";
@@ -196,6 +206,9 @@ nlohmann::ordered_json status_json(const std::string& name, const LinkStatus& st
                               {"copied_as", table.copy.copied_as},
                               {"problem", table.copy.problem}});
   }
+  link["quarantine"] = {{"open", status.quarantine.open()},     {"stopped", status.quarantine.stopped},
+                        {"retry", status.quarantine.retry},     {"skip", status.quarantine.skip},
+                        {"skipped", status.quarantine.skipped}, {"resolved", status.quarantine.resolved}};
   link["counters"] = status.counters;
   nlohmann::ordered_json json;
   json["name"] = name;

@@ -10,6 +10,7 @@
 #include "engine/config.h"
 #include "engine/pg_connection.h"
 #include "tools/link_facts.h"
+#include "tools/quarantine_rows.h"
 
 namespace teal {
 
@@ -29,6 +30,7 @@ struct LinkStatus {
   LinkRow progress;
   std::optional<SlotFacts> slot;
   std::vector<TableStatus> tables;
+  QuarantineCounts quarantine;
   nlohmann::json counters;  ///< as the sidecar wrote them; an object
 
   /// WAL that the source has written and the target has not applied. Units: bytes.

@@ -65,9 +65,9 @@ class CoalescerTest : public testing::Test {
     slices_.push_back(slice_of({}, {relation}, rows));
     for (const Change& change : slices_.back().changes) {
       if (change.op == ChangeOp::kTruncate) {
-        coalescer_.truncate({&table_}, false, change);
+        coalescer_.truncate({&table_}, false, {change.lsn});
       } else {
-        coalescer_.add(table_, change);
+        coalescer_.add(table_, change, {change.lsn});
       }
     }
     std::vector<std::string> segments;
@@ -252,7 +252,7 @@ TEST(GroupRows, SplitsUpdatesByTheColumnsThatAreThere) {
   Coalescer coalescer([](const TargetTable&) { return false; });
   const TransactionSlice slice =
       slice_of({}, {item_relation()}, {ins("1", "a"), upd("2", "b"), upd_u("3", "c"), del("4"), upd("5", "e")});
-  for (const Change& change : slice.changes) coalescer.add(table, change);
+  for (const Change& change : slice.changes) coalescer.add(table, change, {change.lsn});
   const auto groups = group_rows(coalescer.epochs()[0].tables[0][0]);
   ASSERT_EQ(groups.size(), 4U);
   EXPECT_EQ(groups[0].shape, (StatementShape{StatementKind::kDelete, {}}));

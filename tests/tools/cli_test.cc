@@ -39,6 +39,7 @@ TEST(Cli, KnowsEachCommand) {
   EXPECT_EQ(accepted({"run"}).command, Command::kRun);
   EXPECT_EQ(accepted({"status"}).command, Command::kStatus);
   EXPECT_EQ(accepted({"tail"}).command, Command::kTail);
+  EXPECT_EQ(accepted({"quarantine", "list"}).command, Command::kQuarantine);
   EXPECT_EQ(accepted({"finish"}).command, Command::kFinish);
   EXPECT_EQ(accepted({"version"}).command, Command::kVersion);
 }
@@ -76,6 +77,17 @@ TEST(Cli, TakesTheFlagsOfCommands) {
   EXPECT_TRUE(accepted({"finish", "--yes"}).finish.yes);
 }
 
+TEST(Cli, TakesWhatIsSaidAboutAStoppedChange) {
+  EXPECT_EQ(accepted({"quarantine", "list", "--json"}).quarantine.action, QuarantineAction::kList);
+  const QuarantineOptions retry = accepted({"quarantine", "retry", "7"}).quarantine;
+  EXPECT_EQ(retry.action, QuarantineAction::kRetry);
+  EXPECT_EQ(retry.id, 7);
+  const QuarantineOptions skip = accepted({"quarantine", "skip", "8", "--yes", "-c", "x.yml"}).quarantine;
+  EXPECT_EQ(skip.action, QuarantineAction::kSkip);
+  EXPECT_EQ(skip.id, 8);
+  EXPECT_TRUE(skip.yes);
+}
+
 TEST(Cli, TakesTheFlagsOfTail) {
   const TailOptions bare = accepted({"tail"}).tail;
   EXPECT_EQ(bare.side, "blue");
@@ -107,6 +119,10 @@ TEST(Cli, AnswersUsageErrorsWithTwo) {
                         {{"tail", "--for", "10"}, "\"10\" is no duration"},
                         {{"tail", "--count", "0"}, "--count"},
                         {{"tail", "--count", "-1"}, "--count"},
+                        {{"quarantine"}, "subcommand is required"},
+                        {{"quarantine", "skip"}, "ID is required"},
+                        {{"quarantine", "retry", "x"}, "ID"},
+                        {{"quarantine", "retry", "7", "--yes"}, "--yes"},
                         {{"-c"}, "--config"}};
   for (const Case& one : cases) {
     const CliAnswer answer = answered(one.arguments);
