@@ -40,7 +40,7 @@ PgConnection open_target_session(const TargetSessionOptions& options, std::stop_
   connection.set_stop_token(std::move(stop));
   for (const auto& [name, value] : kSettings) set_and_check(connection, name, value);
   set_and_check(connection, "synchronous_commit", options.synchronous_commit ? "on" : "off");
-  connection.set_wait_listener(log_long_waits(connection, options.connect.application_name));
+  connection.set_wait_listener(log_long_waits(connection, options.connect.application_name, options.connect));
   acquire_origin(connection, options.origin, options.connect.application_name, kOriginPatience);
   return connection;
 }
