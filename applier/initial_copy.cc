@@ -99,7 +99,7 @@ class CopyJob {
       if (!copy(table)) queue.again();
     } catch (const PgError& error) {
       close();
-      if (error.error_class() != ErrorClass::kStop) throw;
+      if (!error.needs_somebody()) throw;
       queue.table_failed(table.display_name() + ": " + error.what(), StopCode::kData);
     } catch (const Stopped& stopped) {
       close();

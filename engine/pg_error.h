@@ -1,4 +1,5 @@
 #pragma once
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -9,12 +10,24 @@ namespace teal {
 enum class ErrorClass {
   kRetry,      ///< transient inside the session: the same work again
   kReconnect,  ///< the connection or the server is gone: new sessions, with backoff
-  kLogin,      ///< the server cannot be reached with what the configuration says: exit code 4 at start
+  kLogin,      ///< the server refuses the login: exit code 4 at start; a link that runs tries again, with backoff
+  kRights,     ///< a right is missing: exit code 1 at start; a link that runs tries again, with backoff
   kStop,       ///< the operator has to act
 };
 
-/// The only retry table. `sqlstate` is empty when the failure came from libpq and not from the server.
-/// Source: PostgreSQL manual, "PostgreSQL Error Codes".
+/// A line of the table from SQLSTATE to what is done.
+struct SqlstateRule {
+  std::string_view prefix;  ///< a whole code, or a class of two letters
+  ErrorClass error_class;
+  std::string_view reason;
+};
+
+/// The only retry table; the first line that fits counts. Source: PostgreSQL's errcodes.txt, up to version 18; in
+/// docs/reference.md for operators.
+[[nodiscard]] std::span<const SqlstateRule> sqlstate_rules();
+
+/// What the table says; what is in no line is kStop. `sqlstate` is empty when the failure came from libpq and not from
+/// the server.
 [[nodiscard]] ErrorClass classify(std::string_view sqlstate);
 
 /// A failure of the world: a server, the network, a statement.
@@ -28,6 +41,10 @@ class PgError : public std::runtime_error {
   [[nodiscard]] const std::string& sqlstate() const { return sqlstate_; }
   [[nodiscard]] const std::string& constraint() const { return constraint_; }
   [[nodiscard]] ErrorClass error_class() const { return classify(sqlstate_); }
+  /// It will not pass before somebody acts: the end of a command, while a link that runs may wait for that.
+  [[nodiscard]] bool needs_somebody() const {
+    return error_class() == ErrorClass::kStop || error_class() == ErrorClass::kRights;
+  }
 
  private:
   std::string operation_;

@@ -108,7 +108,7 @@ void CopyStep::copy_with_retries(const std::vector<CopyTable>& pending, CopyCoun
       }
     } catch (const PgError& error) {
       if (stop_.stop_requested()) return;
-      if (error.error_class() == ErrorClass::kStop || ++interruptions == kInterruptions) throw;
+      if (error.needs_somebody() || ++interruptions == kInterruptions) throw;
       log_event(LogLevel::kWarn, "copy interrupted, trying again", {{"link", names_.link}, {"reason", error.what()}});
     }
     if (!pause_for(kAttemptPause, stop_)) return;
@@ -117,7 +117,7 @@ void CopyStep::copy_with_retries(const std::vector<CopyTable>& pending, CopyCoun
       start_over_for_foreign_keys();
       left = pending_tables();
     } catch (const PgError& error) {
-      if (error.error_class() == ErrorClass::kStop) throw;  // else: still down, the next attempt tells
+      if (error.needs_somebody()) throw;  // else: still down, the next attempt tells
     }
   }
 }

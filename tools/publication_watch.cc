@@ -121,6 +121,10 @@ bool PublicationWatch::check() {
     source_.reset();
     target_.reset();
     if (error.error_class() == ErrorClass::kStop) throw;
+    if (error.error_class() == ErrorClass::kRights) {
+      log_event(LogLevel::kWarn, "looking at the publication failed",
+                {{"link", names_.link}, {"reason", error.what()}});
+    }
     return false;
   }
 }

@@ -193,7 +193,7 @@ void TableJoiner::try_to_join(const PublishedTable& table, const std::vector<Sou
     note_problem(name, refused.what());
   } catch (const PgError& error) {
     if (stop.stop_requested()) throw;
-    if (error.error_class() == ErrorClass::kStop) {
+    if (error.needs_somebody()) {
       note_problem(name, error.what());
       return;
     }
