@@ -64,8 +64,8 @@ class Link {
 
   /// Ends the session and begins another from the progress row: the source then decodes with nothing remembered.
   void request_new_session() { new_session_ = true; }
-  /// The source is shutting down and waits until everything that it sent was acknowledged: hangs up, also while the
-  /// target stands still. The next session begins when both are there again.
+  /// The source waits for its walsender, which waits for us: hangs up, also while the target stands still. The next
+  /// session begins when both are there again.
   void let_source_go() { progress_.set_source_leaves(); }
   /// Sessions begun so far.
   [[nodiscard]] int sessions() const { return sessions_.load(); }

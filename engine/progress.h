@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 #include "decoder/lsn.h"
@@ -10,12 +11,15 @@ namespace teal {
 /// Threads: any; each value has one writer (named). Positions only grow within a session.
 class Progress {
  public:
+  using Clock = std::chrono::steady_clock;
+
   /// A new session begins: what an earlier one knew about source and target counts no more. Before its threads start.
   void reset() {
     received_ = 0;
     durable_ = 0;
     behind_ = false;
     source_leaves_ = false;
+    stalled_since_ = Clock::rep{0};
   }
 
   /// END of what the receiver has taken off the wire. Writer: receiver.
@@ -30,6 +34,14 @@ class Progress {
   [[nodiscard]] bool behind() const { return behind_.load(std::memory_order_relaxed); }
   void set_behind(bool behind) { behind_.store(behind, std::memory_order_relaxed); }
 
+  /// For how long the receiver has taken nothing off the wire, because the applier took nothing from it; zero: it
+  /// reads. Writer: receiver.
+  [[nodiscard]] Clock::duration stalled_for() const {
+    const Clock::duration since(stalled_since_.load(std::memory_order_relaxed));
+    return since.count() == 0 ? since : Clock::now().time_since_epoch() - since;
+  }
+  void set_stalled(bool stalled) { stalled_since_ = stalled ? Clock::now().time_since_epoch().count() : 0; }
+
   /// The source is shutting down, and waits for its walsender: the receiver hangs up. Writer: any thread.
   [[nodiscard]] bool source_leaves() const { return source_leaves_.load(std::memory_order_relaxed); }
   void set_source_leaves() { source_leaves_ = true; }
@@ -43,6 +55,7 @@ class Progress {
   std::atomic<std::uint64_t> durable_{0};
   std::atomic<bool> behind_{false};
   std::atomic<bool> source_leaves_{false};
+  std::atomic<Clock::rep> stalled_since_{0};
 };
 
 }  // namespace teal

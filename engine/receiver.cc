@@ -134,10 +134,12 @@ class Receiver::Impl {
 
   awaitable<void> push_later(SourceItem item) {
     progress_.set_behind(true);
+    progress_.set_stalled(true);
     do {
       co_await pause(options_.status_interval);  // ended early when there is space
       heard_ = Clock::now();                     // we did not listen: silence proves nothing
     } while (!stopping_ && !queue_.try_push(item));
+    progress_.set_stalled(false);
   }
 
   awaitable<bool> wait_readable() {

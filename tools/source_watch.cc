@@ -15,6 +15,7 @@ constexpr seconds kAskForSlot{5};
 constexpr seconds kConnectAgain{1};
 constexpr seconds kTellAgain{30};
 constexpr seconds kAnswerWithin{5};
+constexpr seconds kStalled{10};
 
 }  // namespace
 
@@ -75,6 +76,13 @@ void SourceWatch::look_at_slot(Clock::time_point now) {
 
 void SourceWatch::tell(const SlotFacts& slot, Clock::time_point now) {
   const std::optional<seconds> lost_in = forecast_.lost_in();
+  // At its next checkpoint the source ends the walsender, and waits until it is gone; one whose reader takes nothing
+  // does not go (seen on 15). The slot is lost then with or without us; a source that cannot checkpoint would be too.
+  if (lost_in == seconds(0) && link_.progress().stalled_for() > kStalled) {
+    log_event(LogLevel::kWarn, "hung up: the target stands still, and the source is about to give up the slot",
+              {{"link", names_.link}, {"slot", names_.slot()}});
+    link_.let_source_go();
+  }
   if (!lost_in || *lost_in >= alarm_below_) {
     if (told_) log_event(LogLevel::kInfo, "slot is safe again", {{"link", names_.link}, {"slot", names_.slot()}});
     told_.reset();

@@ -36,6 +36,7 @@ class SlotForecast {
 /// A source that is shutting down waits until its walsenders have been told that everything arrived, which never comes
 /// while the target stands still (`pg_ctl stop -m fast` hangs): so the link lets it go.
 /// It is recognised by what it does: it ends a session that does nothing and refuses a new one.
+/// The same holds for one that is about to give up the slot.
 /// And a slot that is about to be lost is told, again and again (events `slot may be lost`, `slot is safe again`).
 /// Threads: one. Errors: none; what cannot be asked now is asked again.
 class SourceWatch {

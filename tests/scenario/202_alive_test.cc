@@ -113,11 +113,14 @@ TEST_F(Alive, SlotThatMayBeLostIsToldInTimeAndIsSafeAgainAfterwards) {
 
 TEST_F(Alive, SlotThatWasLostStopsTheLinkWithTheGap) {
   Sql blocker = stall();
-  wait_until("the slot is lost", seconds(60), [&] {
-    write(4);
-    blue().exec("CHECKPOINT");
-    return blue().truth("SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = " + sql_text(kSlot));
+  wait_until("there is no room for it", seconds(60), [&] {
+    write(8);
+    return blue().number("SELECT safe_wal_size FROM pg_replication_slots WHERE slot_name = " + sql_text(kSlot)) < 0;
   });
+  blue().exec("CHECKPOINT");  // waits until the walsender is gone, which waits for us
+  EXPECT_THAT(teal_->err(), HasSubstr("hung up: the target stands still"));
+  EXPECT_TRUE(
+      blue().truth("SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = " + sql_text(kSlot)));
   blocker.exec("ROLLBACK");
   EXPECT_EQ(teal_->wait_exit(seconds(60)), 1);
   EXPECT_THAT(teal_->err(), HasSubstr("was invalidated by the server"));
