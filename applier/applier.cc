@@ -34,6 +34,9 @@ Applier::Applier(ApplierOptions options, PgConnection connection, ProgressRow pr
   // The row that was found is committed, but only the target's flush makes it safe to acknowledge.
   durability_.committed(row_.held, read_wal_position(connection_));
   row_.binary = options_.binary.on;
+  // After that position: reading a table for the first time may write to the target's log, and what the row covers
+  // would be safe only with that.
+  quarantine_.read();
 }
 
 // The commit record begins at `final_lsn` and ends at `end_lsn`: no other record lies between, so comparing the

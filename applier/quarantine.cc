@@ -1,7 +1,6 @@
 #include "applier/quarantine.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "engine/log.h"
 #include "engine/pg_error.h"
@@ -49,7 +48,7 @@ std::int64_t SkippedChanges::id_of(Lsn lsn, std::uint64_t position) const {
   return found->second.id;
 }
 
-Quarantine::Quarantine(PgConnection& connection, LinkNames names) : connection_(connection), names_(std::move(names)) {
+void Quarantine::read() {
   const Rows rows = connection_.exec("read what is in quarantine",
                                      "SELECT id, commit_lsn, position, lsn, state FROM teal.quarantine WHERE migration "
                                      "= $1 AND link = $2 AND state IN ('stopped', 'retry', 'skip')",

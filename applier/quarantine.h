@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "decoder/lsn.h"
@@ -51,8 +52,11 @@ struct SkippedChanges {
 /// it. Threads: one, that of the session. Errors: PgError.
 class Quarantine {
  public:
-  /// Reads the link's open rows. What the operator says later counts from the next session on.
-  Quarantine(PgConnection& connection, LinkNames names);
+  Quarantine(PgConnection& connection, LinkNames names) : connection_(connection), names_(std::move(names)) {}
+
+  /// Reads the link's open rows: once, before anything else. What the operator says later counts from the next session
+  /// on.
+  void read();
 
   /// The link has stopped in a transaction before: it is applied by itself, change by change.
   [[nodiscard]] bool concerns(Lsn commit_lsn) const { return open_.contains(commit_lsn); }
