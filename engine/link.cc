@@ -33,6 +33,7 @@ struct Link::Session {
   Session& operator=(const Session&) = delete;
 
   std::unique_ptr<TransactionSink> sink;
+  std::optional<Lsn> first_end;  // of the first transaction that it gave to the sink
   TransactionQueue queue;
   Receiver receiver;
   std::jthread thread;
@@ -138,6 +139,7 @@ void Link::apply(Session& session) {
       take(session, kIdleWait);
     }
     progress_.set_durable(session.sink->durable());
+    if (session.first_end && session.sink->applied() >= *session.first_end) state_.progressed();
   }
 }
 
@@ -155,6 +157,7 @@ bool Link::take(Session& session, milliseconds wait) {
   if (slice.first) session.sink->begin(slice.facts);
   session.sink->append(std::move(slice));
   if (last) session.sink->commit(end_lsn);
+  if (last && !session.first_end) session.first_end = end_lsn;
   return true;
 }
 

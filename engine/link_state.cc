@@ -1,6 +1,7 @@
 #include "engine/link_state.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace teal {
 
@@ -32,7 +33,8 @@ void LinkState::failed(Clock::time_point now, bool starved) {
     phase_ = LinkPhase::kStopped;
     return;
   }
-  const bool healthy = phase_ == LinkPhase::kStreaming && now - connected_at_ >= options_.healthy_after;
+  const bool lived = phase_ == LinkPhase::kStreaming && now - connected_at_ >= options_.healthy_after;
+  const bool healthy = lived || std::exchange(progressed_, false);
   if (healthy && !starved) failures_ = 0;
   const unsigned doublings = std::min(failures_, 20U);
   const auto wait = std::min(options_.most, options_.first * (std::int64_t{1} << doublings));

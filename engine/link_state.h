@@ -40,6 +40,8 @@ class LinkState {
   [[nodiscard]] unsigned reconnects() const { return reconnects_; }
 
   void connected(Clock::time_point now);
+  /// Something was applied: whatever fails next is not what failed before.
+  void progressed() { progressed_ = true; }
   /// Connecting or streaming failed and may be tried again. `starved`: the server lacks a resource (SQLSTATE class 53);
   /// the same work, done again, fails at the same place, so the waits get longer however long it took to get there.
   void failed(Clock::time_point now, bool starved = false);
@@ -57,6 +59,7 @@ class LinkState {
   LinkPhase phase_ = LinkPhase::kConnecting;
   Clock::time_point connected_at_;
   std::chrono::milliseconds backoff_{0};
+  bool progressed_ = false;  // since the last failure
   unsigned failures_ = 0;
   unsigned reconnects_ = 0;
 };

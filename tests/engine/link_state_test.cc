@@ -52,6 +52,21 @@ TEST(LinkState, KeepsBackingOffWhenStreamsDieYoung) {
   EXPECT_GE(state.backoff(), milliseconds(8'000));
 }
 
+TEST(LinkState, BeginsWithTheShortestWaitAfterSomethingWasApplied) {
+  LinkState state = make();
+  for (int i = 0; i < 8; ++i) {
+    state.failed(kStart);
+    state.waited();
+  }
+  state.connected(kStart);
+  state.progressed();
+  state.failed(kStart);
+  EXPECT_LE(state.backoff(), milliseconds(120));
+  state.waited();
+  state.failed(kStart);
+  EXPECT_GE(state.backoff(), milliseconds(160)) << "once";
+}
+
 TEST(LinkState, M3KeepsBackingOffWhenTheServerLacksSomething) {
   LinkState state = make();
   for (int i = 0; i < 8; ++i) {
