@@ -23,6 +23,7 @@ Applier::Applier(ApplierOptions options, PgConnection connection, ProgressRow pr
       row_(std::move(progress)),
       careful_(std::move(careful)),
       writer_(connection_, options_.names),
+      types_(options_.open_source, connection_),
       tables_([this](const Relation& relation) { return load_table(relation); }),
       plan_(
           tables_, [this](const TargetTable& table) { return all_in_order_ || careful_->contains(table.display_name); },
@@ -99,7 +100,7 @@ TargetTable Applier::load_table(const Relation& relation) {
     }
   }
   try {
-    return load_target_table(connection_, relation, state, options_.binary);
+    return load_target_table(connection_, relation, state, options_.binary, types_);
   } catch (const TextNeeded&) {
     careful_->need_text();
     throw;

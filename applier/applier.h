@@ -18,7 +18,8 @@ namespace teal {
 
 struct ApplierOptions {
   LinkNames names;
-  BinaryForm binary;  ///< how the stream sends values
+  BinaryForm binary;       ///< how the stream sends values
+  OpenSource open_source;  ///< for what the stream does not tell of types
   std::size_t batch_rows_max = 20'000;
   std::size_t batch_bytes_max = 4U << 20U;
   /// An idle link writes its progress row this often when the source's WAL has moved, ...
@@ -82,6 +83,7 @@ class Applier final : public TransactionSink {
   ProgressRow row_;
   std::shared_ptr<CarefulTables> careful_;
   BatchWriter writer_;
+  ColumnTypes types_;
   TargetTables tables_;
   BatchPlan plan_;
   Durability durability_;

@@ -58,10 +58,12 @@ class CatchUp {
         assembler_(AssemblerOptions{options.names.own_origin_prefix()}),
         position_(from),
         writer_(writer),
-        tables_([&target, table, from](const Relation& relation) {
+        types_([source = options.source] { return PgConnection::connect(source); }, target),
+        tables_([this, &target, table, from](const Relation& relation) {
           if (!is_same_table(relation, table)) return left_table(relation);
-          return load_target_table(
-              target, relation, {table.name, "copied", from, table.publication_entry, table.target, table.bounds}, {});
+          return load_target_table(target, relation,
+                                   {table.name, "copied", from, table.publication_entry, table.target, table.bounds},
+                                   {}, types_);
         }),
         plan_(
             tables_, [in_order](const TargetTable&) { return in_order; },
@@ -154,6 +156,7 @@ class CatchUp {
   Lsn position_;  // everything committed below has been received
   bool ask_ = true;
   BatchWriter& writer_;
+  ColumnTypes types_;
   TargetTables tables_;
   BatchPlan plan_;
   std::deque<TransactionSlice> carried_;  // received, and committed above where the link has come

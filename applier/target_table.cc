@@ -8,7 +8,6 @@
 #include "engine/binary_types.h"
 #include "engine/catalog_columns.h"
 #include "engine/pg_error.h"
-#include "engine/type_fit.h"
 
 namespace teal {
 namespace {
@@ -50,8 +49,25 @@ void set_binary(const TargetTable& table, MappedColumn& column, const Column& so
   column.element = target.type_oid;
 }
 
+// Sets how values are cast. A value that would be refused, cut or rounded must not get that far.
+void set_type(const TargetTable& table, MappedColumn& column, const Column& source, const CatalogColumn& target,
+              ColumnTypes& types) {
+  const ValueFit fit = types.fit(source, target);
+  if (fit == ValueFit::kNo || (fit == ValueFit::kCast && target.text_cast)) {
+    stop(table,
+         "column \"" + source.name + "\" has another type on the source now, " + types.source_in_words(source) +
+             ", whose values may not fit " + types.target_in_words(target) + " on the target",
+         "alter it on the target too (where one transaction wrote rows before and after the change: one that takes "
+         "both, such as text), then start again: nothing is lost while the slot exists");
+  }
+  const std::string through = fit == ValueFit::kCast ? types.cast_through(source) + "::" : "";
+  column.type = through + target.cast_type;
+  column.full_type = through + target.type;
+  column.text_cast = target.text_cast;
+}
+
 void map_columns(TargetTable& table, const Relation& relation, const std::vector<CatalogColumn>& catalog,
-                 const UniqueIndex* identity, const BinaryForm& binary, int target_major) {
+                 const UniqueIndex* identity, const BinaryForm& binary, ColumnTypes& types, int target_major) {
   std::size_t mapped = 0;
   for (std::size_t i = 0; i < relation.columns.size(); ++i) {
     const std::string& name = relation.columns[i].name;
@@ -67,18 +83,10 @@ void map_columns(TargetTable& table, const Relation& relation, const std::vector
            "ALTER COLUMN ... DROP EXPRESSION there, then start again");
     }
     const Column& source = relation.columns[i];
-    if (source.type.value < kFirstUserTypeOid && found->type_oid < kFirstUserTypeOid &&
-        (source.type.value != found->type_oid ||
-         !modifier_fits(found->type_oid, source.type_modifier, found->type_modifier))) {
-      stop(table, "column \"" + name + "\" has another type on the source now than " + found->type + " on the target",
-           "alter it on the target too, then start again: nothing is lost while the slot exists");
-    }
     MappedColumn column;
     column.name = quote_identifier(name);
-    column.type = found->cast_type;
-    column.full_type = found->type;
+    set_type(table, column, source, *found, types);
     if (binary.on) set_binary(table, column, source, *found, binary.source_major, target_major);
-    column.text_cast = found->text_cast;
     column.written = !found->generated;
     column.settable = column.written && found->identity != 'a';
     if (identity == nullptr) {
@@ -161,7 +169,7 @@ TargetTable left_table(const Relation& relation) {
 }
 
 TargetTable load_target_table(PgConnection& target, const Relation& relation, const TableState& state,
-                              const BinaryForm& binary) {
+                              const BinaryForm& binary, ColumnTypes& types) {
   TargetTable table = name_table(relation);
   table.target = state.target;
   table.target_id = std::hash<std::string>()(to_string(state.target));
@@ -191,7 +199,7 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, co
     stop(table, "the target has no unique index on exactly the columns of the source's replica identity",
          "create one on the target (not deferrable, not partial), then start again");
   }
-  map_columns(table, relation, read_columns(target, {oid})[oid], identity, binary, target.server_major());
+  map_columns(table, relation, read_columns(target, {oid})[oid], identity, binary, types, target.server_major());
   if (identity != nullptr && table.key.size() != identity->columns.size()) {
     stop(table, "the target's key has a column that the source does not send", "give both sides the same key");
   }

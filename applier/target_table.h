@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "applier/column_types.h"
 #include "decoder/lsn.h"
 #include "decoder/relation.h"
 #include "engine/names.h"
@@ -91,11 +92,11 @@ struct TableState {
 void lock_pending(PgConnection& target, const LinkNames& names, bool hand_over);
 
 /// How `relation` is written to the target table `state.target`.
-/// Errors: Stopped(kData) that names table and column when the target lacks one, has no unique index on the identity,
-/// or the table is another one than was copied; PgError.
+/// Errors: Stopped(kData) that names table and column when the target lacks one, has one that some values may not fit,
+/// has no unique index on the identity, or the table is another one than was copied; PgError.
 /// `binary`: the stream sends binary values; TextNeeded when a column of the table cannot be taken like that.
 [[nodiscard]] TargetTable load_target_table(PgConnection& target, const Relation& relation, const TableState& state,
-                                            const BinaryForm& binary);
+                                            const BinaryForm& binary, ColumnTypes& types);
 
 /// A relation whose changes are dropped, and counted.
 [[nodiscard]] TargetTable left_table(const Relation& relation);

@@ -37,7 +37,7 @@ struct RelationMessage {
   Relation relation;
 };
 
-/// A type that is not built in, sent before the Relation that uses it.
+/// A type that is not built in, sent before the Relation that uses it. A domain comes with the name of its base type.
 struct TypeMessage {
   static constexpr char kTag = 'Y';
   TypeId id;

@@ -15,6 +15,9 @@ struct Column {
   TypeId type;
   std::int32_t type_modifier = -1;
   bool identity = false;  ///< part of the replica identity (flag bit 1)
+  /// Of a type that is not built in: as its Type message names it, a domain by the type at its base. "": built in.
+  std::string type_schema = {};
+  std::string type_name = {};
 
   friend bool operator==(const Column&, const Column&) = default;
 };

@@ -113,12 +113,19 @@ TransactionAssembler::Refusal TransactionAssembler::take(const OriginMessage& or
 
 TransactionAssembler::Refusal TransactionAssembler::take(RelationMessage& relation, Arrival) {
   if (!open_) return DecodeErrc::kUnexpectedMessage;
+  for (Column& column : relation.relation.columns) {
+    const auto type = types_.find(column.type.value);
+    if (type == types_.end()) continue;
+    column.type_schema = type->second.schema;
+    column.type_name = type->second.name;
+  }
   relations_.put(std::make_shared<const Relation>(std::move(relation.relation)));
   return std::nullopt;
 }
 
-TransactionAssembler::Refusal TransactionAssembler::take(const TypeMessage&, Arrival) {
+TransactionAssembler::Refusal TransactionAssembler::take(const TypeMessage& type, Arrival) {
   if (!open_) return DecodeErrc::kUnexpectedMessage;
+  types_[type.id.value] = {std::string(type.schema), std::string(type.name)};
   return std::nullopt;
 }
 

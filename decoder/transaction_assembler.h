@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <unordered_map>
 
 #include "decoder/decode_error.h"
 #include "decoder/frame.h"
@@ -91,8 +92,15 @@ class TransactionAssembler {
   void count(std::uint64_t changes);
   void start_slice(TransactionFacts facts, bool first, std::size_t rows_expected);
 
+  /// The name in a Type message.
+  struct TypeName {
+    std::string schema;
+    std::string name;
+  };
+
   AssemblerOptions options_;
   RelationCache relations_;
+  std::unordered_map<std::uint32_t, TypeName> types_;  // by TypeId, as this connection announced them
   std::unique_ptr<Scratch> scratch_ = std::make_unique<Scratch>();
   bool open_ = false;
   bool rows_seen_ = false;          ///< in the open transaction: an Origin would come too late

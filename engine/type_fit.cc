@@ -8,13 +8,18 @@ struct NumericModifier {
   std::int32_t scale;
 };
 
-NumericModifier numeric_modifier(std::int32_t modifier) {
-  constexpr std::int32_t kHeader = 4;
+constexpr std::int32_t kHeader = 4;
+
+NumericModifier unpack(std::int32_t modifier) {
   const std::int32_t packed = modifier - kHeader;
   return {(packed >> 16) & 0xFFFF, ((packed & 0x7FF) ^ 1024) - 1024};  // the scale is signed, in eleven bits
 }
 
 }  // namespace
+
+std::int32_t numeric_modifier(std::int32_t precision, std::int32_t scale) {
+  return ((precision << 16) | (scale & 0x7FF)) + kHeader;
+}
 
 bool modifier_fits(std::uint32_t type, std::int32_t source, std::int32_t target) {
   if (source == target || target == -1) return true;
@@ -35,8 +40,8 @@ bool modifier_fits(std::uint32_t type, std::int32_t source, std::int32_t target)
       return target >= source;
     case 1700:  // numeric
     case 1231: {
-      const NumericModifier from = numeric_modifier(source);
-      const NumericModifier to = numeric_modifier(target);
+      const NumericModifier from = unpack(source);
+      const NumericModifier to = unpack(target);
       return to.scale >= from.scale && to.precision - to.scale >= from.precision - from.scale;
     }
     default:

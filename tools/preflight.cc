@@ -69,7 +69,7 @@ void check_tables_on_both(Preflight& preflight, PgConnection& blue, PgConnection
   check_money(preflight, types, blue, green, facts);
   check_object_names(preflight, types);
   check_large_objects(preflight, types, blue);
-  check_target_tables(preflight, green, facts);
+  check_target_tables(preflight, types, green, facts);
 }
 
 void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) {

@@ -46,7 +46,8 @@ void check_source_tables(Preflight& preflight, const ServerFacts& facts);
 /// The user tables' publication: as it has to be, or teal may make it so.
 void check_publication(Preflight& preflight, PgConnection& source, const ServerFacts& facts);
 /// The same tables on green: there or creatable, columns, rights, key.
-void check_target_tables(Preflight& preflight, PgConnection& target, const ServerFacts& facts);
+void check_target_tables(Preflight& preflight, const SelectedTypes& types, PgConnection& target,
+                         const ServerFacts& facts);
 /// No foreign key leads from a table that is copied to one that stays empty, when teal makes the keys.
 void check_foreign_keys(Preflight& preflight, PgConnection& source);
 /// Green's encoding can hold what blue's holds.

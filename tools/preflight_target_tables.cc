@@ -4,6 +4,7 @@
 
 #include "engine/publication.h"
 #include "engine/type_fit.h"
+#include "engine/value_fit.h"
 #include "tools/link_facts.h"
 #include "tools/preflight_checks.h"
 
@@ -30,10 +31,27 @@ std::string key_list(const std::vector<std::string>& columns) {
   return out;
 }
 
-bool fits(const CatalogColumn& source, const CatalogColumn& target) {
-  if (target.type == source.type || target.type == source.base_type) return true;
-  return source.type_oid < kFirstUserTypeOid && source.type_oid == target.type_oid &&
-         modifier_fits(source.type_oid, source.type_modifier, target.type_modifier);
+// The types of all columns on both sides.
+struct BothTypes {
+  const TypesByOid& source;
+  TypesByOid target;
+
+  // Types of the same name are compared for themselves, see check_types.
+  [[nodiscard]] bool fit(const CatalogColumn& from, const CatalogColumn& to) const {
+    if (to.type == from.type || to.type == from.base_type) return true;
+    return value_fit(source, {from.type_oid, from.type_modifier}, target, {to.type_oid, to.type_modifier}) ==
+           ValueFit::kYes;
+  }
+};
+
+BothTypes read_both(const SelectedTypes& types, PgConnection& target, const std::vector<TargetRelation>& relations) {
+  std::set<std::uint32_t> used;
+  for (const TargetRelation& relation : relations) {
+    for (const CatalogColumn& column : relation.columns) {
+      if (column.type_oid >= kFirstMovingTypeOid) used.insert(column.type_oid);
+    }
+  }
+  return {types.types(), used.empty() ? TypesByOid{} : read_types(target, {used.begin(), used.end()})};
 }
 
 // Green computes its own values.
@@ -51,7 +69,8 @@ void check_generated_column(Preflight& preflight, const TableName& table, const 
   }
 }
 
-void check_columns(Preflight& preflight, const SourceTable& source, const TargetRelation& target) {
+void check_columns(Preflight& preflight, const SourceTable& source, const TargetRelation& target,
+                   const BothTypes& types) {
   const std::string name = to_string(source.name);
   for (const CatalogColumn& column : source.columns) {
     const CatalogColumn* there = find_column(target.columns, column.name);
@@ -71,7 +90,7 @@ void check_columns(Preflight& preflight, const SourceTable& source, const Target
               ? alter_table(source.name, "DROP COLUMN " + quote_identifier(column.name) + ", ADD COLUMN " +
                                              quote_identifier(column.name) + " " + column.type)
               : alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " DROP EXPRESSION"));
-    } else if (!fits(column, *there)) {
+    } else if (!types.fit(column, *there)) {
       preflight.add("green",
                     full + " is " + column.type + " on blue and " + there->type +
                         " on green; columns that differ are not supported yet",
@@ -95,9 +114,10 @@ void check_columns(Preflight& preflight, const SourceTable& source, const Target
 }
 
 void check_existing_table(Preflight& preflight, const ServerFacts& facts, const SourceTable& source,
-                          const TargetRelation& target, std::map<std::string, std::vector<TableName>>& missing_rights) {
+                          const TargetRelation& target, const BothTypes& types,
+                          std::map<std::string, std::vector<TableName>>& missing_rights) {
   const std::string name = to_string(source.name);
-  check_columns(preflight, source, target);
+  check_columns(preflight, source, target, types);
   if (!target.logged) {
     preflight.add("green", name + " is unlogged on green: a crash there would empty it",
                   alter_table(source.name, "SET LOGGED"));
@@ -175,8 +195,10 @@ void check_missing_tables(Preflight& preflight, const ServerFacts& facts, const 
 
 }  // namespace
 
-void check_target_tables(Preflight& preflight, PgConnection& target, const ServerFacts& facts) {
+void check_target_tables(Preflight& preflight, const SelectedTypes& types, PgConnection& target,
+                         const ServerFacts& facts) {
   const std::vector<TargetRelation> relations = find_target_relations(target, preflight.tables);
+  const BothTypes both = read_both(types, target, relations);
   std::map<std::string, std::vector<TableName>> missing_rights;
   std::set<std::string> closed_schemas;
   std::vector<TargetRelation> missing;
@@ -192,7 +214,7 @@ void check_target_tables(Preflight& preflight, PgConnection& target, const Serve
     } else {
       some_exist = true;
       if (!relation.may_use_schema) closed_schemas.insert(quote_identifier(relation.name.schema));
-      check_existing_table(preflight, facts, preflight.tables[i], relation, missing_rights);
+      check_existing_table(preflight, facts, preflight.tables[i], relation, both, missing_rights);
       if (relation.may_use_schema && relation.missing_rights.empty() && !relation.row_security)
         readable.push_back(relation);
     }

@@ -102,7 +102,7 @@ class TypeComparison {
   static bool parts_fit(const TypeDefinition& type, const TypeDefinition& there) {
     const auto fits = [](const TypePart& from, const TypePart& to) {
       if (from.name != to.name) return false;
-      return from.type == to.type || (from.type_oid < kFirstUserTypeOid && from.type_oid == to.type_oid &&
+      return from.type == to.type || (from.type_oid < kFirstMovingTypeOid && from.type_oid == to.type_oid &&
                                       modifier_fits(from.type_oid, from.type_modifier, to.type_modifier));
     };
     return std::equal(type.parts.begin(), type.parts.end(), there.parts.begin(), there.parts.end(), fits);

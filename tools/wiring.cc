@@ -72,10 +72,15 @@ SinkFactory sink_factory(const Config& config, const LinkNames& names) {
   const TargetSessionOptions session{target_connect(config, names, names.link), names.origin()};
   // Outlives each sink: a table that has to be applied in source order stays known over reconnects.
   auto careful = std::make_shared<CarefulTables>();
-  return [options, session, careful, &config](std::stop_token abort) mutable {
-    PgConnection connection = open_target_session(session, std::move(abort));
+  return [options, session, careful, &config](const std::stop_token& abort) mutable {
+    PgConnection connection = open_target_session(session, abort);
     TEAL_FAILPOINT("origin_acquired");
-    PgConnection source = PgConnection::connect(source_connect(config, options.names, options.names.link));
+    options.open_source = [connect = source_connect(config, options.names, options.names.link), abort] {
+      PgConnection source = PgConnection::connect(connect);
+      source.set_stop_token(abort);
+      return source;
+    };
+    PgConnection source = options.open_source();
     ProgressRow row = read_progress(connection, options.names.migration, options.names.link);
     TEAL_FAILPOINT("progress_read");
     options.binary =

@@ -231,6 +231,14 @@ TEST(TransactionAssembler, C4ARelationOutlivesItsTransactionOnTheConnection) {
 }
 
 // What 'K' leaves out is not NULL; the change says which of the two old images it carries.
+TEST(TransactionAssembler, D7ARelationHasTheNamesOfTheTypesThatWereAnnounced) {
+  Relation typed = kItem;
+  typed.columns.push_back({"mood", TypeId{50000}, -1, false, "public", "mood"});
+  const TransactionSlice slice =
+      test::slice_of({}, {typed}, {P::insert(kItem.id, {text("1"), text("a"), text("fine")})});
+  EXPECT_EQ(slice.relations.at(0)->columns, typed.columns);
+}
+
 TEST(TransactionAssembler, C3ChangesTellOldKeyFromOldRow) {
   const TransactionSlice slice =
       slice_of({}, {kItem},

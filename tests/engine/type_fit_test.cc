@@ -9,8 +9,6 @@ constexpr std::uint32_t kVarchar = 1043;
 constexpr std::uint32_t kNumeric = 1700;
 constexpr std::uint32_t kBpchar = 1042;
 
-std::int32_t numeric(int precision, int scale) { return ((precision << 16) | (scale & 0x7FF)) + 4; }
-
 TEST(ModifierFits, EqualAndNoneAlwaysDo) {
   EXPECT_TRUE(modifier_fits(kBpchar, 14, 14));
   EXPECT_TRUE(modifier_fits(kBpchar, 14, -1));
@@ -24,11 +22,11 @@ TEST(ModifierFits, LongerTextDoesShorterDoesNot) {
 }
 
 TEST(ModifierFits, NumericNeedsRoomOnBothSidesOfThePoint) {
-  EXPECT_TRUE(modifier_fits(kNumeric, numeric(10, 2), numeric(14, 6)));
-  EXPECT_FALSE(modifier_fits(kNumeric, numeric(10, 2), numeric(10, 4)));
-  EXPECT_FALSE(modifier_fits(kNumeric, numeric(14, 6), numeric(20, 2)));
-  EXPECT_TRUE(modifier_fits(kNumeric, numeric(5, -2), numeric(7, 0)));
-  EXPECT_FALSE(modifier_fits(kNumeric, numeric(5, -2), numeric(6, 0)));
+  EXPECT_TRUE(modifier_fits(kNumeric, numeric_modifier(10, 2), numeric_modifier(14, 6)));
+  EXPECT_FALSE(modifier_fits(kNumeric, numeric_modifier(10, 2), numeric_modifier(10, 4)));
+  EXPECT_FALSE(modifier_fits(kNumeric, numeric_modifier(14, 6), numeric_modifier(20, 2)));
+  EXPECT_TRUE(modifier_fits(kNumeric, numeric_modifier(5, -2), numeric_modifier(7, 0)));
+  EXPECT_FALSE(modifier_fits(kNumeric, numeric_modifier(5, -2), numeric_modifier(6, 0)));
 }
 
 }  // namespace

@@ -315,10 +315,11 @@ TEST_F(ApplyItems, ColumnThatTheTargetLacksStopsAndNamesIt) {
 
 TEST_F(ApplyItems, TableThatIsAnnouncedAgainAndAgainIsLoadedOnce) {
   PgConnection connection = PgConnection::connect(green_connect("test"));
+  ColumnTypes types([this] { return PgConnection::connect(blue_connect()); }, connection);
   int loads = 0;
   TargetTables tables([&](const Relation& relation) {
     ++loads;
-    return load_target_table(connection, relation, read_table_state(connection, names_, relation), {});
+    return load_target_table(connection, relation, read_table_state(connection, names_, relation), {}, types);
   });
   const auto first = std::make_shared<const Relation>(kItem);
   const TargetTable* known = &tables.of(first);

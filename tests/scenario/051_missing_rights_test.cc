@@ -109,7 +109,7 @@ TEST_F(MissingRights, TableOnGreenThatDiffersIsNamed) {
        "ADD UNIQUE (\"id\")"},
       {"green", "ALTER TABLE item ADD COLUMN more int NOT NULL", "public.item.more is NOT NULL without a default",
        "DROP NOT NULL"},
-      {"green", "ALTER TABLE item ALTER COLUMN name TYPE varchar", "public.item.name is", "TYPE text"},
+      {"green", "ALTER TABLE item ALTER COLUMN name TYPE varchar(5)", "public.item.name is", "TYPE text"},
   };
   for (const Break& broken : breaks) expect_found_and_mended(broken);
 }

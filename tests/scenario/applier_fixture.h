@@ -25,6 +25,11 @@ class ApplierFixture : public TwoNodeFixture {
             "teal/shop/" + role};
   }
 
+  [[nodiscard]] ConnectOptions blue_connect() const {
+    return {const_cast<ApplierFixture*>(this)->blue_server().conninfo(kTealRole, kShopDatabase), "blue",
+            "teal/shop/blue_to_green"};
+  }
+
   /// Creates `tables_sql` on green as the owner and marks `tables` as copied.
   void prepare(const std::string& tables_sql, const std::vector<std::string>& tables) {
     green_owner().exec("SET search_path = public; " + tables_sql);
@@ -44,6 +49,7 @@ class ApplierFixture : public TwoNodeFixture {
 
   std::unique_ptr<Applier> open_applier(ApplierOptions options = {}) {
     options.names = names_;
+    options.open_source = [connect = blue_connect()] { return PgConnection::connect(connect); };
     PgConnection connection = open_target_session({green_connect(), names_.origin()}, {});
     ProgressRow row = read_progress(connection, "shop", "blue_to_green");
     return std::make_unique<Applier>(options, std::move(connection), std::move(row), careful_);

@@ -219,7 +219,13 @@ TransactionSlice slice_of(const TransactionToBuild& facts, const std::vector<Rel
                           const std::vector<Bytes>& rows, AssemblerOptions options) {
   std::vector<Bytes> body;
   body.reserve(relations.size() + rows.size());
-  for (const Relation& relation : relations) body.push_back(PgoutputBuilder::relation(relation));
+  for (const Relation& relation : relations) {
+    for (const Column& column : relation.columns) {
+      if (!column.type_name.empty())
+        body.push_back(PgoutputBuilder::type(column.type, column.type_schema, column.type_name));
+    }
+    body.push_back(PgoutputBuilder::relation(relation));
+  }
   body.insert(body.end(), rows.begin(), rows.end());
   TransactionAssembler assembler(std::move(options));
   std::vector<TransactionSlice> slices = feed(assembler, transaction(facts, body));

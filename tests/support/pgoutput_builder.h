@@ -105,8 +105,8 @@ struct TransactionToBuild {
 [[nodiscard]] std::vector<TransactionSlice> feed(TransactionAssembler& assembler, const std::vector<Bytes>& messages,
                                                  Lsn start = Lsn{0x800});
 
-/// A whole transaction as the receiver would hand it over: announces `relations`, then sends `rows`.
-/// Errors: std::runtime_error when it does not decode, or not to one slice.
+/// A whole transaction as the receiver would hand it over: announces `relations` and the types that they name, then
+/// sends `rows`. Errors: std::runtime_error when it does not decode, or not to one slice.
 [[nodiscard]] TransactionSlice slice_of(const TransactionToBuild& facts, const std::vector<Relation>& relations,
                                         const std::vector<Bytes>& rows, AssemblerOptions options = {});
 
