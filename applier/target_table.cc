@@ -74,13 +74,17 @@ void map_columns(TargetTable& table, const Relation& relation, const std::vector
     const auto found =
         std::find_if(catalog.begin(), catalog.end(), [&](const CatalogColumn& column) { return column.name == name; });
     if (found == catalog.end()) {
-      stop(table, "the source has column \"" + name + "\", the target does not",
-           "add it on the target, then start again: nothing is lost while the slot exists");
+      stop(
+          table, "the source has column \"" + name + "\", the target does not",
+          "add it on the target, without a default that it has got in a statement of its own (that comes once the link "
+          "has caught up), then start again: nothing is lost while the slot exists");
     }
     ++mapped;
     if (found->generated) {
       stop(table, "the source sends column \"" + name + "\", which is generated on the target",
-           "ALTER COLUMN ... DROP EXPRESSION there, then start again");
+           "ALTER COLUMN ... DROP EXPRESSION there, then start again; rows that its transaction inserted before the "
+           "change arrive with NULL in it, and those that it updated keep what they have: once they are there, give "
+           "them what the source has");
     }
     const Column& source = relation.columns[i];
     MappedColumn column;

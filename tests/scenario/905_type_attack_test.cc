@@ -1,6 +1,6 @@
 // Types that are altered while rows are on their way: what fits passes with its value, what may not fit stops the link
 // before a value is cut or rounded, and the link goes on once green has a type that takes everything
-// (TRAPS D7, D9, H3).
+// (TRAPS D7, D9, E8, H3, H9).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -127,6 +127,61 @@ TEST_F(ChangedTypes, D9DomainsOfTheInformationSchema) {
       {"public.t"});
   EXPECT_EQ(command({"check"}).exit_code, 0);
   blue_owner().exec("INSERT INTO t VALUES (1, 'x', 3, 'YES', 'c'); UPDATE t SET c = 4, y = 'NO'");
+  wait_caught_up();
+  expect_equal("public.t");
+}
+
+class OneTransaction : public ChangedTypes {};
+
+TEST_F(OneTransaction, E8RowsFromBeforeAGeneratedColumnBecamePlainAreNamedByTheStop) {
+  start("CREATE TABLE t (id int PRIMARY KEY, g int GENERATED ALWAYS AS (id * 2) STORED)", {"public.t"});
+  blue_owner().exec("INSERT INTO t VALUES (1)");
+  wait_caught_up();
+  blue_owner().exec(
+      "BEGIN; INSERT INTO t VALUES (2); ALTER TABLE t ALTER g DROP EXPRESSION; INSERT INTO t VALUES (3, 100); COMMIT");
+  EXPECT_EQ(teal_->wait_exit(seconds(30)), 5) << teal_->err();
+  EXPECT_THAT(teal_->err(), HasSubstr("rows that its transaction inserted before the change arrive with NULL in it"));
+  green_owner().exec("ALTER TABLE public.t ALTER g DROP EXPRESSION");
+  run_streaming();
+  wait_caught_up();
+  green_owner().exec("UPDATE public.t SET g = id * 2 WHERE g IS NULL");
+  expect_equal("public.t");
+}
+
+// What docs/limits.md says: green gets the column first and its default last.
+TEST_F(OneTransaction, H3ColumnWhoseDefaultIsSetOnGreenLast) {
+  start("CREATE TABLE t (id int PRIMARY KEY)", {"public.t"});
+  const std::string add = "ALTER TABLE public.t ADD COLUMN n int;";
+  const std::string set = "ALTER TABLE public.t ALTER n SET DEFAULT 7;";
+  green_owner().exec(add);
+  blue_owner().exec("INSERT INTO t VALUES (1)");
+  blue_owner().exec(add + set + "INSERT INTO t VALUES (2)");
+  wait_caught_up();
+  green_owner().exec(set);
+  expect_equal("public.t");
+  const std::string add_other = "ALTER TABLE public.t ADD COLUMN m int;";
+  blue_owner().exec("BEGIN; INSERT INTO t VALUES (3); " + add_other +
+                    "ALTER TABLE t ALTER m SET DEFAULT 7; INSERT INTO t VALUES (4); COMMIT");
+  expect_stop("add it on the target, without a default that it has got in a statement of its own", add_other);
+}
+
+// What docs/limits.md says: green gets both columns for a while, the new one with a value that tells it was not sent.
+TEST_F(OneTransaction, H9ColumnThatIsRenamedBetweenTheRowsOfOneTransaction) {
+  start("CREATE TABLE t (id int PRIMARY KEY, v text NOT NULL)", {"public.t"});
+  blue_owner().exec("INSERT INTO t VALUES (1, 'x'), (2, 'y'), (3, 'z')");
+  wait_caught_up();
+  blue_owner().exec(
+      "BEGIN; UPDATE t SET v = 'before' WHERE id = 1; INSERT INTO t VALUES (4, 'before'); ALTER TABLE t RENAME v TO w; "
+      "ALTER TABLE t ALTER w DROP NOT NULL; UPDATE t SET w = NULL WHERE id = 2; INSERT INTO t VALUES (5, 'after'); "
+      "COMMIT");
+  EXPECT_EQ(teal_->wait_exit(seconds(30)), 5) << teal_->err();
+  green_owner().exec("ALTER TABLE public.t ADD COLUMN w text DEFAULT '(not sent)', ALTER v DROP NOT NULL");
+  run_streaming();
+  wait_caught_up();
+  green_owner().exec(
+      "UPDATE public.t SET w = v WHERE w = '(not sent)'; ALTER TABLE public.t DROP COLUMN v, ALTER w DROP DEFAULT");
+  expect_equal("public.t");
+  blue_owner().exec("UPDATE t SET w = 'later'");
   wait_caught_up();
   expect_equal("public.t");
 }
