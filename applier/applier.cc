@@ -154,9 +154,9 @@ void Applier::apply_ended() {
   if (ended_.empty()) return;
   const bool streamed = writer_.open();
   if (!streamed && stopped_before()) {
-    apply_carefully();
+    apply_one_by_one();
   } else {
-    apply_merged_or_carefully(streamed);
+    apply_merged_or_one_by_one(streamed);
   }
   pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(ended_.back().slices));
   ended_.clear();
@@ -174,44 +174,52 @@ void Applier::recount_pending() {
 }
 
 // `streamed`: earlier slices of the one transaction that has ended were written, and are not in memory any more.
-void Applier::apply_merged_or_carefully(bool streamed) {
-  const Lsn last = facts_of_last_ended().final_lsn;
+void Applier::apply_merged_or_one_by_one(bool streamed) {
   try {
-    all_in_order_ = careful_->forced(last) || quarantine_.concerns(last);
-    apply_merged(ended_.back());
+    apply_merged(0, ended_.back());
   } catch (const RowsRefused& refused) {
-    const RefusedChange& change = refused.change();
-    if (all_in_order_ && (streamed || ended_.size() == 1)) stop_at(refused, facts_of_last_ended());
-    log_event(LogLevel::kWarn, "rows refused, applying in source order",
-              {{"link", options_.names.link},
-               {"table", change.table},
-               {"sqlstate", change.sqlstate},
-               {"reason", refused.what()}});
-    if (!change.table.empty()) careful_->remember(change.table);
-    if (streamed) {
-      careful_->force_until(last);
-      throw ReplayNeeded("a large transaction has to be read again to apply it in source order");
-    }
-    apply_carefully();
+    if (streamed) read_again_or_stop(refused, facts_of_last_ended());
+    apply_one_by_one();
   } catch (const Stopped& stopped) {
     // A table that does not fit any more, found before anything was written: what came before its change still fits,
     // and may not fit later, once the operator has altered the table.
     if (stopped.code() != StopCode::kData || streamed) throw;
     writer_.rollback();
-    apply_carefully();
+    apply_one_by_one();
   } catch (const PgError& error) {
     // A merged batch locks the tables of all its transactions at once; each of them alone locks fewer.
     if (error.sqlstate() != kOutOfLocks || streamed || ended_.size() == 1) throw;
     log_event(LogLevel::kWarn, "batch too large for the target, applying one transaction at a time",
               {{"link", options_.names.link}, {"transactions", ended_.size()}, {"reason", error.what()}});
     writer_.rollback();
-    apply_carefully();
+    apply_one_by_one();
   }
 }
 
-void Applier::apply_merged(const Ended& last) {
-  plan(0, last.slices);
-  finish(last);
+// The tables that are refused are put in order one after the other: an order that one of them needs would cost the
+// others dearly (without a key, each change is a look through the whole table).
+void Applier::apply_merged(std::size_t from, const Ended& last) {
+  const Lsn final_lsn = pending_[last.slices - 1].slice.facts.final_lsn;
+  all_in_order_ = careful_->forced(final_lsn) || quarantine_.concerns(final_lsn);
+  while (true) {
+    const bool streamed = writer_.open();
+    try {
+      plan(from, last.slices);
+      finish(last);
+      return;
+    } catch (const RowsRefused& refused) {
+      if (streamed || !put_in_order(refused)) throw;
+    }
+  }
+}
+
+// Whether this is news: a table that was merged, and will not be for a while.
+bool Applier::put_in_order(const RowsRefused& refused) {
+  const std::string& table = refused.change().table;
+  if (table.empty() || is_in_order(table)) return false;
+  log_refused(refused);
+  careful_->remember(table);
+  return true;
 }
 
 void Applier::stop_at(const RowsRefused& refused, const TransactionFacts& facts) {
@@ -230,25 +238,53 @@ void Applier::stop_at(const RowsRefused& refused, const TransactionFacts& facts)
                                      way_on);
 }
 
-// One source transaction per target transaction, every change a statement of its own, in the source's order: what
-// fails here fails for itself.
-void Applier::apply_carefully() {
+// One source transaction per target transaction.
+void Applier::apply_one_by_one() {
   std::size_t from = 0;
-  all_in_order_ = true;
   for (const Ended& ended : ended_) {
+    const TransactionFacts& facts = pending_[from].slice.facts;
     try {
-      plan(from, ended.slices);
-      finish(ended);
+      apply_one(from, ended);
     } catch (const RowsRefused& refused) {
-      stop_at(refused, pending_[from].slice.facts);
+      stop_at(refused, facts);
     } catch (const Stopped& stopped) {
       throw Stopped(stopped.code(), "link " + options_.names.link + " stopped before transaction " +
-                                        std::to_string(pending_[from].slice.facts.xid.value) + " (commit " +
-                                        to_string(pending_[from].slice.facts.final_lsn) + "): " + stopped.what());
+                                        std::to_string(facts.xid.value) + " (commit " + to_string(facts.final_lsn) +
+                                        "): " + stopped.what());
     }
     from = ended.slices;
   }
-  all_in_order_ = false;
+}
+
+// What fails while every change is a statement of its own, in the source's order, fails for itself.
+void Applier::apply_one(std::size_t from, const Ended& last) {
+  try {
+    apply_merged(from, last);
+    return;
+  } catch (const RowsRefused& refused) {
+    if (is_in_order(refused.change().table)) throw;
+    log_refused(refused);
+  }
+  all_in_order_ = true;
+  plan(from, last.slices);
+  finish(last);
+}
+
+bool Applier::is_in_order(const std::string& table) const { return all_in_order_ || careful_->contains(table); }
+
+void Applier::log_refused(const RowsRefused& refused) const {
+  log_event(LogLevel::kWarn, "rows refused, applying in source order",
+            {{"link", options_.names.link},
+             {"table", refused.change().table},
+             {"sqlstate", refused.change().sqlstate},
+             {"reason", refused.what()}});
+}
+
+// The slices of a large transaction that were written before are not in memory any more.
+void Applier::read_again_or_stop(const RowsRefused& refused, const TransactionFacts& facts) {
+  if (is_in_order(refused.change().table)) stop_at(refused, facts);
+  if (!put_in_order(refused)) careful_->force_until(facts.final_lsn);
+  throw ReplayNeeded("a large transaction has to be read again to apply it in source order");
 }
 
 // A transaction larger than a batch: its slices so far go into the open target transaction and leave memory.
@@ -260,9 +296,7 @@ void Applier::write_open_slices() {
     open_ledger_ += plan_.settle(touched);
     open_skipped_.insert(open_skipped_.end(), plan_.skipped().begin(), plan_.skipped().end());
   } catch (const RowsRefused& refused) {
-    if (all_in_order_) stop_at(refused, facts_);
-    careful_->force_until(facts_.final_lsn);
-    throw ReplayNeeded(refused.what());
+    read_again_or_stop(refused, facts_);
   }
   pending_.clear();
   recount_pending();

@@ -32,10 +32,10 @@ struct ApplierOptions {
 /// origin in one target transaction.
 ///
 /// A batch ends at a source commit. A transaction that is larger than a batch is written slice by slice inside one
-/// target transaction. Rows that the target refuses when merged are written again as the source made them, transaction
-/// by transaction (careful mode); what is refused then is the operator's to decide, named by table, key and LSN, and
-/// noted in teal.quarantine.
-/// Threads: one. Errors: see TransactionSink.
+/// target transaction. Where the target refuses merged rows of a table, its changes are written again as the source
+/// made them, and if that is not enough, transaction by transaction (careful mode); what is refused then is the
+/// operator's to decide, named by table, key and LSN, and noted in teal.quarantine. Threads: one. Errors: see
+/// TransactionSink.
 class Applier final : public TransactionSink {
  public:
   /// `connection` holds the link's origin, and `progress` was read after it was acquired.
@@ -63,9 +63,14 @@ class Applier final : public TransactionSink {
   };
 
   void apply_ended();
-  void apply_merged(const Ended& last);
-  void apply_merged_or_carefully(bool streamed);
-  void apply_carefully();
+  void apply_merged(std::size_t from, const Ended& last);
+  void apply_merged_or_one_by_one(bool streamed);
+  void apply_one_by_one();
+  void apply_one(std::size_t from, const Ended& last);
+  bool put_in_order(const RowsRefused& refused);
+  [[nodiscard]] bool is_in_order(const std::string& table) const;
+  void log_refused(const RowsRefused& refused) const;
+  [[noreturn]] void read_again_or_stop(const RowsRefused& refused, const TransactionFacts& facts);
   void recount_pending();
   [[nodiscard]] const TransactionFacts& facts_of_last_ended() const;
   [[nodiscard]] bool stopped_before() const;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "engine/pg_error.h"
 
@@ -24,6 +25,23 @@ std::uint64_t hash_of(TupleView columns) {
 bool has_unchanged(TupleView values) {
   return std::any_of(values.begin(), values.end(),
                      [](const ColumnValue& value) { return value.kind == ColumnKind::kUnchangedToast; });
+}
+
+RowKey image_of(TupleView columns) { return {columns, hash_of(columns)}; }
+
+void note_made(Segment& segment, const RowKey& image, std::uint32_t row) {
+  const auto [entry, first] = segment.index.try_emplace(image, row);
+  segment.rows[row].same_before = first ? kNoRow : std::exchange(entry->second, row);
+}
+
+// `last` is the row that the index has for the image.
+void forget_made(Segment& segment, const RowKey& image, const NetRow& last) {
+  const auto entry = segment.index.find(image);
+  if (last.same_before == kNoRow) {
+    segment.index.erase(entry);
+  } else {
+    entry->second = last.same_before;
+  }
 }
 
 }  // namespace
@@ -106,31 +124,50 @@ Segment& Coalescer::open_segment(const TargetTable& table) {
   return new_segment(table);
 }
 
-// Rows without a key are a multiset: which of two equal rows an operation takes makes no difference, so the operations
-// of a segment may be written in any order as long as none takes what another one makes.
+// Rows without a key are a multiset: which of two equal rows an operation takes makes no difference. So the operations
+// of a segment may be written in any order as long as none takes what another one makes; one that would is merged into
+// that other one, which saves a look through the whole table for each link of a chain.
 void Coalescer::add_whole_row(const TargetTable& table, const Change& change, ChangePlace place) {
-  const auto image = [](TupleView columns) { return RowKey{columns, hash_of(columns)}; };
   const bool takes = change.op != ChangeOp::kInsert;
   if (takes && change.old_kind != OldTupleKind::kFull) {
     throw Stopped(StopCode::kData, "table " + table.display_name + ": the source did not send the old row at LSN " +
                                        to_string(change.lsn) + ", and there is no key to find it by; ALTER TABLE ... " +
                                        "REPLICA IDENTITY FULL on the source and its partitions");
   }
-  RowKey taken;
-  Segment* segment = &open_segment(table);
-  if (takes) {
-    taken = image(change.old_tuple);
-    if (segment->index.contains(taken)) segment = &new_segment(table);
+  Segment& segment = open_segment(table);
+  const RowKey taken = takes ? image_of(change.old_tuple) : RowKey{};
+  if (const auto maker = takes ? segment.index.find(taken) : segment.index.end(); maker != segment.index.end()) {
+    merge_whole_row(segment, maker->second, change, place);
+    return;
   }
   if (change.op == ChangeOp::kDelete) {
-    segment->rows.push_back(NetRow{taken, {}, NetOp::kDelete, nullptr, place});
+    segment.rows.push_back({.key = taken, .op = NetOp::kDelete, .place = place});
     return;
   }
   const TupleView values = backfilled(change);
-  const RowKey made = image(values);
-  segment->index.try_emplace(made, 0U);
-  segment->rows.push_back(takes ? NetRow{taken, values, NetOp::kUpdate, nullptr, place}
-                                : NetRow{made, values, NetOp::kInsert, nullptr, place});
+  const RowKey made = image_of(values);
+  segment.rows.push_back(
+      {.key = takes ? taken : made, .values = values, .op = takes ? NetOp::kUpdate : NetOp::kInsert, .place = place});
+  note_made(segment, made, static_cast<std::uint32_t>(segment.rows.size() - 1));
+}
+
+// `made_by` is the last row of the segment that makes what the change takes.
+void Coalescer::merge_whole_row(Segment& segment, std::uint32_t made_by, const Change& change, ChangePlace place) {
+  NetRow& row = segment.rows[made_by];
+  forget_made(segment, image_of(change.old_tuple), row);
+  row.place = place;
+  counts_.merged += 1;
+  if (change.op == ChangeOp::kDelete) {
+    if (row.op == NetOp::kInsert) counts_.merged += 1;
+    row.op = row.op == NetOp::kInsert ? NetOp::kNone : NetOp::kDelete;
+    row.values = {};
+    row.own_values = nullptr;
+    return;
+  }
+  overlay(row, backfilled(change));
+  const RowKey made = image_of(row.values);
+  if (row.op == NetOp::kInsert) row.key = made;
+  note_made(segment, made, made_by);
 }
 
 void Coalescer::add(const TargetTable& table, const Change& change, ChangePlace place) {
@@ -178,7 +215,7 @@ void Coalescer::update_key(const TargetTable& table, ChangePlace place, RowKey f
   }
   Segment& segment = new_segment(table);
   segment.move_from = from;
-  segment.rows.push_back(NetRow{to, values, NetOp::kUpdate, nullptr, place});
+  segment.rows.push_back({.key = to, .values = values, .op = NetOp::kUpdate, .place = place});
 }
 
 void Coalescer::put(const TargetTable& table, RowKey key, NetOp op, TupleView values, ChangePlace place) {
@@ -193,7 +230,7 @@ void Coalescer::put(const TargetTable& table, RowKey key, NetOp op, TupleView va
     segment = &new_segment(table);
   }
   segment->index.emplace(key, static_cast<std::uint32_t>(segment->rows.size()));
-  segment->rows.push_back(NetRow{key, values, op, nullptr, place});
+  segment->rows.push_back({.key = key, .values = values, .op = op, .place = place});
 }
 
 // Returns false when the pair is outside the algebra: the second change then waits for the first to be written.

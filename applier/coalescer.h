@@ -41,19 +41,22 @@ struct ChangePlace {
   std::uint64_t position = 0;  ///< in its transaction, from 1; the same whenever the transaction is read
 };
 
+inline constexpr std::uint32_t kNoRow = UINT32_MAX;
+
 /// One row's net change. `values` is in the source relation's column order; empty for deletes.
 struct NetRow {
-  RowKey key;
-  TupleView values;
+  RowKey key = {};
+  TupleView values = {};
   NetOp op = NetOp::kNone;
-  ColumnValue* own_values = nullptr;  ///< where `values` is a copy of the coalescer's, which may be written to
-  ChangePlace place;                  ///< of the last change merged into it
+  std::uint32_t same_before = kNoRow;  ///< of a table without a key: an earlier row that becomes equal to this one
+  ColumnValue* own_values = nullptr;   ///< where `values` is a copy of the coalescer's, which may be written to
+  ChangePlace place = {};              ///< of the last change merged into it
 };
 
 /// Rows of one table that may be written in any order, because every key occurs once.
 /// A move is a key change that has to stay an UPDATE; it is alone in its segment.
 /// Of a table without a key (TargetTable::whole_rows) equal rows may occur: what the segment takes away was there
-/// before it, and `index` holds what it makes.
+/// before it, and `index` holds the last row that makes each image, from where `same_before` leads to the others.
 struct Segment {
   const TargetTable* table = nullptr;
   std::vector<NetRow> rows;
@@ -80,7 +83,8 @@ struct CoalesceCounts {
 /// Merges the changes of several transactions, given in commit order, into net changes per key.
 ///
 /// I+U->I, I+D->nothing (one-way links), U+U->U, U+D->D, D+I->U of the whole row; columns that were not sent never
-/// overwrite. What is outside this algebra (a row of a key that another segment must finish first) begins a new
+/// overwrite. Without a key, a change that takes a row which an earlier one has made is merged with that one. What is
+/// outside this algebra (a row of a key that another segment must finish first) begins a new
 /// segment, so that the server decides and the counts tell. Lifetime: holds views into the slices of the changes; they
 /// must outlive it. Threads: one. Source: GoldenGate BATCHSQL's grouping; TRAPS F1-F4, F7, C2, C3.
 class Coalescer {
@@ -102,6 +106,7 @@ class Coalescer {
   Segment& open_segment(const TargetTable& table);
   Segment& new_segment(const TargetTable& table);
   void add_whole_row(const TargetTable& table, const Change& change, ChangePlace place);
+  void merge_whole_row(Segment& segment, std::uint32_t made_by, const Change& change, ChangePlace place);
   void put(const TargetTable& table, RowKey key, NetOp op, TupleView values, ChangePlace place);
   bool merge(const TargetTable& table, NetRow& row, NetOp op, TupleView values);
   void overlay(NetRow& row, TupleView values);

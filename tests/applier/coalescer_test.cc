@@ -229,17 +229,47 @@ TEST_F(CoalescerTest, NullAndEmptyKeyTextAreDifferentKeys) {
       Segments{"I() ,a,b; I(NULL) NULL,c,b"});
 }
 
-TEST_F(CoalescerTest, E2WholeRowsAreAMultisetAndNothingTakesWhatItsSegmentMakes) {
-  table_.whole_rows = true;
-  table_.key = {0, 1, 2};
-  const auto full = [](const char* from, const char* to) {
+class WholeRowsTest : public CoalescerTest {
+ protected:
+  WholeRowsTest() {
+    table_.whole_rows = true;
+    table_.key = {0, 1, 2};
+  }
+  static Bytes made(const char* name) { return P::insert(kItem, {text("1"), text(name), null()}); }
+  static Bytes full(const char* from, const char* to) {
     return P::update_full(kItem, {text("1"), text(from), null()}, {text("1"), text(to), null()});
-  };
-  const auto gone = [](const char* name) { return P::delete_full(kItem, {text("1"), text(name), null()}); };
-  const Relation relation = item_relation(ReplicaIdentity::kFull);
-  EXPECT_EQ(coalesce({full("a", "b"), gone("a"), full("a", "c"), full("b", "d"), gone("d"), gone("x")}, relation),
-            (Segments{"U(1,a,NULL) 1,b,NULL; D(1,a,NULL); U(1,a,NULL) 1,c,NULL", "U(1,b,NULL) 1,d,NULL",
-                      "D(1,d,NULL); D(1,x,NULL)"}));
+  }
+  static Bytes gone(const char* name) { return P::delete_full(kItem, {text("1"), text(name), null()}); }
+
+  const Relation relation_ = item_relation(ReplicaIdentity::kFull);
+};
+
+TEST_F(WholeRowsTest, E2AreAMultisetAndNothingTakesWhatItsSegmentMakes) {
+  EXPECT_EQ(coalesce({full("a", "b"), gone("a"), full("a", "c"), full("b", "d"), gone("d"), gone("x")}, relation_),
+            Segments{"D(1,a,NULL); D(1,a,NULL); U(1,a,NULL) 1,c,NULL; D(1,x,NULL)"});
+}
+
+TEST_F(WholeRowsTest, E2ChainOfChangesIsOne) {
+  EXPECT_EQ(coalesce({full("a", "b"), full("b", "c"), full("c", "a"), full("a", "d")}, relation_),
+            Segments{"U(1,a,NULL) 1,d,NULL"});
+  EXPECT_EQ(coalescer_.counts().merged, 3U);
+}
+
+TEST_F(WholeRowsTest, E2RowThatIsMadeAndGoesAgainIsNone) {
+  EXPECT_EQ(coalesce({made("a"), full("a", "b"), made("c"), gone("b"), full("c", "d")}, relation_),
+            Segments{"I(1,d,NULL) 1,d,NULL"});
+}
+
+TEST_F(WholeRowsTest, E2EqualRowsThatWereMadeAreTakenOneByOne) {
+  EXPECT_EQ(
+      coalesce({made("e"), full("a", "e"), made("e"), gone("e"), full("e", "f"), gone("e"), gone("e")}, relation_),
+      Segments{"U(1,a,NULL) 1,f,NULL; D(1,e,NULL)"});
+}
+
+TEST_F(WholeRowsTest, E2InSourceOrderNothingIsMerged) {
+  in_order_ = true;
+  EXPECT_EQ(coalesce({full("a", "b"), full("b", "c")}, relation_),
+            (Segments{"U(1,a,NULL) 1,b,NULL", "U(1,b,NULL) 1,c,NULL"}));
 }
 
 TEST_F(CoalescerTest, C3FullImageWithoutTheValueLeavesTheUnsentColumnAlone) {

@@ -151,6 +151,37 @@ TEST_F(WholeRows, UpdatesOfAHundredThousandRowsAreMatchedInSets) {
   expect_arrives("public.t");
 }
 
+// Each change by itself would be a look through the whole table: tens of seconds in both tests.
+TEST_F(WholeRows, E2ChainOfUpdatesOfOneRowIsOneLookThroughTheTable) {
+  prepare("CREATE TABLE public.t (a int, n int, v text)", {"public.t"});
+  blue_owner().exec("INSERT INTO t SELECT i, 0, repeat('x', 100) FROM generate_series(1, 50000) i");
+  run_streaming();
+  wait_caught_up();
+  blue_owner().exec("CREATE INDEX ON t (a)");
+  blue_owner().exec(
+      "DO $$ BEGIN FOR i IN 1..300 LOOP UPDATE public.t SET n = n + 1 WHERE a = 5; END LOOP; END $$; DELETE FROM t "
+      "WHERE a = 6");
+  EXPECT_LT(wait_caught_up(), seconds(8));
+  expect_equal("public.t");
+}
+
+TEST_F(WholeRows, F1OnlyTheRefusedTableOfABatchIsAppliedInOrder) {
+  prepare("CREATE TABLE public.t (a int, n int, v text); CREATE TABLE public.k (id int PRIMARY KEY, u int UNIQUE)",
+          {"public.t", "public.k"});
+  blue_owner().exec(
+      "INSERT INTO t SELECT i, 0, repeat('x', 100) FROM generate_series(1, 50000) i; INSERT INTO k VALUES (1, 1), (2, "
+      "2)");
+  TealProcess& teal = run_streaming();
+  wait_caught_up();
+  blue_owner().exec(
+      "BEGIN; UPDATE t SET n = 1 WHERE a <= 300; UPDATE k SET u = 9 WHERE id = 1; UPDATE k SET u = 1 WHERE id = 2; "
+      "UPDATE k SET u = 2 WHERE id = 1; COMMIT");
+  EXPECT_LT(wait_caught_up(), seconds(8));
+  EXPECT_THAT(teal.err(), HasSubstr("rows refused, applying in source order"));
+  expect_equal("public.t");
+  expect_equal("public.k");
+}
+
 TEST_F(WholeRows, E11TableWithoutColumnsKeepsTheNumberOfItsRows) {
   prepare("CREATE TABLE public.t ()", {"public.t"});
   blue_owner().exec("INSERT INTO t DEFAULT VALUES; INSERT INTO t DEFAULT VALUES");
