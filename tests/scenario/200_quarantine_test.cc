@@ -14,9 +14,9 @@ namespace {
 using P = PgoutputBuilder;
 using testing::HasSubstr;
 
-const Relation kItem =
-    make_relation(RelationId{1}, "public", "item",
-                  {key("id"), column("name"), column("n", TypeId{1700}), column("mood", TypeId{50000})});
+const Relation kItem = make_relation(
+    RelationId{1}, "public", "item",
+    {key("id"), column("name"), column("n", TypeId{1700}), Column{"mood", TypeId{50000}, -1, false, "public", "mood"}});
 const Relation kPlain =
     make_relation(RelationId{2}, "public", "plain", {key("a", kText), key("b", kText)}, ReplicaIdentity::kFull);
 
@@ -204,7 +204,7 @@ class QuarantineRules : public QuarantineFixture {
   }
   void give_large(Applier& applier, const std::vector<Bytes>& rows) {
     TransactionAssembler assembler(AssemblerOptions{"teal_shop_", 1});
-    std::vector<Bytes> body{P::relation(kItem)};
+    std::vector<Bytes> body{P::type(TypeId{50000}, "public", "mood"), P::relation(kItem)};
     body.insert(body.end(), rows.begin(), rows.end());
     for (TransactionSlice& slice : feed(assembler, transaction(at(2), body))) give(applier, std::move(slice));
   }
