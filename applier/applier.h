@@ -88,7 +88,7 @@ class Applier final : public TransactionSink {
   ProgressRow row_;
   std::shared_ptr<CarefulTables> careful_;
   BatchWriter writer_;
-  ColumnTypes types_;
+  ColumnFit types_;
   TargetTables tables_;
   BatchPlan plan_;
   Durability durability_;

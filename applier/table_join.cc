@@ -156,7 +156,7 @@ class CatchUp {
   Lsn position_;  // everything committed below has been received
   bool ask_ = true;
   BatchWriter& writer_;
-  ColumnTypes types_;
+  ColumnFit types_;
   TargetTables tables_;
   BatchPlan plan_;
   std::deque<TransactionSlice> carried_;  // received, and committed above where the link has come

@@ -51,7 +51,7 @@ void set_binary(const TargetTable& table, MappedColumn& column, const Column& so
 
 // Sets how values are cast. A value that would be refused, cut or rounded must not get that far.
 void set_type(const TargetTable& table, MappedColumn& column, const Column& source, const CatalogColumn& target,
-              ColumnTypes& types) {
+              ColumnFit& types) {
   const ValueFit fit = types.fit(source, target);
   if (fit == ValueFit::kNo || (fit == ValueFit::kCast && target.text_cast)) {
     stop(table,
@@ -67,7 +67,7 @@ void set_type(const TargetTable& table, MappedColumn& column, const Column& sour
 }
 
 void map_columns(TargetTable& table, const Relation& relation, const std::vector<CatalogColumn>& catalog,
-                 const UniqueIndex* identity, const BinaryForm& binary, ColumnTypes& types, int target_major) {
+                 const UniqueIndex* identity, const BinaryForm& binary, ColumnFit& types, int target_major) {
   std::size_t mapped = 0;
   for (std::size_t i = 0; i < relation.columns.size(); ++i) {
     const std::string& name = relation.columns[i].name;
@@ -173,7 +173,7 @@ TargetTable left_table(const Relation& relation) {
 }
 
 TargetTable load_target_table(PgConnection& target, const Relation& relation, const TableState& state,
-                              const BinaryForm& binary, ColumnTypes& types) {
+                              const BinaryForm& binary, ColumnFit& types) {
   TargetTable table = name_table(relation);
   table.target = state.target;
   table.target_id = std::hash<std::string>()(to_string(state.target));

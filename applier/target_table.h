@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "applier/column_types.h"
+#include "applier/column_fit.h"
 #include "decoder/lsn.h"
 #include "decoder/relation.h"
 #include "engine/names.h"
@@ -96,7 +96,7 @@ void lock_pending(PgConnection& target, const LinkNames& names, bool hand_over);
 /// has no unique index on the identity, or the table is another one than was copied; PgError.
 /// `binary`: the stream sends binary values; TextNeeded when a column of the table cannot be taken like that.
 [[nodiscard]] TargetTable load_target_table(PgConnection& target, const Relation& relation, const TableState& state,
-                                            const BinaryForm& binary, ColumnTypes& types);
+                                            const BinaryForm& binary, ColumnFit& types);
 
 /// A relation whose changes are dropped, and counted.
 [[nodiscard]] TargetTable left_table(const Relation& relation);

@@ -315,7 +315,7 @@ TEST_F(ApplyItems, ColumnThatTheTargetLacksStopsAndNamesIt) {
 
 TEST_F(ApplyItems, TableThatIsAnnouncedAgainAndAgainIsLoadedOnce) {
   PgConnection connection = PgConnection::connect(green_connect("test"));
-  ColumnTypes types([this] { return PgConnection::connect(blue_connect()); }, connection);
+  ColumnFit types([this] { return PgConnection::connect(blue_connect()); }, connection);
   int loads = 0;
   TargetTables tables([&](const Relation& relation) {
     ++loads;

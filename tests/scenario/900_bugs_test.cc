@@ -309,7 +309,9 @@ TEST_F(Bugs, RefusedValueIsNotInTheLog) {
   prepare("CREATE TABLE r (id int PRIMARY KEY, v text)", {"public.r"});
   TealProcess& teal = run_streaming();
   green_owner().exec(
-      "CREATE DOMAIN public.number AS int; ALTER TABLE public.r ALTER v TYPE public.number USING v::int");
+      "CREATE FUNCTION public.as_number() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM NEW.v::int; RETURN NEW; "
+      "END $$; CREATE TRIGGER as_number BEFORE INSERT ON public.r FOR EACH ROW EXECUTE FUNCTION public.as_number(); "
+      "ALTER TABLE public.r ENABLE ALWAYS TRIGGER as_number");
   blue_owner().exec("INSERT INTO r VALUES (1, 'secret')");
   EXPECT_EQ(teal.wait_exit(seconds(30)), 5) << teal.err();
   EXPECT_THAT(teal.err(), HasSubstr("invalid input syntax"));

@@ -1,4 +1,4 @@
-#include "applier/column_types.h"
+#include "applier/column_fit.h"
 
 #include "engine/type_fit.h"
 
@@ -17,17 +17,17 @@ std::string in_words(const TypeDefinition& type) {
 
 }  // namespace
 
-void ColumnTypes::read_source(std::uint32_t type) {
+void ColumnFit::read_source(std::uint32_t type) {
   if (!to_be_read(source_types_, type)) return;
   PgConnection source = open_source_();
   source_types_.merge(read_types(source, {type}));
 }
 
-void ColumnTypes::read_target(std::uint32_t type) {
+void ColumnFit::read_target(std::uint32_t type) {
   if (to_be_read(target_types_, type)) target_types_.merge(read_types(target_, {type}));
 }
 
-ValueFit ColumnTypes::fit(const Column& source, const CatalogColumn& target) {
+ValueFit ColumnFit::fit(const Column& source, const CatalogColumn& target) {
   const TypeUse sent{source.type.value, source.type_modifier};
   const TypeUse there{target.type_oid, target.type_modifier};
   read_source(sent.type);
@@ -38,7 +38,7 @@ ValueFit ColumnTypes::fit(const Column& source, const CatalogColumn& target) {
 
 // The type was dropped on the source since. What has the name of a built-in type was a domain over it, and what that
 // one left out of it is not known: everything has to fit.
-ValueFit ColumnTypes::fit_by_name(const Column& source, TypeUse target) {
+ValueFit ColumnFit::fit_by_name(const Column& source, TypeUse target) {
   const TableName name{source.type_schema, source.type_name};
   if (name.name.empty()) return ValueFit::kNo;
   if (name.schema == "pg_catalog") {
@@ -51,7 +51,7 @@ ValueFit ColumnTypes::fit_by_name(const Column& source, TypeUse target) {
   return same || takes_any_text(base_of(target_types_, target)) ? ValueFit::kYes : ValueFit::kNo;
 }
 
-std::string ColumnTypes::format(TypeUse use) {
+std::string ColumnFit::format(TypeUse use) {
   return target_
       .exec("spell the source's type", "SELECT format_type($1::oid, $2)",
             {std::to_string(use.type), std::to_string(use.modifier)})
@@ -59,12 +59,12 @@ std::string ColumnTypes::format(TypeUse use) {
 }
 
 // With -1 for the modifier: without one, character would mean character(1).
-std::string ColumnTypes::cast_through(const Column& source) {
+std::string ColumnFit::cast_through(const Column& source) {
   if (to_be_read(source_types_, source.type.value)) return quote_qualified(source.type_schema, source.type_name);
   return format({base_of(source_types_, {source.type.value}).type, -1});
 }
 
-std::string ColumnTypes::source_in_words(const Column& source) {
+std::string ColumnFit::source_in_words(const Column& source) {
   const auto found = source_types_.find(source.type.value);
   if (found != source_types_.end()) return in_words(found->second);
   if (source.type.value >= kFirstMovingTypeOid)
@@ -72,7 +72,7 @@ std::string ColumnTypes::source_in_words(const Column& source) {
   return format({source.type.value, source.type_modifier});
 }
 
-std::string ColumnTypes::target_in_words(const CatalogColumn& target) const {
+std::string ColumnFit::target_in_words(const CatalogColumn& target) const {
   const auto found = target_types_.find(target.type_oid);
   return found == target_types_.end() ? target.type : in_words(found->second);
 }

@@ -20,9 +20,9 @@ using OpenSource = std::function<PgConnection()>;
 /// is made of, only its labels and the number of its attributes change, and a value that does not suit them is refused.
 /// A type that is gone from there is known by its name alone.
 /// Lifetime: `target` outlives it; what was read is kept as long. Threads: one.
-class ColumnTypes {
+class ColumnFit {
  public:
-  ColumnTypes(OpenSource open_source, PgConnection& target) : open_source_(std::move(open_source)), target_(target) {}
+  ColumnFit(OpenSource open_source, PgConnection& target) : open_source_(std::move(open_source)), target_(target) {}
 
   /// Errors: PgError.
   [[nodiscard]] ValueFit fit(const Column& source, const CatalogColumn& target);
