@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <map>
 
 #include "engine/config_file.h"
 #include "engine/config_values.h"
 #include "engine/nearest_name.h"
 #include "engine/pg_error.h"
+#include "tests/support/scratch_directory.h"
 
 namespace teal {
 namespace {
@@ -203,7 +205,22 @@ TEST(ConfigFile, QuotesValuesAsTheyStandInTheFile) {
   EXPECT_THAT(result.problems[0], Not(HasSubstr("canary")));
 }
 
-TEST(LoadConfig, PrefersFlagToEnvironment) {
+/// In a directory of its own: a teal.yml of whoever runs the tests is none of theirs.
+class LoadConfig : public testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::current_path(test::make_scratch_directory("config")); }
+  void TearDown() override { std::filesystem::current_path(before_); }
+
+ private:
+  std::filesystem::path before_ = std::filesystem::current_path();
+};
+
+TEST_F(LoadConfig, TakesTheFileOfTheWorkingDirectoryWhenNoneIsNamed) {
+  test::write_file("teal.yml", "name: here\nblue: host=a\ngreen: host=b\n");
+  EXPECT_EQ(load_config({}, environment({})).name, "here");
+}
+
+TEST_F(LoadConfig, PrefersFlagToEnvironment) {
   ConfigFlags flags;
   flags.blue = "host=flag";
   flags.log_level = "error";
@@ -214,7 +231,7 @@ TEST(LoadConfig, PrefersFlagToEnvironment) {
   EXPECT_EQ(config.log.level, LogLevel::kError);
 }
 
-TEST(LoadConfig, SaysTheThreeWaysToNameADatabase) {
+TEST_F(LoadConfig, SaysTheThreeWaysToNameADatabase) {
   const std::string text = usage_error({}, environment({{"TEAL_BLUE", "host=a"}}));
   EXPECT_THAT(text, HasSubstr("--green"));
   EXPECT_THAT(text, HasSubstr("TEAL_GREEN"));
@@ -222,7 +239,7 @@ TEST(LoadConfig, SaysTheThreeWaysToNameADatabase) {
   EXPECT_THAT(text, Not(HasSubstr("--blue")));
 }
 
-TEST(LoadConfig, NeverPrintsAConnectionString) {
+TEST_F(LoadConfig, NeverPrintsAConnectionString) {
   for (const char* broken :
        {"host=a password=canary x", "host=a password=ca nary=y", "postgresql://u:canary@[h/db", "canary"}) {
     const std::string text = usage_error({}, environment({{"TEAL_BLUE", broken}, {"TEAL_GREEN", "host=b"}}));
@@ -231,12 +248,12 @@ TEST(LoadConfig, NeverPrintsAConnectionString) {
   }
 }
 
-TEST(LoadConfig, RefusesAFileThatIsNotThere) {
+TEST_F(LoadConfig, RefusesAFileThatIsNotThere) {
   EXPECT_THAT(usage_error({}, environment({{"TEAL_CONFIG", "/nonexistent/teal.yml"}})),
               HasSubstr("/nonexistent/teal.yml: there is no such file"));
 }
 
-TEST(LoadConfig, RefusesUnknownLogSettings) {
+TEST_F(LoadConfig, RefusesUnknownLogSettings) {
   ConfigFlags flags;
   flags.blue = flags.green = "host=a";
   flags.log_format = "xml";
