@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,12 @@ struct CatalogColumn {
   char identity = '\0';           ///< 'a' always, 'd' by default, '\0' none. Source: pg_attribute.attidentity
   std::string generated_as;       ///< its generation expression
   bool text_cast = false;         ///< a cast from text runs a function, in place of the type's input function
+  /// "": none; a generation rule is none.
+  std::string default_expression = {};
+  /// What it reads in rows that are older than it: the constant default that ADD COLUMN had. It is in no row, so it is
+  /// not sent, and a rewrite of the table forgets it. Of a partitioned table only its partitions know.
+  /// Source: pg_attribute.attmissingval
+  std::optional<std::string> added_value = {};
 };
 
 /// A table of the source that is selected for replication.

@@ -32,24 +32,24 @@ std::string text_array(const std::vector<std::string>& items) {
 
 std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& connection,
                                                                  const std::vector<std::uint32_t>& oids) {
-  const Rows rows =
-      connection.exec_often("read the columns on " + connection.label(),
-                            "SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), "
-                            "format_type(a.atttypid, NULL), a.attnum, a.attnotnull, "
-                            "a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', a.attidentity, "
-                            "format_type(a.atttypid, -1), a.atttypid IN (SELECT casttarget FROM pg_cast "
-                            "WHERE castsource = 'text'::regtype AND castmethod = 'f') OR "
-                            "(SELECT typtype FROM pg_type t WHERE t.oid = a.atttypid) = 'd' AND EXISTS ("
-                            "WITH RECURSIVE base (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype "
-                            "FROM base JOIN pg_type t ON t.oid = base.type WHERE t.typbasetype <> 0) "
-                            "SELECT FROM base JOIN pg_cast c ON c.casttarget = base.type WHERE "
-                            "c.castsource = 'text'::regtype AND c.castmethod = 'f'), a.atttypid, a.atttypmod, "
-                            "a.attgenerated = 'v', coalesce((SELECT pg_get_expr(d.adbin, d.adrelid) FROM "
-                            "pg_attrdef d WHERE a.attgenerated <> '' AND d.adrelid = a.attrelid AND "
-                            "d.adnum = a.attnum), '') "
-                            "FROM pg_attribute a WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 "
-                            "AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum",
-                            {oid_array(oids)});
+  const Rows rows = connection.exec_often(
+      "read the columns on " + connection.label(),
+      "SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), "
+      "format_type(a.atttypid, NULL), a.attnum, a.attnotnull, "
+      "a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', a.attidentity, "
+      "format_type(a.atttypid, -1), a.atttypid IN (SELECT casttarget FROM pg_cast "
+      "WHERE castsource = 'text'::regtype AND castmethod = 'f') OR "
+      "(SELECT typtype FROM pg_type t WHERE t.oid = a.atttypid) = 'd' AND EXISTS ("
+      "WITH RECURSIVE base (type) AS (SELECT a.atttypid UNION ALL SELECT t.typbasetype "
+      "FROM base JOIN pg_type t ON t.oid = base.type WHERE t.typbasetype <> 0) "
+      "SELECT FROM base JOIN pg_cast c ON c.casttarget = base.type WHERE "
+      "c.castsource = 'text'::regtype AND c.castmethod = 'f'), a.atttypid, a.atttypmod, "
+      "a.attgenerated = 'v', CASE WHEN a.atthasdef THEN (SELECT pg_get_expr(d.adbin, d.adrelid) FROM "
+      "pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum) END, "
+      "CASE WHEN a.atthasmissing THEN array_to_string(a.attmissingval, '') END "
+      "FROM pg_attribute a WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 "
+      "AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum",
+      {oid_array(oids)});
   std::map<std::uint32_t, std::vector<CatalogColumn>> columns;
   for (int i = 0; i < rows.size(); ++i) {
     CatalogColumn column;
@@ -66,7 +66,8 @@ std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& c
     column.type_oid = static_cast<std::uint32_t>(rows.integer(i, 11));
     column.type_modifier = static_cast<std::int32_t>(rows.integer(i, 12));
     column.computed_on_read = rows.boolean(i, 13);
-    column.generated_as = rows.str(i, 14);
+    (column.generated ? column.generated_as : column.default_expression) = rows.str(i, 14);
+    if (!rows.is_null(i, 15)) column.added_value = rows.str(i, 15);
     columns[static_cast<std::uint32_t>(rows.integer(i, 0))].push_back(std::move(column));
   }
   return columns;

@@ -70,6 +70,8 @@ void check_tables_on_both(Preflight& preflight, PgConnection& blue, PgConnection
   check_object_names(preflight, types);
   check_large_objects(preflight, types, blue);
   check_target_tables(preflight, types, green, facts);
+  check_defaults(preflight, green, targets);
+  note_owners(preflight, green, targets);
 }
 
 void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) {

@@ -48,6 +48,14 @@ void check_publication(Preflight& preflight, PgConnection& source, const ServerF
 /// The same tables on green: there or creatable, columns, rights, key.
 void check_target_tables(Preflight& preflight, const SelectedTypes& types, PgConnection& target,
                          const ServerFacts& facts);
+/// `ADD COLUMN ...`, for a column that green lacks: with the value that older rows have on blue, where that is known;
+/// else notes how they get it.
+[[nodiscard]] std::string column_to_add(Preflight& preflight, const SourceTable& table, const CatalogColumn& column);
+/// Defaults and NOT NULL of columns that both sides have, and rows of green that lack the value with which a column was
+/// added on blue. `targets`: in the order of the tables.
+void check_defaults(Preflight& preflight, PgConnection& target, const std::vector<TargetRelation>& targets);
+/// Who has to run the statements that alter green's tables, when there are such findings.
+void note_owners(Preflight& preflight, PgConnection& target, const std::vector<TargetRelation>& targets);
 /// No foreign key leads from a table that is copied to one that stays empty, when teal makes the keys.
 void check_foreign_keys(Preflight& preflight, PgConnection& source);
 /// Green's encoding can hold what blue's holds.

@@ -82,7 +82,7 @@ void check_columns(Preflight& preflight, const SourceTable& source, const Target
     if (there == nullptr) {
       preflight.add("green",
                     "the table " + name + " lacks the column " + column.name + " (" + column.type + " on blue)",
-                    alter_table(source.name, "ADD COLUMN " + quote_identifier(column.name) + " " + column.type));
+                    alter_table(source.name, column_to_add(preflight, source, column)));
     } else if (there->generated) {
       preflight.add(
           "green", full + " is a plain column on blue and generated on green, so it cannot be written",
