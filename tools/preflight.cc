@@ -70,6 +70,7 @@ void check_tables_on_both(Preflight& preflight, PgConnection& blue, PgConnection
   check_object_names(preflight, types);
   check_large_objects(preflight, types, blue);
   check_target_tables(preflight, types, green, facts);
+  check_target_parts(preflight, green, facts);
   check_defaults(preflight, green, targets);
   note_owners(preflight, green, targets);
 }

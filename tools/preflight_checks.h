@@ -48,6 +48,8 @@ void check_publication(Preflight& preflight, PgConnection& source, const ServerF
 /// The same tables on green: there or creatable, columns, rights, key.
 void check_target_tables(Preflight& preflight, const SelectedTypes& types, PgConnection& target,
                          const ServerFacts& facts);
+/// The partitions of green that a TRUNCATE of one partition goes to: teal's rights on them.
+void check_target_parts(Preflight& preflight, PgConnection& target, const ServerFacts& facts);
 /// `ADD COLUMN ...`, for a column that green lacks: with the value that older rows have on blue, where that is known;
 /// else notes how they get it.
 [[nodiscard]] std::string column_to_add(Preflight& preflight, const SourceTable& table, const CatalogColumn& column);
