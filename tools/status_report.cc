@@ -42,6 +42,18 @@ std::string slot_text(const LinkStatus& status) {
   return out;
 }
 
+// As long as there was none, the sidecar writes the beginning of PostgreSQL's time.
+nlohmann::json last_commit_time(const nlohmann::json& counters) {
+  return counters.value("transactions", 0) > 0 ? counters.at("last_commit_time") : nlohmann::json();
+}
+
+// Its further lines belong to the table as well.
+std::string indented(const std::string& lines) {
+  std::string out;
+  for (const char c : lines) out += c == '\n' ? "\n    " : std::string(1, c);
+  return out;
+}
+
 std::string lag_text(const LinkStatus& status) {
   std::string out = bytes_text(status.lag_bytes());
   return out + ", " + seconds_text(status.lag_seconds());
@@ -156,10 +168,9 @@ std::string status_text(const std::string& name, const LinkStatus& status) {
   out += "applied    " + to_string(status.progress.applied) + ", held " + to_string(status.progress.held) +
          ", source at " + to_string(status.source_lsn) + ", written " +
          seconds_text(status.progress.updated_seconds_ago) + " ago\n";
-  if (status.counters.contains("last_commit_time") && status.counters["last_commit_time"].is_string()) {
-    const auto commit = status.counters["last_commit_time"].get<std::string>();
-    out += "last       source commit " + (status.counters.value("transactions", 0) > 0 ? "of " + commit : "none yet") +
-           "\n";
+  if (status.counters.contains("last_commit_time")) {
+    const nlohmann::json commit = last_commit_time(status.counters);
+    out += "last       source commit " + (commit.is_string() ? "of " + commit.get<std::string>() : "none yet") + "\n";
   }
   out += "slot       " + slot_text(status) + "\n";
   out += quarantine_line(status.quarantine);
@@ -175,7 +186,7 @@ std::string status_text(const std::string& name, const LinkStatus& status) {
           ", " + std::to_string(table.copy.rows) + " rows, " + bytes_text(static_cast<std::uint64_t>(table.copy.bytes));
     }
     if (!table.copy.copied_as.empty()) out += " as " + table.copy.copied_as;
-    if (!table.copy.problem.empty()) out += ": " + table.copy.problem;
+    if (!table.copy.problem.empty()) out += ": " + indented(table.copy.problem);
     out += "\n";
   }
   return out;
@@ -210,6 +221,9 @@ nlohmann::ordered_json status_json(const std::string& name, const LinkStatus& st
                         {"retry", status.quarantine.retry},     {"skip", status.quarantine.skip},
                         {"skipped", status.quarantine.skipped}, {"resolved", status.quarantine.resolved}};
   link["counters"] = status.counters;
+  if (status.counters.contains("last_commit_time")) {
+    link["counters"]["last_commit_time"] = last_commit_time(status.counters);
+  }
   nlohmann::ordered_json json;
   json["name"] = name;
   json["links"] = nlohmann::ordered_json::array({std::move(link)});

@@ -10,9 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "engine/catalog.h"
 #include "engine/log.h"
 #include "engine/names.h"
 #include "engine/pg_error.h"
+#include "engine/publication.h"
 #include "engine/receiver.h"
 #include "engine/transaction_queue.h"
 #include "tools/column_types.h"
@@ -86,6 +88,8 @@ class Tail {
 
  private:
   void check_publication(PgConnection& source, const TableSelection& selection) const;
+  /// What makes it, of the tables that the configuration selects there.
+  [[nodiscard]] std::string create_publication(PgConnection& source) const;
   [[nodiscard]] ReplicationStream open_stream() const;
   bool show(TailStream& tail, TailPrinter& printer) const;
 
@@ -107,14 +111,24 @@ void Tail::check_publication(PgConnection& source, const TableSelection& selecti
     throw Stopped(StopCode::kRefused,
                   "tail reads the publication " + name + ", and there is none on " + source.label() + "; " +
                       (blue_ ? "teal init makes it, or teal check prints the statement for the owner of the tables"
-                             : "let the owner of the tables make it: CREATE PUBLICATION " + quote_identifier(name) +
-                                   " FOR TABLE ...;"));
+                             : "let the owner of the tables make it: " + create_publication(source)));
   }
   std::vector<TableName> tables;
   for (int i = 0; i < rows.size(); ++i) {
     if (!rows.is_null(i, 0)) tables.push_back({rows.str(i, 0), rows.str(i, 1)});
   }
   check_each_pattern_matches(selection, tables, "of the publication " + name);
+}
+
+std::string Tail::create_publication(PgConnection& source) const {
+  TablesToPublish wanted;
+  for (const SourceTable& table : read_source_catalog(source, config_.tables).tables) {
+    if (!table.refusal.empty()) continue;
+    wanted.tables.push_back(table.name);
+    if (table.has_children) wanted.parents.insert(table.name);
+  }
+  if (wanted.tables.empty()) return "once there are tables on " + source.label();
+  return create_publication_sql(names_.publication(), wanted);
 }
 
 ReplicationStream Tail::open_stream() const {

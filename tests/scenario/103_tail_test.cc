@@ -178,7 +178,8 @@ TEST_F(Tail, SaysWhatIsMissingInsteadOfWaitingForNothing) {
   EXPECT_EQ(command({"--json", "tail", "--format", "text"}).exit_code, 2);
   const TealResult green_side = command({"tail", "--side", "green"});
   EXPECT_EQ(green_side.exit_code, 1);
-  EXPECT_THAT(green_side.err, HasSubstr("CREATE PUBLICATION \"teal_shop_green_to_blue\""));
+  EXPECT_THAT(green_side.err,
+              HasSubstr("CREATE PUBLICATION \"teal_shop_green_to_blue\" FOR TABLE \"public\".\"item\", "));
   blue().exec("ALTER ROLE teal NOREPLICATION");
   const TealResult no_right = command({"tail"});
   EXPECT_EQ(no_right.exit_code, 4);

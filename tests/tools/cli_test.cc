@@ -200,6 +200,23 @@ TEST(StatusReport, HoldsTheSameAsJson) {
   EXPECT_TRUE(link["slot"].is_null());
 }
 
+TEST(StatusReport, CommitThatNeverWasHasNoTime) {
+  LinkStatus status = streaming();
+  status.counters = {{"transactions", 0}, {"last_commit_time", "2000-01-01 00:00:00+00"}};
+  EXPECT_TRUE(status_json("shop", status)["links"][0]["counters"]["last_commit_time"].is_null());
+  EXPECT_THAT(status_text("shop", status), HasSubstr("last       source commit none yet\n"));
+  status.counters = {{"transactions", 1}, {"last_commit_time", "2026-11-20 13:23:18+00"}};
+  EXPECT_EQ(status_json("shop", status)["links"][0]["counters"]["last_commit_time"], "2026-11-20 13:23:18+00");
+  EXPECT_THAT(status_text("shop", status), HasSubstr("last       source commit of 2026-11-20 13:23:18+00\n"));
+}
+
+TEST(StatusReport, ProblemOfSeveralLinesStaysBelowItsTable) {
+  LinkStatus status = streaming();
+  status.tables[1].copy.problem = "green: a\n  mend: b\ngreen: c\n  mend: d";
+  EXPECT_THAT(status_text("shop", status),
+              HasSubstr("  a.y  pending: green: a\n      mend: b\n    green: c\n      mend: d\n"));
+}
+
 TEST(StatusReport, NothingToApplyIsNoLagHoweverLongAgoItWas) {
   LinkStatus status = streaming();
   status.stale_seconds = 3600;
