@@ -12,6 +12,8 @@
 // What `streaming` adds to pgoutput (protocol 2 and later): a large transaction is sent in blocks while it is still
 // running, so its end, and whether it has one, comes later. Blocks of several transactions alternate, and whole
 // ordinary transactions come between two of them; inside a block there is nothing but messages of its transaction.
+// Each streamed transaction announces the relations that it uses for itself, and again after an abort of a part of it:
+// so what is aborted goes with its Relation messages, and none of the rest counts before the transaction's commit.
 // Source: PostgreSQL manual, "Logical Replication Message Formats" and "Streaming of Large Transactions".
 
 namespace teal {

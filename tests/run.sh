@@ -2,8 +2,8 @@
 # Builds teal and runs its tests, from nothing but a Debian 12 with root or sudo:
 #   tests/run.sh            lint, unit tests, scenarios (at most 20 minutes on two cores)
 #   tests/run.sh NAME...    only the tests whose full name contains one of the NAMEs (* and ? are wildcards)
-#   tests/run.sh --ci       adds clang-tidy, the unit tests under address+undefined and thread sanitizers, and the server
-#                           versions 13 to 17, 15 to 18 and 17 to 15
+#   tests/run.sh --ci       adds clang-tidy, the unit tests under address+undefined and thread sanitizers, 30 seconds of
+#                           each fuzz target (tests/fuzz/run.sh), and the server versions 13 to 17, 15 to 18 and 17 to 15
 #   tests/run.sh --versions 13,17,18   what depends on the server, also on other majors (13, 17, 18): each as blue,
 #                           each from 15 on as green, 15 included. Needs root: their roots are made by debootstrap
 #   tests/run.sh --long     everything there is
@@ -83,7 +83,8 @@ arguments=(--build build/tests --tier "$tier" --pairs "$pairs" "${chaos[@]}")
 if [[ $tier != default ]]; then
   build build/asan unit_tests -- -DCMAKE_BUILD_TYPE=Debug -DTEAL_SANITIZE=address,undefined || fail "the asan build"
   build build/tsan unit_tests -- -DCMAKE_BUILD_TYPE=Debug -DTEAL_SANITIZE=thread || fail "the tsan build"
-  arguments+=(--asan build/asan --tsan build/tsan)
+  tests/fuzz/run.sh --build || fail "the build of the fuzz targets"
+  arguments+=(--asan build/asan --tsan build/tsan --fuzz build/fuzz)
 fi
 
 # exec: signals reach the runner, which ends what it started and removes its files.

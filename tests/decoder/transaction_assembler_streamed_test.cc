@@ -1,7 +1,6 @@
 // Transactions that were streamed in blocks, kept, and are given to the assembler when they have committed.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -31,11 +30,7 @@ Bytes item_row(std::string_view id, std::string_view note = "") { return P::inse
 Frame kept(const Bytes& streamed) {
   const auto parsed = parse_stream_message(streamed, StreamPlace::kInBlock);
   if (parsed.has_error()) throw std::runtime_error(to_string(parsed.error()));
-  const auto& message = std::get<StreamedMessage>(*parsed);
-  Frame frame = Frame::of_size(1 + message.body.size());
-  frame.writable_bytes()[0] = static_cast<std::byte>(message.tag);
-  std::copy(message.body.begin(), message.body.end(), frame.writable_bytes().begin() + 1);
-  return frame;
+  return test::frame_of(test::without_xid(std::get<StreamedMessage>(*parsed)));
 }
 
 /// Replays `body` as one streamed transaction, at LSNs from 0x800 on.

@@ -186,6 +186,12 @@ Bytes PgoutputBuilder::keepalive(Lsn wal_end, Timestamp send_time, bool reply_re
   return Writer('k').lsn(wal_end).time(send_time).u8(reply_requested ? 1 : 0).done();
 }
 
+Bytes without_xid(const StreamedMessage& message) {
+  Bytes bytes(message.body.size() + 1, static_cast<std::byte>(message.tag));
+  std::copy(message.body.begin(), message.body.end(), bytes.begin() + 1);
+  return bytes;
+}
+
 Frame frame_of(const Bytes& bytes) {
   Frame frame = Frame::of_size(bytes.size());
   std::copy(bytes.begin(), bytes.end(), frame.writable_bytes().begin());

@@ -83,6 +83,9 @@ struct PgoutputBuilder {
   static Bytes keepalive(Lsn wal_end, Timestamp send_time, bool reply_requested);
 };
 
+/// A message of a block as protocol 1 has it: tag and body, without its xid.
+[[nodiscard]] Bytes without_xid(const StreamedMessage& message);
+
 /// Owns a copy of `bytes`, as a received COPY message is owned.
 [[nodiscard]] Frame frame_of(const Bytes& bytes);
 

@@ -34,6 +34,7 @@ SCENARIO_SECONDS_MAX = 300
 UNIT_SECONDS_MAX = 300
 LONG_FACTOR = 6
 TIDY_SECONDS_MAX = 2400
+FUZZ_SECONDS = 30
 OUTPUT_BYTES_MAX = 40_000
 
 
@@ -193,12 +194,24 @@ def chaos_jobs(arguments):
     return gtest_jobs(program, ["Chaos.*"], "", arguments.chaos * 2 + SCENARIO_SECONDS_MAX, True, environment=environment)
 
 
+def fuzz_jobs(arguments):
+    """One for each target that tests/fuzz/run.sh --build has made."""
+    if not arguments.fuzz:
+        return []
+    jobs = []
+    for program in sorted(pathlib.Path(arguments.fuzz).resolve().glob("fuzz_*")):
+        title = "fuzz." + program.name.removeprefix("fuzz_")
+        argv = ["bash", str(TESTS / "fuzz/run.sh"), "--one", str(FUZZ_SECONDS), program.name.removeprefix("fuzz_")]
+        jobs.append(Job(title, argv, [title], FUZZ_SECONDS * 4, False))
+    return [job for job in jobs if wanted(job.title, arguments.names)]
+
+
 def all_jobs(arguments):
     if arguments.chaos:
         return chaos_jobs(arguments)
     build = pathlib.Path(arguments.build).resolve()
     factor = LONG_FACTOR if arguments.tier == "long" else 1
-    jobs = lint_jobs(arguments)
+    jobs = lint_jobs(arguments) + fuzz_jobs(arguments)
     jobs += gtest_jobs(build / "unit_tests", arguments.names, "", UNIT_SECONDS_MAX, False)
     for sanitizer in ("asan", "tsan"):
         directory = getattr(arguments, sanitizer)
@@ -330,6 +343,7 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--asan")
     parser.add_argument("--tsan")
+    parser.add_argument("--fuzz", help="the directory of the fuzz targets")
     parser.add_argument("--tier", default="default", choices=["default", "ci", "long"])
     parser.add_argument("--pairs", type=server_pairs, default=[], help="also run PAIR_TESTS on servers BLUE:GREEN,...")
     parser.add_argument("--chaos", type=int, metavar="SECONDS", help="only the run in which everything breaks")

@@ -35,8 +35,11 @@ void StreamReplay::add(Lsn lsn, const Bytes& bytes) {
   } else if (std::string_view("bPpKr").find(tag) != std::string_view::npos) {
     const auto parsed = parse_two_phase_message(bytes);
     if (parsed.has_error()) refuse(to_string(parsed.error()), lsn);
-    if (assembler_.in_transaction()) refuse("a two-phase message inside a transaction", lsn);
+    const bool ends_open_one = preparing_ && tag == PrepareMessage::kTag;
+    if ((preparing_ && !ends_open_one) || assembler_.in_transaction()) refuse("not inside a transaction", lsn);
     std::visit([&](const auto& message) { take(message); }, *parsed);
+  } else if (preparing_ && (tag == BeginMessage::kTag || tag == CommitMessage::kTag)) {
+    refuse("not inside a transaction", lsn);
   } else if (preparing_ && tag == RelationMessage::kTag) {
     announced_.push_back(bytes);
   } else if (preparing_) {
@@ -59,9 +62,9 @@ StreamPlace StreamReplay::place() const {
 void StreamReplay::add_to_assembler(Lsn lsn, const Bytes& bytes) {
   Frame frame = frame_of(bytes);
   const auto message = frame.bytes();
-  const auto added = assembler_.add(lsn, message, std::move(frame));
+  auto added = assembler_.add(lsn, message, std::move(frame));
   if (added.has_error()) refuse(to_string(added.error()), lsn);
-  if (added->has_value()) take_(**added);
+  if (added->has_value()) take_(*std::move(*added));
 }
 
 void StreamReplay::announce() {
@@ -72,9 +75,9 @@ void StreamReplay::replay(const StreamCommitMessage& facts, const Messages& mess
   if (const auto error = assembler_.begin(facts)) refuse(to_string(*error), facts.commit_lsn);
   announce();
   for (const Kept& kept : messages) add_to_assembler(kept.lsn, kept.message);
-  const auto last = assembler_.commit(facts);
+  auto last = assembler_.commit(facts);
   if (last.has_error()) refuse(to_string(last.error()), facts.commit_lsn);
-  take_(*last);
+  take_(std::move(*last));
 }
 
 void StreamReplay::take(Lsn lsn, const StreamStartMessage& start) {
@@ -109,9 +112,7 @@ void StreamReplay::take(Lsn, const StreamAbortMessage& abort) {
 }
 
 void StreamReplay::take(Lsn lsn, const StreamedMessage& message) {
-  Bytes ordinary{static_cast<std::byte>(message.tag)};
-  ordinary.insert(ordinary.end(), message.body.begin(), message.body.end());
-  streamed_.at(*block_).push_back({message.subxid, lsn, std::move(ordinary)});
+  streamed_.at(*block_).push_back({message.subxid, lsn, without_xid(message)});
 }
 
 void StreamReplay::take(const BeginPrepareMessage& begin) {

@@ -37,7 +37,7 @@ struct StreamCounts {
 /// were not announced, or announced twice.
 class StreamReplay {
  public:
-  using Take = std::function<void(const TransactionSlice&)>;
+  using Take = std::function<void(TransactionSlice)>;
 
   /// With `protocol` 1 the assembler gets everything as it comes.
   StreamReplay(int protocol, AssemblerOptions options, Take take)
