@@ -184,8 +184,11 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, co
   if (state.state == "left") return left_table(relation);
   const Rows found = target.exec(
       "find the target table",
-      "SELECT c.oid, c.relkind = 'p', c.relpersistence = 'p' FROM pg_class c JOIN pg_namespace n ON n.oid = "
-      "c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')",
+      "SELECT c.oid, c.relkind = 'p', c.relpersistence = 'p', CASE WHEN c.relispartition THEN (SELECT "
+      "min(format('%I.%I', s.target_schema, s.target_table)) FROM teal.table_state s WHERE s.state <> 'left' AND "
+      "to_regclass(format('%I.%I', s.target_schema, s.target_table)) = pg_partition_root(c.oid)) END FROM pg_class c "
+      "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', "
+      "'p')",
       {state.target.schema, state.target.name});
   if (found.empty()) {
     stop(table, "does not exist on the target",
@@ -194,6 +197,10 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, co
   table.partitioned = found.boolean(0, 1);
   if (!found.boolean(0, 2)) {
     stop(table, "is unlogged on the target: a crash there would empty it", "ALTER TABLE ... SET LOGGED there");
+  }
+  if (!found.is_null(0, 3)) {
+    stop(table, "is a partition of " + found.str(0, 3) + " on the target, which has rows of other tables of the source",
+         "detach it there, then start again");
   }
   const auto oid = static_cast<std::uint32_t>(found.integer(0, 0));
   const std::vector<UniqueIndex> indexes = read_unique_indexes(target, {oid})[oid];

@@ -106,6 +106,8 @@ struct TargetRelation {
   bool row_security = false;  ///< policies would hide rows from the current role
 };
 
+  TableName part_of;   ///< it is a partition: of the table at the top
+  std::string detach;  ///< the SQL that makes it none; "": it is none
 /// Looks up the tables' targets on `target`, in the order of `tables`. Errors: PgError.
 [[nodiscard]] std::vector<TargetRelation> find_target_relations(PgConnection& target,
                                                                 const std::vector<SourceTable>& tables);

@@ -34,11 +34,15 @@ std::vector<TargetRelation> find_target_relations(PgConnection& target, const st
       "coalesce(has_schema_privilege(n.oid, 'CREATE'), false), coalesce(row_security_active(c.oid), false), "
       "has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'), "
       "has_table_privilege(c.oid, 'UPDATE'), has_table_privilege(c.oid, 'DELETE'), "
-      "has_table_privilege(c.oid, 'TRUNCATE'), c.relpersistence = 'p' "
+      "has_table_privilege(c.oid, 'TRUNCATE'), c.relpersistence = 'p', rn.nspname, r.relname, "
+      "CASE WHEN c.relispartition THEN (SELECT format('ALTER TABLE %s DETACH PARTITION %s;', i.inhparent::regclass, "
+      "i.inhrelid::regclass) FROM pg_inherits i WHERE i.inhrelid = c.oid) END "
       "FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (schema, name, place) "
       "LEFT JOIN pg_namespace n ON n.nspname = w.schema "
       "LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name AND c.relkind IN "
       "('r','p','v','m','f','S') "
+      "LEFT JOIN pg_class r ON c.relispartition AND r.oid = pg_partition_root(c.oid) "
+      "LEFT JOIN pg_namespace rn ON rn.oid = r.relnamespace "
       "ORDER BY w.place",
       {text_array(tables, &TableName::schema), text_array(tables, &TableName::name)});
   std::vector<TargetRelation> relations;
@@ -57,6 +61,8 @@ std::vector<TargetRelation> find_target_relations(PgConnection& target, const st
       relation.partitioned = kind == 'p';
       relation.row_security = rows.boolean(i, 5);
       relation.logged = rows.boolean(i, 11);
+      relation.part_of = {rows.str(i, 12), rows.str(i, 13)};
+      relation.detach = rows.str(i, 14);
       oids[at] = static_cast<std::uint32_t>(rows.integer(i, 1));
       for (std::size_t right = 0; right < kRights.size(); ++right) {
         if (!rows.boolean(i, 6 + static_cast<int>(right))) relation.missing_rights.emplace_back(kRights[right]);

@@ -113,11 +113,29 @@ void check_columns(Preflight& preflight, const SourceTable& source, const Target
   }
 }
 
+// Its rows would be rows of two tables that teal writes to.
+void check_whole_table(Preflight& preflight, const TargetRelation& target) {
+  if (target.detach.empty()) return;
+  const auto is_target = [&](const auto& entry) {
+    return entry.second.state != "left" && entry.second.target == target.part_of;
+  };
+  const auto is_selected = [&](const SourceTable& table) { return table.target == target.part_of; };
+  if (std::none_of(preflight.tables.begin(), preflight.tables.end(), is_selected) &&
+      std::none_of(preflight.states.begin(), preflight.states.end(), is_target)) {
+    return;
+  }
+  preflight.add("green",
+                to_string(target.name) + " is a partition of " + to_string(target.part_of) +
+                    " on green and a table of its own on blue, and both are selected",
+                target.detach);
+}
+
 void check_existing_table(Preflight& preflight, const ServerFacts& facts, const SourceTable& source,
                           const TargetRelation& target, const BothTypes& types,
                           std::map<std::string, std::vector<TableName>>& missing_rights) {
   const std::string name = to_string(source.name);
   check_columns(preflight, source, target, types);
+  check_whole_table(preflight, target);
   if (!target.logged) {
     preflight.add("green", name + " is unlogged on green: a crash there would empty it",
                   alter_table(source.name, "SET LOGGED"));

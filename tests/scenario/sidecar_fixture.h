@@ -26,6 +26,8 @@ namespace teal::test {
 class SidecarFixture : public TwoNodeFixture {
  protected:
   static constexpr const char* kSlot = "teal_shop_blue_to_green";
+  inline static const std::string kCopyAgain =
+      "DELETE FROM teal.table_state WHERE migration = 'shop' AND link = 'blue_to_green' AND ";
 
   /// What follows `direction: forward` in teal.yml.
   void configure(const std::string& more) { config_ = write_config({.more = "direction: forward\n" + more}).string(); }
@@ -103,6 +105,17 @@ class SidecarFixture : public TwoNodeFixture {
     for (std::size_t at = log.find(text); at != std::string::npos; at = log.find(text, at + text.size())) ++count;
     return count;
   }
+
+  /// The statement in teal's log that begins like this, with its semicolon.
+  std::string advised(const std::string& begin) {
+    const std::string said = teal_->err();
+    const std::size_t at = said.rfind(begin);
+    if (at == std::string::npos) throw std::runtime_error("teal did not say " + begin + ", but: " + said);
+    return said.substr(at, said.find(';', at) + 1 - at);
+  }
+  /// What it said to run to have tables copied again: these, or all that is written to these tables of green.
+  std::string advised_for_tables() { return advised(kCopyAgain + "(schema_name, table_name)"); }
+  std::string advised_for_targets() { return advised(kCopyAgain + "(target_schema, target_table)"); }
 
   /// Nothing of teal's is on this server: slots, origins, publications, sessions, schema teal.
   /// `publications`: those that an administrator made.

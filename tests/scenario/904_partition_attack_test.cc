@@ -1,0 +1,93 @@
+// What an attack on partitions found: rows that no stream brings, or that leave green with a partition (TRAPS H5, H7,
+// H8, H10, J4, J8). Each that stops names the way on, and the way loses no row.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/scenario/sidecar_fixture.h"
+
+namespace teal::test {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+constexpr const char* kA =
+    "CREATE TABLE a (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); CREATE TABLE a_1 PARTITION OF a FOR VALUES "
+    "FROM (0) TO (100); CREATE TABLE a_2 PARTITION OF a FOR VALUES FROM (100) TO (200);";
+
+class PartitionAttack : public SidecarFixture {
+ protected:
+  void start_with_rows(const std::string& sql, const std::vector<std::string>& published) {
+    start(sql, published);
+    blue_owner().exec("INSERT INTO a VALUES (1, 'x'), (2, 'y'), (150, 'z')");
+    wait_caught_up();
+  }
+
+  /// teal ends with `code` and says `what`.
+  void expect_stops(const std::string& what, int code = 1) {
+    EXPECT_EQ(teal_->wait_exit(seconds(30)), code) << teal_->err();
+    EXPECT_THAT(teal_->err(), HasSubstr(what));
+  }
+
+  void copy_a_1_again() {
+    green().exec("TRUNCATE public.a_1; " + advised_for_tables());
+    run_streaming();
+    wait_joined("a_1");
+  }
+
+  void expect_arrives() {
+    wait_caught_up();
+    expect_equal("public.a");
+    EXPECT_TRUE(teal_->running());
+  }
+
+  /// A look of teal at both sides that begins from now on finds nothing to stop for.
+  void expect_ready() {
+    const TealResult check = command({"check"});
+    EXPECT_EQ(check.exit_code, 0) << check.out << check.err;
+  }
+};
+
+TEST_F(PartitionAttack, H10TableThatIsAPartitionOnGreenOnlyIsRefused) {
+  blue_owner().exec(
+      std::string("SET search_path = public; ") + kA +
+      "ALTER TABLE a DETACH PARTITION a_1; INSERT INTO a_1 VALUES (1, 'x'); INSERT INTO a VALUES (150, 'x')");
+  green_owner().exec(std::string("SET search_path = public; ") + kA);
+  create_publication({"public.a", "public.a_1"});
+  configure("copy: { schema: false }\n");
+  const TealResult check = command({"check"});
+  EXPECT_EQ(check.exit_code, 1);
+  EXPECT_THAT(check.out, HasSubstr("public.a_1 is a partition of public.a on green and a table of its own on blue"));
+  EXPECT_THAT(check.out, HasSubstr("ALTER TABLE public.a DETACH PARTITION public.a_1;"));
+  EXPECT_EQ(command({"run"}).exit_code, 1);
+  green_owner().exec("ALTER TABLE public.a DETACH PARTITION public.a_1");
+  run_streaming();
+  expect_arrives();
+  expect_equal("public.a_1");
+  // And when it becomes one while teal runs: at the table's next announcement.
+  green_owner().exec("ALTER TABLE public.a ATTACH PARTITION public.a_1 FOR VALUES FROM (0) TO (100)");
+  blue_owner().exec("ALTER TABLE a_1 REPLICA IDENTITY FULL; INSERT INTO a_1 VALUES (2, 'y')");
+  expect_stops("public.a_1: is a partition of public.a on the target", 5);
+  green_owner().exec("ALTER TABLE public.a DETACH PARTITION public.a_1");
+  run_streaming();
+  expect_arrives();
+  expect_equal("public.a_1");
+}
+
+TEST_F(PartitionAttack, H10TableThatGathersOthersOnGreenOnlyIsNoneOfTealsBusiness) {
+  const std::string years = "CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE y (id int PRIMARY KEY, v text);";
+  start(years,
+        years +
+            "CREATE TABLE gathered (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); ALTER TABLE gathered "
+            "ATTACH PARTITION a FOR VALUES FROM (0) TO (200); ALTER TABLE gathered ATTACH PARTITION y FOR VALUES "
+            "FROM (200) TO (400)",
+        {"public.a", "public.y"});
+  blue_owner().exec("INSERT INTO a VALUES (1, 'x'); INSERT INTO y VALUES (201, 'x'); TRUNCATE y");
+  expect_arrives();
+  expect_equal("public.y");
+}
+
+}  // namespace
+}  // namespace teal::test
