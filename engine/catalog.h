@@ -38,9 +38,13 @@ struct CatalogColumn {
 /// A table of the source that is selected for replication.
 struct SourceTable {
   TableName name;
-  TableName target;           ///< where its rows go on the other side: the same; of a partition, the table at its top
-  bool partitioned = false;   ///< it has no rows of its own: its partitions are SourceCatalog::parts
-  std::string bounds;         ///< of a partition, see partition_bounds_sql
+  TableName target;          ///< where its rows go on the other side: the same; of a partition, the table at its top
+  bool partitioned = false;  ///< it has no rows of its own: its partitions are SourceCatalog::parts
+  std::string bounds;        ///< of a partition, see partition_bounds_sql
+  /// Of a partition, once read_rows_taken has filled it: which rows it takes, as SQL over its table's columns. What
+  /// hash partitions share is all that is said of them: only the server that has them can tell more.
+  std::string takes = {};
+  bool leaving = false;       ///< a partition whose DETACH ... CONCURRENTLY has begun and not ended
   bool has_children = false;  ///< other tables inherit from it; they are tables of their own
   std::uint32_t oid = 0;
   std::string owner;

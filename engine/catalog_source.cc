@@ -20,6 +20,7 @@ struct ClassRow {
   char kind = 'r';         // relkind
   char persistence = 'p';  // relpersistence
   bool partition = false;  // relispartition
+  std::string detach;      // what ends a DETACH ... CONCURRENTLY that has begun
   SourceTable table;
 
   [[nodiscard]] const TableName& selected_by() const { return table.target; }
@@ -34,9 +35,14 @@ std::vector<ClassRow> read_relations(PgConnection& source) {
       "pg_get_userbyid(c.relowner), pg_has_role(c.relowner, 'USAGE'), coalesce(rn.nspname, n.nspname), "
       "coalesce(r.relname, c.relname), CASE WHEN c.relispartition THEN " +
           partition_bounds_sql("c.oid") +
-          " END "
+          " END, CASE WHEN l.oid IS NOT NULL THEN format('ALTER TABLE %s DETACH PARTITION %s FINALIZE;', "
+          "l.oid::regclass, "
+          "li.inhrelid::regclass) END "
           "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-          "LEFT JOIN pg_class r ON c.relispartition AND r.oid = pg_partition_root(c.oid) "
+          // Through jsonb, because 13 has no such column. What is leaving is a root already.
+          "LEFT JOIN pg_inherits li ON c.relispartition AND li.inhrelid = pg_partition_root(c.oid) AND (to_jsonb(li) "
+          "->> 'inhdetachpending')::boolean LEFT JOIN pg_class l ON l.oid = li.inhparent "
+          "LEFT JOIN pg_class r ON c.relispartition AND r.oid = pg_partition_root(coalesce(l.oid, c.oid)) "
           "LEFT JOIN pg_namespace rn ON rn.oid = r.relnamespace "
           "WHERE c.relkind IN ('r', 'p', 'f', 'm') AND c.relpersistence <> 't' "
           "AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'teal') "
@@ -63,6 +69,8 @@ std::vector<ClassRow> read_relations(PgConnection& source) {
     table.may_use_schema = rows.boolean(i, 10);
     table.owner = rows.str(i, 11);
     table.owned = rows.boolean(i, 12);
+    relation.detach = rows.str(i, 16);
+    table.leaving = !relation.detach.empty();
     relations.push_back(std::move(relation));
   }
   return relations;
@@ -232,10 +240,21 @@ void check_part(SourceTable& part, const std::vector<SourceTable>& tables) {
          alter(part, found->whole_rows ? "REPLICA IDENTITY FULL;" : "REPLICA IDENTITY DEFAULT;"));
 }
 
+// Its rows belong to nobody: they are no part of its table any more, and it is none of its own yet.
+void check_leaving(SourceTable& part, const std::string& detach) {
+  if (!part.leaving) return;
+  refuse(part, "is being detached from " + to_string(part.target) + " (DETACH PARTITION ... CONCURRENTLY)", detach);
+}
+
+// To measure a table takes a lock on it: of one that somebody alters at this moment it is the last VACUUM's size.
 void read_sizes(PgConnection& source, const std::vector<std::uint32_t>& oids,
                 std::map<std::uint32_t, SourceTable*>& tables) {
   const Rows sizes = source.exec("read the sizes of the tables on " + source.label(),
-                                 "SELECT t.oid, coalesce(pg_table_size(t.oid), 0) FROM unnest($1::oid[]) AS t (oid)",
+                                 "SELECT c.oid, coalesce(CASE WHEN l.relation IS NULL THEN pg_table_size(c.oid) ELSE "
+                                 "c.relpages * current_setting('block_size')::bigint END, 0) FROM pg_class c LEFT JOIN "
+                                 "(SELECT DISTINCT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND "
+                                 "database = (SELECT oid FROM pg_database WHERE datname = current_database())) l ON "
+                                 "l.relation = c.oid WHERE c.oid = ANY ($1::oid[])",
                                  {oid_array(oids)});
   for (int i = 0; i < sizes.size(); ++i) {
     tables.at(static_cast<std::uint32_t>(sizes.integer(i, 0)))->bytes = static_cast<std::uint64_t>(sizes.integer(i, 1));
@@ -257,6 +276,7 @@ SourceCatalog read_source_catalog(PgConnection& source, const TableSelection& se
     }
     if (relation.partition && relation.kind == 'p') continue;  // its own partitions have the rows
     oids.push_back(relation.oid);
+    check_leaving(relation.table, relation.detach);
     (relation.partition ? catalog.parts : catalog.tables).push_back(std::move(relation.table));
   }
   auto columns = read_columns(source, oids);
@@ -275,7 +295,9 @@ SourceCatalog read_source_catalog(PgConnection& source, const TableSelection& se
 }
 
 std::vector<SourceTable> tables_with_rows(const SourceCatalog& catalog) {
-  std::vector<SourceTable> tables = catalog.parts;
+  std::vector<SourceTable> tables;
+  std::copy_if(catalog.parts.begin(), catalog.parts.end(), std::back_inserter(tables),
+               [](const SourceTable& part) { return !part.leaving; });
   std::copy_if(catalog.tables.begin(), catalog.tables.end(), std::back_inserter(tables),
                [](const SourceTable& table) { return !table.partitioned; });
   std::sort(tables.begin(), tables.end(), [](const auto& a, const auto& b) { return a.name < b.name; });

@@ -219,9 +219,37 @@ std::vector<std::string> CopyStep::tables_of_others() {
 }
 
 // The section is restored whole or not at all, so a missing key means that none of it is there yet.
+// A partition that blue has lost since its tables were restored has no keys to come, and so its table gets none.
+void CopyStep::check_partitions() {
+  std::set<TableName> targets;
+  std::set<TableName> ours;
+  for (const SourceTable& table : tables_) {
+    ours.insert(table.name);
+    if (table.name != table.target) targets.insert(table.target);
+  }
+  PgConnection target = connect(false);
+  std::string lost;
+  for (const TableName& table : targets) {
+    const Rows parts = target.exec(
+        "list the partitions on green",
+        "SELECT n.nspname, c.relname FROM pg_partition_tree($1::regclass) t JOIN pg_class c ON c.oid = t.relid "
+        "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE t.isleaf AND c.relkind = 'r' AND c.relpersistence = 'p'",
+        {quote_qualified(table.schema, table.name)});
+    for (int i = 0; i < parts.size(); ++i) {
+      const TableName part{parts.str(i, 0), parts.str(i, 1)};
+      if (!ours.contains(part)) lost += (lost.empty() ? "" : ", ") + quote_qualified(part.schema, part.name);
+    }
+  }
+  if (lost.empty()) return;
+  throw Stopped(StopCode::kRefused,
+                "green has partitions that blue has no more, so their tables' keys cannot be made: DROP TABLE " + lost +
+                    "; on green, then start again");
+}
+
 void CopyStep::restore_keys_if_missing() {
   if (!keys_missing()) return;
   log_event(LogLevel::kInfo, "restoring keys, indexes and constraints on green");
+  check_partitions();
   SchemaDump({config_.blue, config_.green, config_.pg_bindir, tables_of_others()}, stop_).restore_post_data();
   if (keys_missing()) {
     throw Stopped(StopCode::kRefused,

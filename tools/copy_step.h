@@ -31,6 +31,7 @@ class CopyStep {
   void mark_copied();
   [[nodiscard]] bool keys_missing();
   [[nodiscard]] std::vector<std::string> tables_of_others();
+  void check_partitions();
   void start_over_for_foreign_keys();
 
   const Config& config_;

@@ -98,6 +98,12 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
     }
   }
   if (blue != nullptr) {
+    // As if it had left already: what it has brought stays.
+    std::erase_if(preflight.parts, [&](const SourceTable& part) {
+      const auto state = preflight.states.find(part.name);
+      return part.leaving && state != preflight.states.end() &&
+             (state->second.state == "copied" || state->second.state == "detached");
+    });
     preflight.slot = read_slot(*blue, preflight.link.slot());
     SourceCatalog catalog = read_source_catalog(*blue, preflight.config.tables);
     preflight.tables = std::move(catalog.tables);

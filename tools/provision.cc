@@ -31,6 +31,7 @@ using std::chrono::steady_clock;
 constexpr std::chrono::seconds kOtherSetupTimeout{10};
 constexpr std::chrono::milliseconds kRetryInterval{200};
 
+constexpr std::string_view kLockTimeout = "55P03";
 struct Setup {
   const Config& config;
   const std::stop_token& stop;
@@ -213,6 +214,19 @@ void update_table_states(Setup& setup) {
 }
 
 Setup connect(const Config& config, const std::stop_token& stop) {
+// Whoever alters a table holds up what has to look at it; the checks do not queue behind that, they come again.
+PreflightReport preflight_between_locks(const Config& config, const std::stop_token& stop, PreflightMode mode) {
+  for (;;) {
+    try {
+      return run_preflight(config, mode);
+    } catch (const PgError& error) {
+      if (error.sqlstate() != kLockTimeout) throw;
+      log_event(LogLevel::kWarn, "start held up by a lock, trying again", {{"reason", error.what()}});
+      if (!pause_for(kRetryInterval, stop)) throw Interrupted("stopped while the start was held up by a lock");
+    }
+  }
+}
+
   PgConnection blue = PgConnection::connect(connect_options(config, true, "init"));
   PgConnection green = PgConnection::connect(connect_options(config, false, "init"));
   for (PgConnection* connection : {&blue, &green}) {
@@ -239,7 +253,7 @@ Setup connect(const Config& config, const std::stop_token& stop) {
 }  // namespace
 
 void provision(const Config& config, const std::stop_token& stop, PreflightMode mode) {
-  const PreflightReport report = run_preflight(config, mode);
+  const PreflightReport report = preflight_between_locks(config, stop, mode);
   if (!report.ready()) {
     throw Stopped(static_cast<StopCode>(report.exit_code()), "not ready:\n" + report.text());
   }

@@ -89,5 +89,82 @@ TEST_F(PartitionAttack, H10TableThatGathersOthersOnGreenOnlyIsNoneOfTealsBusines
   expect_equal("public.y");
 }
 
+TEST_F(PartitionAttack, H10DetachThatHasNotEndedIsRefusedBeforeTheCopy) {
+  for (Sql* side : {&blue_owner(), &green_owner()}) side->exec(std::string("SET search_path = public; ") + kA);
+  blue_owner().exec("INSERT INTO a VALUES (1, 'x'), (150, 'z')");
+  Sql old = blue_server().connect(kOwnerRole, kShopDatabase);
+  old.exec("BEGIN; SELECT count(*) FROM a");
+  Sql detaching = blue_server().connect(kOwnerRole, kShopDatabase);
+  detaching.exec("SET statement_timeout = '500ms'");
+  EXPECT_THROW(detaching.exec("ALTER TABLE a DETACH PARTITION a_1 CONCURRENTLY"), SqlError);
+  old.exec("COMMIT");
+  create_publication({"public.a"});
+  configure("copy: { schema: false }\n");
+  const TealResult check = command({"check"});
+  EXPECT_EQ(check.exit_code, 1);
+  EXPECT_THAT(check.out, HasSubstr("public.a_1 is being detached from public.a (DETACH PARTITION ... CONCURRENTLY)"));
+  const std::string mend = "ALTER TABLE public.a DETACH PARTITION public.a_1 FINALIZE;";
+  EXPECT_THAT(check.out, HasSubstr(mend));
+  EXPECT_EQ(command({"run"}).exit_code, 1);
+  blue_owner().exec(mend + "DROP TABLE a_1");
+  run_streaming();
+  expect_arrives();
+}
+
+TEST_F(PartitionAttack, H10DetachConcurrentlyUnderAnOldSnapshotKeepsTheTableEqual) {
+  start_with_rows(kA, {"public.a"});
+  blue_owner().exec("INSERT INTO a SELECT i, 'x' FROM generate_series(5, 20) i");
+  Sql old = blue_server().connect(kOwnerRole, kShopDatabase);
+  old.exec("BEGIN ISOLATION LEVEL REPEATABLE READ; INSERT INTO a VALUES (30, 'old')");
+  Sql detaching = blue_server().connect(kOwnerRole, kShopDatabase);
+  detaching.exec("SET statement_timeout = '500ms'");
+  EXPECT_THROW(detaching.exec("ALTER TABLE a DETACH PARTITION a_1 CONCURRENTLY"), SqlError);
+  old.exec("UPDATE a SET id = 160 WHERE id = 5; UPDATE a SET v = 'late' WHERE id = 6; COMMIT");
+  teal_->wait_for_log("partition left its table on the source", seconds(30));
+  EXPECT_EQ(teal_->terminate(), 0);
+  run_streaming();  // the detach has still not ended
+  blue_owner().exec("ALTER TABLE a DETACH PARTITION a_1 FINALIZE");
+  wait_caught_up();
+  green_owner().exec("ALTER TABLE public.a DETACH PARTITION public.a_1");
+  expect_arrives();
+}
+
+TEST_F(PartitionAttack, I8PartitionThatBlueDropsBeforeItsCopyIsNamedBeforeAnyKeyIsMade) {
+  blue_owner().exec(std::string("SET search_path = public; ") + kA +
+                    "CREATE TABLE c (id int PRIMARY KEY, a int REFERENCES a); INSERT INTO a SELECT i, 'x' FROM "
+                    "generate_series(1, 150) i; INSERT INTO c SELECT i, i FROM generate_series(1, 20) i");
+  create_publication({"public.a", "public.c"});
+  green().exec("GRANT CREATE ON SCHEMA public TO teal");
+  configure("");
+  EXPECT_EQ(run({}, {.environment = {"TEAL_FAILPOINT=copy_snapshot_made"}}).wait_exit(seconds(60)), 128 + SIGKILL);
+  blue_owner().exec("ALTER TABLE a DETACH PARTITION a_2; DROP TABLE a_2");
+  run();
+  expect_stops("green has partitions that blue has no more");
+  EXPECT_EQ(green().number("SELECT count(*) FROM pg_constraint WHERE contype IN ('p', 'f') AND conrelid IN "
+                           "('public.a'::regclass, 'public.c'::regclass)"),
+            0);
+  green().exec(advised("DROP TABLE \"public\".\"a_2\""));
+  run_streaming();
+  blue_owner().exec("INSERT INTO a VALUES (60, 'x') ON CONFLICT (id) DO UPDATE SET v = 'y'");
+  expect_arrives();
+  expect_equal("public.c");
+}
+
+TEST_F(PartitionAttack, M7LockOnATableIsNotWaitedForAndOnAPartitionDoesNotEndTheStart) {
+  start_with_rows(std::string(kA) + "CREATE TABLE plain (id int PRIMARY KEY)", {"public.a", "public.plain"});
+  EXPECT_EQ(teal_->terminate(), 0);
+  Sql altering = blue_server().connect(kOwnerRole, kShopDatabase);
+  altering.exec("BEGIN; TRUNCATE plain");
+  const auto begun = std::chrono::steady_clock::now();
+  run_streaming();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, seconds(4));
+  EXPECT_EQ(teal_->terminate(), 0);
+  altering.exec("TRUNCATE a_1");
+  run().wait_for_log("start held up by a lock, trying again", seconds(30));
+  altering.exec("COMMIT");
+  teal_->wait_for_log("link streaming", seconds(30));
+  expect_arrives();
+}
+
 }  // namespace
 }  // namespace teal::test
