@@ -93,20 +93,40 @@ void check_target_empty(PgConnection& target, const CopyTable& table) {
                 "--no-copy if it holds the source's rows already");
 }
 
+void check_range_empty(PgConnection& target, const CopyTable& table) {
+  if (table.takes.empty() || table.bounds.find("HASH") != std::string::npos) return;
+  const Rows filled =
+      target.exec("look whether the target has rows in the partition's range",
+                  "SELECT EXISTS (SELECT FROM " + quote_qualified(table.target.schema, table.target.name) + " WHERE " +
+                      table.takes + ")");
+  if (!filled.boolean(0, 0)) return;
+  throw Stopped(StopCode::kRefused, to_string(table.target) +
+                                        " on the target has rows in its range already: delete them there, those with " +
+                                        table.takes);
+}
+
 void note_copied(PgConnection& target, const LinkNames& names, const CopyTable& table, const CopiedRows& copied,
                  Lsn watermark) {
   const Rows noted = target.exec(
       "note the copy",
       "UPDATE teal.table_state SET state = 'copied', watermark = $1::pg_lsn, copied_rows = $2::bigint, copied_bytes "
       "= $7::bigint, publication_entry = $8, problem = '', target_schema = $9, target_table = $10, bounds = $11, "
-      "copied_as = $12, "
+      "copied_as = $12, takes = $13, toast = $14, "
       "updated_at = clock_timestamp() WHERE migration = $3 AND link = $4 AND schema_name = $5 AND table_name = $6 AND "
       "state = "
       "'pending'",
       {to_string(watermark), std::to_string(copied.rows), names.migration, names.link, table.name.schema,
        table.name.name, std::to_string(copied.bytes), table.publication_entry, table.target.schema, table.target.name,
-       table.bounds, table.binary ? "binary" : "text"});
+       table.bounds, table.binary ? "binary" : "text", table.takes, table.toast});
   if (noted.affected() != 1) throw Stopped(StopCode::kRefused, "its row in teal.table_state is not 'pending' any more");
+}
+
+void note_range_taken(PgConnection& target, const LinkNames& names, const CopyTable& table) {
+  if (table.takes.empty() || table.bounds.find("DEFAULT") != std::string::npos) return;
+  target.exec("note what default partitions take from now on",
+              "UPDATE teal.table_state SET takes = '(' || takes || ') AND NOT (' || $5 || ')' WHERE migration = $1 AND "
+              "link = $2 AND target_schema = $3 AND target_table = $4 AND bounds LIKE '%DEFAULT%' AND takes <> ''",
+              {names.migration, names.link, table.target.schema, table.target.name, table.takes});
 }
 
 // Without an owner's rights the server warns, and teal's own plans do not depend on statistics.

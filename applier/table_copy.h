@@ -20,6 +20,8 @@ struct CopyTable {
   std::uint64_t bytes = 0;           ///< estimated, to begin with the largest
   std::string publication_entry;     ///< noted with the copy, see teal.table_state
   std::string bounds;                ///< of a partition, see partition_bounds_sql
+  std::string takes;                 ///< of a partition, see SourceTable::takes
+  std::string toast;                 ///< of a partition, see PublishedTable::toast
   bool binary = false;               ///< both sides know its columns' binary forms
 
   [[nodiscard]] std::string display_name() const { return to_string(name); }
@@ -46,13 +48,21 @@ CopiedRows copy_rows(PgConnection& source, const TableSnapshot& snapshot, const 
 /// altered before COPY had its lock is seen here; what is altered after it costs a repetition.
 [[nodiscard]] bool read_as_expected(PgConnection& source, const CopyTable& table, const TableShapes& before);
 
-/// Errors: Stopped(kRefused) for a target that has rows (unless the table is a part of another).
+/// Errors: Stopped(kRefused) for a target that has rows; of a part of another table, where the target has the same one.
 void check_target_empty(PgConnection& target, const CopyTable& table);
+
+/// The same by the range that a part takes, where its table has been streaming: then no row of it may be there. Reads
+/// the target's whole table where nothing leads to the range. Errors: Stopped(kRefused).
+void check_range_empty(PgConnection& target, const CopyTable& table);
 
 /// Turns the table's row in teal.table_state from pending to copied, in the target's open transaction.
 /// Errors: Stopped(kRefused) when it is not pending.
 void note_copied(PgConnection& target, const LinkNames& names, const CopyTable& table, const CopiedRows& copied,
                  Lsn watermark);
+
+/// Of a part that came later: what its table's default partitions take from now on (teal.table_state), in the target's
+/// open transaction. Errors: PgError.
+void note_range_taken(PgConnection& target, const LinkNames& names, const CopyTable& table);
 
 /// Where teal's role owns the target's table; else it says so in the log. Errors: PgError.
 void analyze_copied(PgConnection& target, const LinkNames& names, const CopyTable& table);

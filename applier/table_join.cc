@@ -214,6 +214,7 @@ JoinResult join_table(const JoinOptions& options, const CopyTable& table, bool i
   BatchWriter writer(target, options.names);
   writer.begin();
   check_target_empty(target, table);
+  check_range_empty(target, table);
   const CopiedRows copied = copy_rows(source, snapshot, table, target, counters);
   if (!read_as_expected(source, table, shapes)) return JoinResult::kAltered;
   TEAL_FAILPOINT("join_rows_copied");
@@ -225,6 +226,7 @@ JoinResult join_table(const JoinOptions& options, const CopyTable& table, bool i
   catch_up.run_to(end);
   target.exec("check deferred constraints", "SET CONSTRAINTS ALL IMMEDIATE");
   note_copied(target, options.names, table, copied, end);
+  note_range_taken(target, options.names, table);
   TEAL_FAILPOINT("join_before_commit");
   const Rows committed = target.exec("commit the joined table", "COMMIT");
   if (std::string_view(PQcmdStatus(committed.raw())) != "COMMIT") {

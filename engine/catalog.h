@@ -81,7 +81,12 @@ struct SourceCatalog {
 /// table; PgError.
 [[nodiscard]] SourceCatalog read_source_catalog(PgConnection& source, const TableSelection& selection);
 
-/// The tables that have rows: each is copied, and sends its changes, for itself. Sorted by name.
+/// Fills SourceTable::takes. Not read with the catalog, because it is needed of few and long for a default partition.
+/// Errors: PgError.
+void read_rows_taken(PgConnection& source, std::vector<SourceTable>& tables);
+
+/// The tables that have rows, without partitions that are leaving: each is copied, and sends its changes, for itself.
+/// Sorted by name.
 [[nodiscard]] std::vector<SourceTable> tables_with_rows(const SourceCatalog& catalog);
 
 struct ForeignKey {
@@ -101,6 +106,8 @@ struct TargetRelation {
   bool is_other = false;  ///< the name belongs to something else (a view, a foreign table)
   bool partitioned = false;
   bool logged = true;  ///< false: an unlogged table, which a crash empties
+  TableName part_of;   ///< it is a partition: of the table at the top
+  std::string detach;  ///< the SQL that makes it none; "": it is none
   std::vector<CatalogColumn> columns;
   std::vector<std::string> missing_rights;  ///< of SELECT, INSERT, UPDATE, DELETE, TRUNCATE
   bool may_use_schema = false;
@@ -110,8 +117,6 @@ struct TargetRelation {
   bool row_security = false;  ///< policies would hide rows from the current role
 };
 
-  TableName part_of;   ///< it is a partition: of the table at the top
-  std::string detach;  ///< the SQL that makes it none; "": it is none
 /// Looks up the tables' targets on `target`, in the order of `tables`. Errors: PgError.
 [[nodiscard]] std::vector<TargetRelation> find_target_relations(PgConnection& target,
                                                                 const std::vector<SourceTable>& tables);

@@ -294,6 +294,26 @@ SourceCatalog read_source_catalog(PgConnection& source, const TableSelection& se
   return catalog;
 }
 
+void read_rows_taken(PgConnection& source, std::vector<SourceTable>& tables) {
+  std::map<std::uint32_t, SourceTable*> parts;
+  std::vector<std::uint32_t> oids;
+  for (SourceTable& table : tables) {
+    if (table.name == table.target) continue;
+    parts[table.oid] = &table;
+    oids.push_back(table.oid);
+  }
+  if (oids.empty()) return;
+  const Rows rows = source.exec(
+      "read which rows the partitions take",
+      "SELECT p.oid, coalesce((SELECT takes FROM pg_partition_ancestors(p.oid) WITH ORDINALITY AS a (relid, level), "
+      "pg_get_partition_constraintdef(a.relid) AS takes WHERE takes !~ 'satisfies_hash_partition' ORDER BY level LIMIT "
+      "1), '') FROM unnest($1::oid[]) AS p (oid)",
+      {oid_array(oids)});
+  for (int i = 0; i < rows.size(); ++i) {
+    parts.at(static_cast<std::uint32_t>(rows.integer(i, 0)))->takes = rows.str(i, 1);
+  }
+}
+
 std::vector<SourceTable> tables_with_rows(const SourceCatalog& catalog) {
   std::vector<SourceTable> tables;
   std::copy_if(catalog.parts.begin(), catalog.parts.end(), std::back_inserter(tables),

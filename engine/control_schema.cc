@@ -46,6 +46,8 @@ CREATE TABLE IF NOT EXISTS teal.table_state (
   copied_bytes bigint NOT NULL DEFAULT 0,
   publication_entry text NOT NULL DEFAULT '',
   bounds text NOT NULL DEFAULT '',
+  takes text NOT NULL DEFAULT '',
+  toast text NOT NULL DEFAULT '',
   copied_as text NOT NULL DEFAULT '' CHECK (copied_as IN ('', 'text', 'binary')),
   problem text NOT NULL DEFAULT '',
   updated_at timestamptz NOT NULL DEFAULT now(),

@@ -19,17 +19,24 @@ std::vector<PublishedTable> read_parts(PgConnection& source, const std::string& 
       "list the partitions in the publication " + name,
       "SELECT n.nspname, c.relname, r.oid || '/' || c.oid || '/' || (SELECT string_agg(i.xmin::text, '.' ORDER BY "
       "i.inhparent) FROM pg_partition_ancestors(c.oid) a JOIN pg_inherits i ON i.inhrelid = a.relid), tn.nspname, "
-      "top.relname "
+      "top.relname, c.relpersistence = 'p', c.reltoastrelid, EXISTS (SELECT FROM pg_publication_rel own WHERE "
+      "own.prpubid = p.oid AND own.prrelid = c.oid AND coalesce(to_jsonb(own) ->> 'prqual', to_jsonb(own) ->> "
+      "'prattrs') IS NOT NULL) "
       "FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid JOIN pg_class top ON top.oid = r.prrelid "
       "JOIN pg_namespace tn ON tn.oid = top.relnamespace "
       "CROSS JOIN LATERAL pg_partition_tree(top.oid) t JOIN pg_class c ON c.oid = t.relid "
       "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = $1 AND top.relkind = 'p' AND t.isleaf AND "
-      "c.relkind = 'r' AND c.relpersistence = 'p'",
+      "c.relkind = 'r' AND c.relpersistence <> 't'",
       {name});
   std::vector<PublishedTable> parts;
   parts.reserve(static_cast<std::size_t>(rows.size()));
   for (int i = 0; i < rows.size(); ++i) {
-    parts.push_back({{rows.str(i, 0), rows.str(i, 1)}, false, rows.str(i, 2), false, {rows.str(i, 3), rows.str(i, 4)}});
+    parts.push_back({.name = {rows.str(i, 0), rows.str(i, 1)},
+                     .filtered = rows.boolean(i, 7),
+                     .entry = rows.str(i, 2),
+                     .target = {rows.str(i, 3), rows.str(i, 4)},
+                     .logged = rows.boolean(i, 5),
+                     .toast = rows.str(i, 6)});
   }
   return parts;
 }
@@ -79,6 +86,17 @@ std::optional<Publication> read_publication(PgConnection& source, const std::str
   }
   publication.parts = read_parts(source, name);
   return publication;
+}
+
+// The TOAST table is made, and the columns' rows of the catalog are written, by the same transaction then.
+bool was_rewritten_for_columns(PgConnection& source, const TableName& part) {
+  const Rows rows = source.exec(
+      "look why a partition was rewritten",
+      "SELECT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.xmin = t.xmin) FROM "
+      "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class t ON t.oid = c.reltoastrelid WHERE "
+      "n.nspname = $1 AND c.relname = $2",
+      {part.schema, part.name});
+  return !rows.empty() && rows.boolean(0, 0);
 }
 
 std::string quoted_list(const std::vector<TableName>& tables) {

@@ -12,13 +12,17 @@ namespace teal {
 /// A table of a publication.
 struct PublishedTable {
   TableName name;
-  bool filtered = false;  ///< it has a row filter or a column list (15+)
+  bool filtered = false;  ///< it has a row filter or a column list (15+), a partition: in an entry of its own
   /// pg_publication_rel.oid, a slash, the table's own oid; for a partition of a published table a slash and the xmin of
   /// each step of its inheritance. A table that left the publication (or its table) and came back, or that was dropped
   /// and made anew, has another one: its changes in between were not published.
   std::string entry = {};
   bool partitioned = false;  ///< its rows are those of its partitions
   TableName target = {};     ///< of a partition the published table; else the table itself
+  bool logged = true;        ///< false: an unlogged partition, whose changes are in no log
+  /// Of a partition the number of its TOAST table, "0" without one. An ALTER TABLE that rewrites the rows (SET UNLOGGED
+  /// and SET LOGGED do) makes a new one; TRUNCATE, VACUUM FULL and CLUSTER keep it.
+  std::string toast = {};
 
   [[nodiscard]] bool is_part() const { return name != target; }
 };
@@ -33,11 +37,15 @@ struct Publication {
   bool via_root = false;           ///< publish_via_partition_root
   bool generated_columns = false;  ///< publish_generated_columns (18+)
   std::vector<PublishedTable> tables;
-  std::vector<PublishedTable> parts;  ///< partitions with rows, of the partitioned tables among `tables`
+  std::vector<PublishedTable> parts;  ///< partitions with rows, of the partitioned tables among `tables`; unlogged too
 };
 
 /// Errors: nullopt when there is no such publication in this database; PgError.
 [[nodiscard]] std::optional<Publication> read_publication(PgConnection& source, const std::string& name);
+
+/// Whether the last rewrite of the partition came with a change of its columns (a new type, a volatile default).
+/// Errors: PgError.
+[[nodiscard]] bool was_rewritten_for_columns(PgConnection& source, const TableName& part);
 
 /// What a publication shall list.
 struct TablesToPublish {

@@ -8,8 +8,9 @@
 
 namespace teal {
 
-CopyTable plan_copy(const SourceTable& table, const TargetRelation& target, std::string entry, CopyMajors majors) {
-  CopyTable copy{table.name, target.name, {}, table.bytes, std::move(entry), table.bounds};
+CopyTable plan_copy(const SourceTable& table, const TargetRelation& target, const PublishedTable& published,
+                    CopyMajors majors) {
+  CopyTable copy{table.name, target.name, {}, table.bytes, published.entry, table.bounds, table.takes, published.toast};
   copy.binary = true;
   for (const CatalogColumn& column : table.columns) {
     const auto other = std::find_if(target.columns.begin(), target.columns.end(),

@@ -3,6 +3,7 @@
 
 #include "applier/table_copy.h"
 #include "engine/catalog.h"
+#include "engine/publication.h"
 
 namespace teal {
 
@@ -13,9 +14,9 @@ struct CopyMajors {
 };
 
 /// What of `table` is copied to `target`: the columns that both sides have and that are not generated; binary when
-/// every one of them allows it. `entry`: see PublishedTable::entry. Errors: Stopped(kRefused) for a column that the
-/// target lacks.
-[[nodiscard]] CopyTable plan_copy(const SourceTable& table, const TargetRelation& target, std::string entry,
-                                  CopyMajors majors);
+/// every one of them allows it. `published`: as it stands in the publication. Errors: Stopped(kRefused) for a column
+/// that the target lacks.
+[[nodiscard]] CopyTable plan_copy(const SourceTable& table, const TargetRelation& target,
+                                  const PublishedTable& published, CopyMajors majors);
 
 }  // namespace teal

@@ -69,11 +69,12 @@ void CopyStep::look_at_source() {
   PgConnection source = connect(true);
   source_major_ = source.server_major();
   tables_ = tables_with_rows(read_source_catalog(source, config_.tables));
+  read_rows_taken(source, tables_);
   const std::optional<Publication> publication = read_publication(source, names_.publication());
   if (!publication) throw Stopped(StopCode::kRefused, "the publication " + names_.publication() + " is gone");
   entries_.clear();
-  for (const PublishedTable& table : publication->tables) entries_[table.name] = table.entry;
-  for (const PublishedTable& part : publication->parts) entries_[part.name] = part.entry;
+  for (const PublishedTable& table : publication->tables) entries_[table.name] = table;
+  for (const PublishedTable& part : publication->parts) entries_[part.name] = part;
 }
 
 void CopyStep::run(bool no_copy) {
@@ -218,7 +219,6 @@ std::vector<std::string> CopyStep::tables_of_others() {
   return others;
 }
 
-// The section is restored whole or not at all, so a missing key means that none of it is there yet.
 // A partition that blue has lost since its tables were restored has no keys to come, and so its table gets none.
 void CopyStep::check_partitions() {
   std::set<TableName> targets;
@@ -246,10 +246,11 @@ void CopyStep::check_partitions() {
                     "; on green, then start again");
 }
 
+// The section is restored whole or not at all, so a missing key means that none of it is there yet.
 void CopyStep::restore_keys_if_missing() {
   if (!keys_missing()) return;
-  log_event(LogLevel::kInfo, "restoring keys, indexes and constraints on green");
   check_partitions();
+  log_event(LogLevel::kInfo, "restoring keys, indexes and constraints on green");
   SchemaDump({config_.blue, config_.green, config_.pg_bindir, tables_of_others()}, stop_).restore_post_data();
   if (keys_missing()) {
     throw Stopped(StopCode::kRefused,
@@ -271,15 +272,16 @@ void CopyStep::mark_copied() {
   }
   std::uint64_t marked = 0;
   for (const SourceTable& table : tables_) {
-    marked +=
-        target
-            .exec(
-                "mark a table as copied",
-                "UPDATE teal.table_state SET state = 'copied', publication_entry = $5, bounds = $6, updated_at = "
-                "clock_timestamp() WHERE migration = $1 AND link = $2 AND schema_name = $3 AND table_name = $4 "
-                "AND state = 'pending'",
-                {names_.migration, names_.link, table.name.schema, table.name.name, entries_[table.name], table.bounds})
-            .affected();
+    marked += target
+                  .exec("mark a table as copied",
+                        "UPDATE teal.table_state SET state = 'copied', publication_entry = $5, bounds = $6, takes = "
+                        "$7, toast = "
+                        "$8, updated_at = clock_timestamp() WHERE migration = $1 AND link = $2 AND schema_name = $3 "
+                        "AND table_name = $4 "
+                        "AND state = 'pending'",
+                        {names_.migration, names_.link, table.name.schema, table.name.name, entries_[table.name].entry,
+                         table.bounds, table.takes, entries_[table.name].toast})
+                  .affected();
   }
   if (marked > 0) {
     log_event(LogLevel::kInfo, "tables taken as they are", {{"link", names_.link}, {"tables", marked}});

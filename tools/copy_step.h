@@ -8,6 +8,7 @@
 #include "engine/catalog.h"
 #include "engine/config.h"
 #include "engine/names.h"
+#include "engine/publication.h"
 
 namespace teal {
 
@@ -30,8 +31,8 @@ class CopyStep {
   void restore_keys_if_missing();
   void mark_copied();
   [[nodiscard]] bool keys_missing();
-  [[nodiscard]] std::vector<std::string> tables_of_others();
   void check_partitions();
+  [[nodiscard]] std::vector<std::string> tables_of_others();
   void start_over_for_foreign_keys();
 
   const Config& config_;
@@ -40,7 +41,7 @@ class CopyStep {
   std::stop_token stop_;
   int source_major_ = 0;
   std::vector<SourceTable> tables_;
-  std::map<TableName, std::string> entries_;  ///< in the publication, see PublishedTable::entry
+  std::map<TableName, PublishedTable> entries_;  ///< as they stand in the publication
 };
 
 }  // namespace teal

@@ -102,7 +102,7 @@ std::map<TableName, TableCopyState> read_table_states(PgConnection& target, cons
   const Rows rows = target.exec("read the tables' copy states",
                                 "SELECT schema_name, table_name, state, copied_rows, copied_bytes, publication_entry, "
                                 "target_schema, target_table, "
-                                "problem, watermark, copied_as "
+                                "problem, watermark, copied_as, bounds, takes, toast "
                                 "FROM teal.table_state WHERE migration = $1 AND link = $2",
                                 {link.migration, link.link});
   for (int i = 0; i < rows.size(); ++i) {
@@ -115,8 +115,31 @@ std::map<TableName, TableCopyState> read_table_states(PgConnection& target, cons
     state.problem = rows.str(i, 8);
     state.watermark = parse_lsn(rows.at(i, 9)).value_or(Lsn{});
     state.copied_as = rows.str(i, 10);
+    state.bounds = rows.str(i, 11);
+    state.takes = rows.str(i, 12);
+    state.toast = rows.str(i, 13);
   }
   return states;
+}
+
+void keep_selected(std::map<TableName, TableCopyState>& states, const std::set<TableName>& selected) {
+  std::erase_if(states, [&](const auto& entry) {
+    return !selected.contains(entry.first) && !selected.contains(entry.second.target);
+  });
+}
+
+std::string states_where(const LinkNames& link, StatesOf of, const std::set<TableName>& tables) {
+  std::string list;
+  for (const TableName& table : tables) {
+    list += (list.empty() ? "(" : ", (") + quote_literal(table.schema) + ", " + quote_literal(table.name) + ")";
+  }
+  return " WHERE migration = " + quote_literal(link.migration) + " AND link = " + quote_literal(link.link) + " AND " +
+         (of == StatesOf::kTables ? "(schema_name, table_name)" : "(target_schema, target_table)") + " IN (" + list +
+         ")";
+}
+
+std::string delete_states(const LinkNames& link, StatesOf of, const std::set<TableName>& tables) {
+  return "DELETE FROM teal.table_state" + states_where(link, of, tables) + ";";
 }
 
 std::string to_string(const LinkTarget& target) {

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "decoder/lsn.h"
@@ -55,9 +56,14 @@ struct TableCopyState {
   std::int64_t bytes = 0;
   std::string publication_entry = {};  ///< see PublishedTable::entry; as of the copy, "" before
   TableName target = {};               ///< where its rows go
-  std::string copied_as = {};          ///< text or binary; "": not copied by teal
-  std::string problem = {};            ///< why a pending table cannot be copied; "": nothing is known
-  Lsn watermark = {};                  ///< 0/0: not copied, or taken as it was (run --no-copy)
+  std::string bounds = {};             ///< of a partition, see partition_bounds_sql
+  std::string takes = {};              ///< of a partition, see SourceTable::takes; "": nothing is to be told by it
+  std::string toast = {};              ///< of a partition, see PublishedTable::toast; "": not known
+
+  [[nodiscard]] bool is_part(const TableName& name) const { return name != target; }
+  std::string copied_as = {};  ///< text or binary; "": not copied by teal
+  std::string problem = {};    ///< why a pending table cannot be copied; "": nothing is known
+  Lsn watermark = {};          ///< 0/0: not copied, or taken as it was (run --no-copy)
 };
 
 /// The one link that this version runs.
@@ -83,6 +89,15 @@ struct LinkTarget {
 [[nodiscard]] std::optional<LinkTarget> read_link_target(PgConnection& source, const LinkNames& link);
 /// Empty when there is no schema teal yet.
 [[nodiscard]] std::map<TableName, TableCopyState> read_table_states(PgConnection& target, const LinkNames& link);
+/// Leaves out tables that are not selected any more: neither they nor the table that they are a partition of.
+void keep_selected(std::map<TableName, TableCopyState>& states, const std::set<TableName>& selected);
+
+/// ` WHERE ...`, in SQL: the rows of teal.table_state of these tables, or of all that is written to them.
+enum class StatesOf { kTables, kTargets };
+[[nodiscard]] std::string states_where(const LinkNames& link, StatesOf of, const std::set<TableName>& tables);
+/// What an operator runs on the target, with a semicolon, to have these tables copied again.
+[[nodiscard]] std::string delete_states(const LinkNames& link, StatesOf of, const std::set<TableName>& tables);
+
 /// Whether a table of schema teal exists and may be read.
 [[nodiscard]] bool has_control_table(PgConnection& connection, const std::string& name);
 

@@ -6,7 +6,7 @@
 
 #include "tools/exit_code.h"
 #include "tools/preflight_checks.h"
-#include "tools/publication_watch.h"
+#include "tools/publication_check.h"
 
 namespace teal {
 namespace {
@@ -43,17 +43,13 @@ void check_link(Preflight& preflight, PgConnection& source) {
                   "the slot " + preflight.link.slot() + " is gone, and with it the changes since teal last read it",
                   "teal finish, empty green's tables, then start over");
   }
-  std::map<TableName, std::string> copied;
-  for (const std::vector<SourceTable>* tables : {&preflight.tables, &preflight.parts}) {
-    for (const SourceTable& table : *tables) {
-      const auto state = preflight.states.find(table.name);
-      if (state != preflight.states.end() && state->second.state == "copied") {
-        copied[table.name] = state->second.publication_entry;
-      }
-    }
-  }
+  std::map<TableName, TableCopyState> copied = preflight.states;
+  std::set<TableName> selected;
+  for (const SourceTable& table : preflight.tables) selected.insert(table.name);
+  for (const SourceTable& part : preflight.parts) selected.insert(part.name);
+  keep_selected(copied, selected);
   try {
-    check_publication(source, preflight.link, copied);
+    static_cast<void>(check_publication(source, preflight.link, copied));
   } catch (const Stopped& stopped) {
     preflight.add("blue", stopped.what(), "see the end of the line above: adding a table again is not enough");
   }
@@ -98,16 +94,16 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
     }
   }
   if (blue != nullptr) {
+    preflight.slot = read_slot(*blue, preflight.link.slot());
+    SourceCatalog catalog = read_source_catalog(*blue, preflight.config.tables);
+    preflight.tables = std::move(catalog.tables);
+    preflight.parts = std::move(catalog.parts);
     // As if it had left already: what it has brought stays.
     std::erase_if(preflight.parts, [&](const SourceTable& part) {
       const auto state = preflight.states.find(part.name);
       return part.leaving && state != preflight.states.end() &&
              (state->second.state == "copied" || state->second.state == "detached");
     });
-    preflight.slot = read_slot(*blue, preflight.link.slot());
-    SourceCatalog catalog = read_source_catalog(*blue, preflight.config.tables);
-    preflight.tables = std::move(catalog.tables);
-    preflight.parts = std::move(catalog.parts);
     for (const SkippedRelation& skipped : catalog.skipped) {
       preflight.report.notes.push_back(to_string(skipped.name) + " " + skipped.why + ": not replicated");
     }

@@ -18,8 +18,9 @@
 #include "engine/pg_error.h"
 #include "engine/publication.h"
 #include "engine/wait_log.h"
+#include "tools/departed_partitions.h"
 #include "tools/link_facts.h"
-#include "tools/publication_watch.h"
+#include "tools/publication_check.h"
 #include "tools/signals.h"
 #include "tools/slot_creation.h"
 
@@ -30,8 +31,8 @@ using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kOtherSetupTimeout{10};
 constexpr std::chrono::milliseconds kRetryInterval{200};
-
 constexpr std::string_view kLockTimeout = "55P03";
+
 struct Setup {
   const Config& config;
   const std::stop_token& stop;
@@ -171,13 +172,13 @@ void check_link(Setup& setup, const std::optional<SlotFacts>& slot, const LinkRo
 
 // Before the publication is completed: afterwards it would look as if nothing had been missing.
 void check_published_all_along(Setup& setup) {
-  std::map<TableName, std::string> copied;
-  std::set<TableName> selected;
+  std::map<TableName, TableCopyState> copied = read_table_states(setup.green, setup.link);
+  std::set<TableName> selected(setup.published.tables.begin(), setup.published.tables.end());
   for (const SourceTable& table : setup.tables) selected.insert(table.name);
-  for (const auto& [table, state] : read_table_states(setup.green, setup.link)) {
-    if (state.state == "copied" && selected.contains(table)) copied[table] = state.publication_entry;
-  }
-  check_publication(setup.blue, setup.link, copied);
+  keep_selected(copied, selected);
+  const PublicationChanges changes = check_publication(setup.blue, setup.link, copied);
+  for (const TableName& table : changes.gone) copied[table].state = "detached";
+  settle_departed(setup.blue, setup.green, setup.link, copied);
 }
 
 [[noreturn]] void refuse_returned(const TableName& part, const TableName& table) {
@@ -213,7 +214,6 @@ void update_table_states(Setup& setup) {
   }
 }
 
-Setup connect(const Config& config, const std::stop_token& stop) {
 // Whoever alters a table holds up what has to look at it; the checks do not queue behind that, they come again.
 PreflightReport preflight_between_locks(const Config& config, const std::stop_token& stop, PreflightMode mode) {
   for (;;) {
@@ -227,6 +227,7 @@ PreflightReport preflight_between_locks(const Config& config, const std::stop_to
   }
 }
 
+Setup connect(const Config& config, const std::stop_token& stop) {
   PgConnection blue = PgConnection::connect(connect_options(config, true, "init"));
   PgConnection green = PgConnection::connect(connect_options(config, false, "init"));
   for (PgConnection* connection : {&blue, &green}) {

@@ -11,8 +11,10 @@
 #include "engine/pg_error.h"
 #include "engine/publication.h"
 #include "tools/copy_plan.h"
+#include "tools/departed_partitions.h"
 #include "tools/link_facts.h"
 #include "tools/preflight.h"
+#include "tools/publication_check.h"
 #include "tools/wiring.h"
 
 namespace teal {
@@ -93,7 +95,7 @@ std::map<TableName, PublishedTable> TableJoiner::find_pending() {
   if (!publication) return pending;
   for (const std::vector<PublishedTable>* tables : {&publication->tables, &publication->parts}) {
     for (const PublishedTable& table : *tables) {
-      if (table.partitioned || copied.contains(table.entry)) continue;  // without rows; or there
+      if (table.partitioned || !table.logged || copied.contains(table.entry)) continue;  // without rows; or there
       const auto known = states.find(table.name);
       const bool is_new = known == states.end() || known->second.state == "left";
       if (is_new) note_found(table);
@@ -182,9 +184,10 @@ void TableJoiner::try_to_join(const PublishedTable& table, const std::vector<Sou
       throw Stopped(StopCode::kRefused, "the publication has a row filter or a column list on it: " + alter +
                                             " DROP TABLE " + listed + "; " + alter + " ADD TABLE " + listed);
     }
+    check_others(*found);
     const PreflightReport report = check_joining(config_, *source_, *target_, *found);
     if (!report.ready()) throw Stopped(StopCode::kRefused, report.text());
-    join(*found, table.entry, stop);
+    join(*found, table, stop);
   } catch (const Interrupted&) {
     throw;
   } catch (const Stopped& stopped) {
@@ -206,8 +209,20 @@ void TableJoiner::try_to_join(const PublishedTable& table, const std::vector<Sou
   }
 }
 
+// What the link's tables have become meanwhile must not mix with what joins: they may have given it their name, or its
+// range.
+void TableJoiner::check_others(const SourceTable& table) {
+  const std::map<TableName, TableCopyState> states = read_table_states(*target_, names_);
+  const PublicationChanges changes = check_publication(*source_, names_, states);
+  const std::string why = departed_in_the_way(*source_, names_, table, states, changes.gone);
+  if (!why.empty()) throw Stopped(StopCode::kRefused, why);
+}
+
 // Twice, if need be: the second time every change as the source made it.
-void TableJoiner::join(const SourceTable& table, const std::string& entry, const std::stop_token& stop) {
+void TableJoiner::join(const SourceTable& found, const PublishedTable& published, const std::stop_token& stop) {
+  std::vector<SourceTable> tables{found};
+  read_rows_taken(*source_, tables);
+  const SourceTable& table = tables.front();
   JoinOptions options = make_join_options(config_, names_);
   if (table.name != table.target && source_->server_major() < kRemembersPartitionsRight) {
     options.prepare_link = [&](Lsn snapshot) { renew_session(snapshot, stop); };
@@ -221,8 +236,8 @@ void TableJoiner::join(const SourceTable& table, const std::string& entry, const
       {names_.migration, names_.link, table.name.schema, table.name.name, table.target.schema, table.target.name});
   if (noted.affected() != 1) throw Stopped(StopCode::kRefused, "its row in teal.table_state is not 'pending' any more");
   const CopyMajors majors{source_->server_major(), target_->server_major()};
-  const std::vector<TargetRelation> targets = find_target_relations(*target_, {table});
-  const CopyTable plan = plan_copy(table, targets.at(0), entry, majors);
+  const std::vector<TargetRelation> targets = find_target_relations(*target_, tables);
+  const CopyTable plan = plan_copy(table, targets.at(0), published, majors);
   JoinResult result = JoinResult::kAltered;
   try {
     result = join_table(options, plan, false, counters_, stop);

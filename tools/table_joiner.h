@@ -51,7 +51,8 @@ class TableJoiner {
   void note_found(const PublishedTable& table);
   void note_left(const TableName& table);
   void try_to_join(const PublishedTable& table, const std::vector<SourceTable>& selected, const std::stop_token& stop);
-  void join(const SourceTable& table, const std::string& entry, const std::stop_token& stop);
+  void check_others(const SourceTable& table);
+  void join(const SourceTable& found, const PublishedTable& published, const std::stop_token& stop);
   void wait_longer(const TableName& table);
   void renew_session(Lsn snapshot, const std::stop_token& stop);
   void note_problem(const TableName& table, const std::string& problem);

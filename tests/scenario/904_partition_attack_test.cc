@@ -50,6 +50,109 @@ class PartitionAttack : public SidecarFixture {
   }
 };
 
+TEST_F(PartitionAttack, H7PartitionThatWasUnloggedWhileTealWasDownIsCopiedAgain) {
+  start_with_rows(kA, {"public.a"});
+  EXPECT_EQ(teal_->terminate(), 0);
+  blue_owner().exec(
+      "ALTER TABLE a_1 SET UNLOGGED; INSERT INTO a SELECT i, 'bulk' FROM generate_series(10, 50) i; UPDATE a SET v = "
+      "'changed' WHERE id = 1; DELETE FROM a WHERE id = 2; ALTER TABLE a_1 SET LOGGED");
+  EXPECT_EQ(command({"check"}).exit_code, 1);
+  run();
+  expect_stops("these partitions were rewritten on blue: public.a_1");
+  copy_a_1_again();
+  blue_owner().exec("INSERT INTO a VALUES (3, 'after'), (151, 'after')");
+  expect_arrives();
+}
+
+TEST_F(PartitionAttack, H7PartitionThatIsUnloggedForAMomentStopsTheLink) {
+  start_with_rows(kA, {"public.a"});
+  blue_owner().exec(
+      "ALTER TABLE a_1 SET UNLOGGED; INSERT INTO a SELECT i, 'bulk' FROM generate_series(10, 50) i; ALTER TABLE a_1 "
+      "SET LOGGED; INSERT INTO a VALUES (3, 'after')");
+  expect_stops("these partitions were rewritten on blue: public.a_1");
+  copy_a_1_again();
+  expect_arrives();
+}
+
+TEST_F(PartitionAttack, H7PartitionThatStaysUnloggedIsNamed) {
+  start_with_rows(kA, {"public.a"});
+  blue_owner().exec("ALTER TABLE a_1 SET UNLOGGED; INSERT INTO a VALUES (3, 'unlogged')");
+  expect_stops("these partitions are unlogged on blue now, and changes of unlogged tables are not sent: public.a_1");
+  blue_owner().exec("ALTER TABLE a_1 SET LOGGED");
+  copy_a_1_again();
+  expect_arrives();
+}
+
+TEST_F(PartitionAttack, H7RewritesThatKeepOrSendTheRowsStopNothing) {
+  start_with_rows(kA, {"public.a"});
+  EXPECT_EQ(teal_->terminate(), 0);
+  blue_owner().exec("VACUUM FULL a_1");
+  blue_owner().exec("CLUSTER a_1 USING a_1_pkey; TRUNCATE a_2; ANALYZE a");
+  expect_ready();
+  EXPECT_EQ(run_until_synced().exit_code, 0);  // the documented way of DDL, while nobody writes
+  for (Sql* side : {&blue_owner(), &green_owner()}) {
+    side->exec("ALTER TABLE public.a ALTER v TYPE varchar(20), ADD COLUMN w text DEFAULT clock_timestamp()::text");
+    side->exec("ALTER TABLE public.a DROP COLUMN w");
+  }
+  expect_ready();
+  run_streaming();
+  teal_->terminate();
+  run_streaming();
+  blue_owner().exec("INSERT INTO a VALUES (3, 'after'), (151, 'after')");
+  expect_arrives();
+}
+
+TEST_F(PartitionAttack, H7RewriteThatWasHarmlessIsConfirmedByOneStatement) {
+  start_with_rows(kA, {"public.a"});
+  EXPECT_EQ(teal_->terminate(), 0);
+  blue_owner().exec("ALTER TABLE a_2 SET UNLOGGED; ALTER TABLE a_2 SET LOGGED");  // nobody wrote
+  run();
+  expect_stops("public.a_2");
+  green().exec(advised("UPDATE teal.table_state SET toast"));
+  expect_ready();
+  run_streaming();
+  blue_owner().exec("INSERT INTO a VALUES (151, 'after')");
+  expect_arrives();
+}
+
+TEST_F(PartitionAttack, H8PartitionThatIsListedWithAFilterIsCopiedAgain) {
+  start_with_rows(kA, {"public.a"});
+  blue_owner().exec("ALTER PUBLICATION teal_shop_blue_to_green ADD TABLE public.a_1 WHERE (id > 50)");
+  blue_owner().exec("INSERT INTO a VALUES (3, 'x'), (60, 'f'), (151, 'z')");
+  expect_stops(
+      "got a filter, or were dropped and made anew, so that changes of them are missing on the target: "
+      "public.a_1;");
+  blue_owner().exec("ALTER PUBLICATION teal_shop_blue_to_green DROP TABLE public.a_1");
+  copy_a_1_again();
+  expect_arrives();
+}
+
+TEST_F(PartitionAttack, H8PartitionThatIsListedWithAColumnListStopsTheLink) {
+  start_with_rows(kA, {"public.a"});
+  blue_owner().exec("ALTER PUBLICATION teal_shop_blue_to_green ADD TABLE public.a_1 (id)");
+  blue_owner().exec("UPDATE a SET v = 'new' WHERE id = 1");
+  expect_stops("missing on the target: public.a_1;");
+}
+
+TEST_F(PartitionAttack, H10PartitionThatMovesToAnotherTableIsNamedWithBoth) {
+  const std::string b =
+      "CREATE TABLE b (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); CREATE TABLE b_1 PARTITION OF b FOR VALUES "
+      "FROM (1000) TO (1100);";
+  start_with_rows(std::string(kA) + "CREATE TABLE a_d PARTITION OF a DEFAULT;" + b, {"public.a", "public.b"});
+  for (Sql* side : {&green_owner(), &blue_owner()}) {
+    side->exec(
+        "SET search_path = public; BEGIN; ALTER TABLE a DETACH PARTITION a_1; ALTER TABLE b ATTACH PARTITION a_1 FOR "
+        "VALUES FROM (0) TO (100); COMMIT");
+  }
+  blue_owner().exec("INSERT INTO b VALUES (3, 'after the move'), (1001, 'c'); INSERT INTO a VALUES (500, 'other')");
+  expect_stops("public.a_1, which was a partition of public.a, is a partition of public.b on blue now");
+  green().exec("TRUNCATE public.a, public.a_1; " + advised_for_targets());
+  run_streaming();
+  for (const char* table : {"a_1", "a_2", "a_d"}) wait_joined(table);
+  expect_arrives();
+  expect_equal("public.b");
+}
+
 TEST_F(PartitionAttack, H10TableThatIsAPartitionOnGreenOnlyIsRefused) {
   blue_owner().exec(
       std::string("SET search_path = public; ") + kA +
@@ -87,6 +190,19 @@ TEST_F(PartitionAttack, H10TableThatGathersOthersOnGreenOnlyIsNoneOfTealsBusines
   blue_owner().exec("INSERT INTO a VALUES (1, 'x'); INSERT INTO y VALUES (201, 'x'); TRUNCATE y");
   expect_arrives();
   expect_equal("public.y");
+}
+
+TEST_F(PartitionAttack, H5PartitionedTableThatIsRenamedAndMadeAnewStopsBeforeTheyMix) {
+  start_with_rows(kA, {"public.a"});
+  blue_owner().exec(
+      "BEGIN; ALTER TABLE a RENAME TO a_old; CREATE TABLE a (id int PRIMARY KEY, v text) PARTITION BY RANGE (id); "
+      "CREATE TABLE n_1 PARTITION OF a FOR VALUES FROM (0) TO (200); ALTER PUBLICATION teal_shop_blue_to_green ADD "
+      "TABLE a; INSERT INTO a VALUES (7, 'new'), (8, 'new'); UPDATE a_old SET v = 'old' WHERE id = 1; COMMIT");
+  expect_stops("public.a has another name on blue now, public.a_old: rename it back");
+  EXPECT_EQ(green().number("SELECT count(*) FROM public.a WHERE v = 'new'"), 0);
+  blue_owner().exec("DROP TABLE a; ALTER TABLE a_old RENAME TO a");
+  run_streaming();
+  expect_arrives();
 }
 
 TEST_F(PartitionAttack, H10DetachThatHasNotEndedIsRefusedBeforeTheCopy) {
