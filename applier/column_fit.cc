@@ -60,8 +60,11 @@ std::string ColumnFit::format(TypeUse use) {
 
 // With -1 for the modifier: without one, character would mean character(1).
 std::string ColumnFit::cast_through(const Column& source) {
-  if (to_be_read(source_types_, source.type.value)) return quote_qualified(source.type_schema, source.type_name);
-  return format({base_of(source_types_, {source.type.value}).type, -1});
+  if (to_be_read(source_types_, source.type.value)) {
+    return quote_qualified(source.type_schema, source.type_name) + "::";
+  }
+  const std::uint32_t base = base_of(source_types_, {source.type.value}).type;
+  return base >= kFirstMovingTypeOid ? "" : format({base, -1}) + "::";
 }
 
 std::string ColumnFit::source_in_words(const Column& source) {

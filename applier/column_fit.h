@@ -26,7 +26,8 @@ class ColumnFit {
 
   /// Errors: PgError.
   [[nodiscard]] ValueFit fit(const Column& source, const CatalogColumn& target);
-  /// The built-in type that kCast means, as a cast takes it. After `fit` for the same column. Errors: PgError.
+  /// What kCast asks for in front of the cast to the target's type: `real::`; "" for a type of the users, whose text
+  /// stays what it is. After `fit` for the same column. Errors: PgError.
   [[nodiscard]] std::string cast_through(const Column& source);
   /// A type in words: `numeric(10,2)`, `public.price (numeric(10,2))`. After `fit` for the same columns. Errors:
   /// PgError.

@@ -60,7 +60,7 @@ void set_type(const TargetTable& table, MappedColumn& column, const Column& sour
          "alter it on the target too (where one transaction wrote rows before and after the change: one that takes "
          "both, such as text), then start again: nothing is lost while the slot exists");
   }
-  const std::string through = fit == ValueFit::kCast ? types.cast_through(source) + "::" : "";
+  const std::string through = fit == ValueFit::kCast ? types.cast_through(source) : "";
   column.type = through + target.cast_type;
   column.full_type = through + target.type;
   column.text_cast = target.text_cast;

@@ -101,7 +101,7 @@ ValueFit value_fit(const TypesByOid& source_types, TypeUse source, const TypesBy
   const bool source_moves = source.type >= kFirstMovingTypeOid;
   const bool target_moves = target.type >= kFirstMovingTypeOid;
   if (!source_moves && !target_moves) return built_in_fit(source, target);
-  if (source_moves && takes_any_text(target)) return ValueFit::kYes;
+  if (source_moves && takes_any_text(target)) return ValueFit::kCast;
   const TypeDefinition* from = find(source_types, source.type);
   const TypeDefinition* to = find(target_types, target.type);
   if (from == nullptr || to == nullptr || from->kind != to->kind) return ValueFit::kNo;

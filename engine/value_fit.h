@@ -13,9 +13,11 @@ struct TypeUse {
 
 /// What the text of one type's values becomes in another type.
 enum class ValueFit : std::uint8_t {
-  kNo,    ///< some values would be refused or, worse, change
-  kCast,  ///< every value gets in, as what ALTER TABLE ... TYPE gives once it went through the source's type
-  kYes,   ///< every value keeps its value, and ALTER TABLE ... TYPE gives the same
+  kNo,  ///< some values would be refused or, worse, change
+  /// Every value gets in as what ALTER TABLE ... TYPE makes of it: a value of a built-in type has to go through that
+  /// type first.
+  kCast,
+  kYes,  ///< every value keeps its value, and ALTER TABLE ... TYPE gives the same
 };
 
 /// Whether all values of `source` fit into `target`: the same type, or a wider one (a longer varchar, a numeric with

@@ -101,7 +101,7 @@ TEST(ValueFit, UsersTypesFitByNameAndParts) {
   EXPECT_EQ(value_fit(source, {20002}, same, {30002}), ValueFit::kYes);
   EXPECT_EQ(value_fit(source, {20002}, coarser, {30002}), ValueFit::kNo);
   EXPECT_EQ(value_fit(source, {20003}, same, {30003}), ValueFit::kNo);
-  EXPECT_EQ(value_fit(source, {20003}, same, {kText}), ValueFit::kYes);
+  EXPECT_EQ(value_fit(source, {20003}, same, {kText}), ValueFit::kCast);
   EXPECT_EQ(value_fit({}, {20003}, same, {30003}), ValueFit::kNo) << "what is not known does not fit";
 }
 
