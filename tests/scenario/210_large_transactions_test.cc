@@ -190,6 +190,7 @@ TEST_F(LargeTransactions, C5InterleavedAtRandomUnderKills) {
     int savepoints = 0;
   };
   std::vector<Writer> writers;
+  writers.reserve(4);
   for (int i = 0; i < 4; ++i) writers.push_back({blue_server().connect(kOwnerRole, kShopDatabase)});
   int next = 1;
   for (int step = 0; step < 200; ++step) {
