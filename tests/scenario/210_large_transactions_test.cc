@@ -233,14 +233,14 @@ TEST_F(LargeTransactions, C5InterleavedAtRandomUnderKills) {
 
 // The ordinary run does a tenth of it.
 TEST_F(LargeTransactions, M1MemoryStaysWithinWhatIsConfiguredForTenMillionRowsInOneTransaction) {
-  const int count = long_tier() ? 10'000'000 : 300'000;
+  const int count = by_hand_tier() ? 10'000'000 : 300'000;
   stream();
   wait_caught_up();
   const long before = teal_->peak_rss_kib();
   Sql writer = blue_server().connect(kOwnerRole, kShopDatabase);
   writer.exec("BEGIN; " + rows(1, count, "'v' || i"));
   writer.exec("COMMIT");
-  wait_until("all of them are there", seconds(long_tier() ? 1200 : 120),
+  wait_until("all of them are there", seconds(by_hand_tier() ? 1200 : 120),
              [&] { return green().number("SELECT count(*) FROM public.big") == count; });
   expect_both_equal();
   const long memory = teal_->peak_rss_kib();

@@ -65,7 +65,7 @@ TEST_F(Alive, M5I8TargetThatStandsStillCostsNeitherTheConnectionNorMemory) {
   write(20);
   const std::string reader = slot_reader();
   const long before = teal_->peak_rss_kib();
-  const auto end = Clock::now() + (long_tier() ? minutes(10) : minutes(1));
+  const auto end = Clock::now() + (by_hand_tier() ? minutes(10) : minutes(1));
   wait_until("it has stood still for long enough", minutes(11), [&] {
     EXPECT_TRUE(teal_->running());
     EXPECT_EQ(slot_reader(), reader) << "the same session";

@@ -22,6 +22,12 @@ namespace teal::test {
   return tier != nullptr && (std::string_view(tier) == "ci" || std::string_view(tier) == "long");
 }
 
+/// True when this run may take hours: `tests/run.sh --long`.
+[[nodiscard]] inline bool by_hand_tier() {
+  const char* tier = std::getenv("TEAL_TEST_TIER");
+  return tier != nullptr && std::string_view(tier) == "long";
+}
+
 /// Two servers and one `teal run` between them.
 class SidecarFixture : public TwoNodeFixture {
  protected:
