@@ -316,7 +316,7 @@ void Applier::finish(const Ended& last) {
   std::vector<std::int64_t> skipped = open_skipped_;
   skipped.insert(skipped.end(), plan_.skipped().begin(), plan_.skipped().end());
   ControlRows control = plan_.control();
-  control.settle_quarantine = quarantine_.settle_sql(next.applied, skipped);
+  control.quarantine = quarantine_.settlement(next.applied, skipped);
   const std::uint64_t touched = writer_.write(plan_.epochs(), control, &next);
   Ledger settled = sum(before, plan_.settle(touched));
   settled.batches += 1;

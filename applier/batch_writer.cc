@@ -112,8 +112,9 @@ std::uint64_t BatchWriter::write(std::span<const Epoch> epochs, const ControlRow
   if (last != nullptr) {
     // Deferred rules have to speak up before the origin's position is set: nothing may fail after that.
     pipeline.query("check deferred constraints", "SET CONSTRAINTS ALL IMMEDIATE");
-    if (!control.settle_quarantine.empty()) {
-      pipeline.query("settle what was in quarantine", control.settle_quarantine);
+    if (control.quarantine.rows > 0) {
+      sent_.push_back(Sent{pipeline.size(), pipeline.size(), control.quarantine.rows});
+      pipeline.query("settle what was in quarantine", control.quarantine.sql);
     }
     sent_.push_back(Sent{pipeline.size(), pipeline.size(), 1});
     pipeline.query("write the progress row", update_progress_sql(*last, names_.migration, names_.link));
@@ -244,8 +245,11 @@ std::uint64_t BatchWriter::check_counts(const std::vector<ResultHandle>& results
     const std::uint64_t count = touched(results[sent.call]);
     if (sent.group != nullptr) {
       rows += check_count(sent, count);
-    } else if (count != 1) {
-      throw Stopped(StopCode::kRefused, "the progress row of " + names_.link + " is gone from the target");
+    } else if (count != sent.expected) {
+      throw Stopped(StopCode::kRefused,
+                    "link " + names_.link +
+                        ": its row in teal.progress, or one of teal.quarantine that it was about to settle, is gone "
+                        "from the target; nothing was committed, start again");
     }
   }
   return rows;

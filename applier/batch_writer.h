@@ -38,7 +38,7 @@ struct CommitPoint {
 /// What a target transaction holds besides rows.
 struct ControlRows {
   std::vector<std::string> markers;  ///< ids of markers that arrived
-  std::string settle_quarantine;     ///< see Quarantine::settle_sql
+  Settlement quarantine;             ///< see Quarantine::settlement
 };
 
 /// Writes target transactions: rows, progress row and origin, in this order; commits them only when every statement
@@ -70,7 +70,7 @@ class BatchWriter {
     std::size_t call = 0;        ///< index in the pipeline
     std::uint64_t expected = 0;
     const TargetTable* table = nullptr;
-    const RowGroup* group = nullptr;  ///< null: a TRUNCATE, or with no table the progress row
+    const RowGroup* group = nullptr;  ///< null: a TRUNCATE, or with no table rows of schema teal
     ChangePlace place = {};           ///< of a TRUNCATE
   };
 

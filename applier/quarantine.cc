@@ -67,17 +67,20 @@ const SkippedChanges* Quarantine::skips(Lsn commit_lsn) const {
   return found == open_.end() || found->second.skips.by_position.empty() ? nullptr : &found->second.skips;
 }
 
-std::string Quarantine::settle_sql(Lsn applied, std::span<const std::int64_t> skipped) const {
+Settlement Quarantine::settlement(Lsn applied, std::span<const std::int64_t> skipped) const {
   std::string values;
+  std::uint64_t count = 0;
   for (auto open = open_.begin(); open != open_.end() && open->first < applied; ++open) {
     for (const std::int64_t id : open->second.ids) {
       const bool over = was_skipped(id, open->second.skips, skipped);
       values += (values.empty() ? "(" : ", (") + std::to_string(id) + (over ? ", 'skipped')" : ", 'resolved')");
+      ++count;
     }
   }
-  if (values.empty()) return "";
-  return "UPDATE teal.quarantine AS q SET state = v.state, at = clock_timestamp() FROM (VALUES " + values +
-         ") AS v (id, state) WHERE q.id = v.id";
+  if (count == 0) return {};
+  return {"UPDATE teal.quarantine AS q SET state = v.state, at = clock_timestamp() FROM (VALUES " + values +
+              ") AS v (id, state) WHERE q.id = v.id",
+          count};
 }
 
 void Quarantine::passed(Lsn applied, std::span<const std::int64_t> skipped) {

@@ -44,6 +44,12 @@ struct SkippedChanges {
   [[nodiscard]] std::int64_t id_of(Lsn lsn, std::uint64_t position) const;
 };
 
+/// A statement that enters what became of open rows, and how many rows it has to touch. No rows: there is no statement.
+struct Settlement {
+  std::string sql;
+  std::uint64_t rows = 0;
+};
+
 /// The changes at which a link stopped: teal.quarantine on its target.
 ///
 /// A change is known by its transaction's commit LSN and its position in the transaction: both are the same whenever
@@ -64,9 +70,8 @@ class Quarantine {
   [[nodiscard]] const SkippedChanges* skips(Lsn commit_lsn) const;
 
   /// The statement that enters, in the target transaction that moves progress to `applied`, what became of the open
-  /// rows below: `skipped` are the ids of those whose change was passed over, the others went through. "": there are
-  /// none.
-  [[nodiscard]] std::string settle_sql(Lsn applied, std::span<const std::int64_t> skipped) const;
+  /// rows below: `skipped` are the ids of those whose change was passed over, the others went through.
+  [[nodiscard]] Settlement settlement(Lsn applied, std::span<const std::int64_t> skipped) const;
   /// That transaction was committed.
   void passed(Lsn applied, std::span<const std::int64_t> skipped);
 

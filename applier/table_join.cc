@@ -14,6 +14,7 @@
 #include "engine/log.h"
 #include "engine/pause.h"
 #include "engine/pg_error.h"
+#include "engine/publication.h"
 #include "engine/wait_log.h"
 
 namespace teal {
@@ -41,12 +42,9 @@ Lsn read_applied(PgConnection& target, const LinkNames& names, bool locked) {
   return *lsn;
 }
 
-// Under whatever name. "entry/oid": see PublishedTable::entry.
+// Under whatever name.
 bool is_same_table(const Relation& relation, const CopyTable& table) {
-  const std::string& entry = table.publication_entry;
-  const std::size_t slash = entry.find('/');
-  return slash != std::string::npos &&
-         entry.substr(slash + 1, entry.find('/', slash + 1) - slash - 1) == std::to_string(relation.id.value);
+  return entry_table(table.publication_entry) == std::to_string(relation.id.value);
 }
 
 // One table's changes out of the stream of its snapshot's slot, written into an open target transaction.

@@ -8,6 +8,7 @@
 #include "engine/binary_types.h"
 #include "engine/catalog_columns.h"
 #include "engine/pg_error.h"
+#include "engine/publication.h"
 
 namespace teal {
 namespace {
@@ -117,12 +118,10 @@ TargetTable name_table(const Relation& relation) {
   return table;
 }
 
-// "entry/oid": see PublishedTable::entry. Two tables that swap their names, and back, are seen nowhere else.
+// Two tables that swap their names, and back, are seen nowhere else.
 void check_same_table(const TargetTable& table, const Relation& relation, const TableState& state) {
-  const std::size_t slash = state.entry.find('/');
-  if (slash == std::string::npos) return;
-  const std::size_t end = state.entry.find('/', slash + 1);
-  if (state.entry.substr(slash + 1, end - slash - 1) == std::to_string(relation.id.value)) return;
+  const std::string copied = entry_table(state.entry);
+  if (copied.empty() || copied == std::to_string(relation.id.value)) return;
   stop(table, "on the source another table has this name now than the one that was copied",
        "rename it back; if it is meant to stay, empty the target's, delete its row from teal.table_state and start "
        "again");

@@ -52,6 +52,14 @@ std::string publication_list(const std::vector<TableName>& tables, const std::se
 
 }  // namespace
 
+std::string entry_listing(const std::string& entry) { return entry.substr(0, entry.find('/')); }
+
+std::string entry_table(const std::string& entry) {
+  const std::size_t slash = entry.find('/');
+  if (slash == std::string::npos) return "";
+  return entry.substr(slash + 1, entry.find('/', slash + 1) - slash - 1);
+}
+
 std::optional<Publication> read_publication(PgConnection& source, const std::string& name) {
   // Through jsonb, because some of the columns are not there in older servers.
   const std::string schemas =

@@ -27,6 +27,11 @@ struct PublishedTable {
   [[nodiscard]] bool is_part() const { return name != target; }
 };
 
+/// Of PublishedTable::entry: pg_publication_rel.oid, as text.
+[[nodiscard]] std::string entry_listing(const std::string& entry);
+/// Of PublishedTable::entry: the table's own oid, as text; "" when the entry names none.
+[[nodiscard]] std::string entry_table(const std::string& entry);
+
 /// A publication as it stands in the catalogs. Source: pg_publication, pg_publication_rel, pg_publication_namespace.
 struct Publication {
   std::string name;

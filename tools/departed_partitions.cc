@@ -16,18 +16,13 @@ using States = std::map<TableName, TableCopyState>;
 // Of a hash partition `takes` says what its siblings take as well.
 bool is_hash(const TableCopyState& state) { return state.bounds.find("HASH") != std::string::npos; }
 
-std::string oid_of(const TableCopyState& state) {
-  const std::size_t begin = state.publication_entry.find('/') + 1;
-  return state.publication_entry.substr(begin, state.publication_entry.find('/', begin) - begin);
-}
-
 // The partitions of the source's table that bring rows to the target and could have some in the range of `departed`.
 std::string others(const TableCopyState& departed, const States& states) {
   std::string oids;
   for (const auto& [table, state] : states) {
     if (state.state != "copied" || state.target != departed.target) continue;
     if (is_hash(departed) && state.takes == departed.takes) continue;
-    oids += (oids.empty() ? "" : ",") + oid_of(state);
+    oids += (oids.empty() ? "" : ",") + entry_table(state.publication_entry);
   }
   return "{" + oids + "}";
 }

@@ -11,14 +11,6 @@ namespace {
 
 using Copied = std::map<TableName, TableCopyState>;
 
-// See PublishedTable::entry.
-std::string listing(const std::string& entry) { return entry.substr(0, entry.find('/')); }
-
-std::string number(const std::string& entry) {
-  const std::size_t begin = entry.find('/') + 1;
-  return entry.substr(begin, entry.find('/', begin) - begin);
-}
-
 // What the publication as a whole holds back, in words.
 std::string options_held_back(const Publication& publication) {
   if (!publication.all_operations) return "does not publish every operation (publish = ...)";
@@ -59,7 +51,7 @@ class Comparison {
   Comparison(const Publication& publication, const LinkNames& names, std::string source)
       : names_(names), source_(std::move(source)) {
     for (const PublishedTable& table : publication.tables) {
-      listed_.insert(listing(table.entry));
+      listed_.insert(entry_listing(table.entry));
       add(table);
     }
     for (const PublishedTable& part : publication.parts) add(part);
@@ -73,10 +65,10 @@ class Comparison {
     if (known != by_entry_.end() && known->second->name != table) refuse_renamed(table, known->second->name);
     if (now != nullptr && state.state != "detached" && now->entry == state.publication_entry) {
       look_at_same(connection, *now, state);
-    } else if (now != nullptr && number(now->entry) == number(state.publication_entry) && state.is_part(table) &&
-               now->target != state.target) {
+    } else if (now != nullptr && entry_table(now->entry) == entry_table(state.publication_entry) &&
+               state.is_part(table) && now->target != state.target) {
       refuse_moved(*now, state.target);
-    } else if (now == nullptr && state.is_part(table) && listed_.contains(listing(state.publication_entry))) {
+    } else if (now == nullptr && state.is_part(table) && listed_.contains(entry_listing(state.publication_entry))) {
       changes_.gone.push_back(table);  // only while the table that it was part of is still published
     } else {
       missed_.emplace(table, state);

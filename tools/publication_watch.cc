@@ -48,8 +48,12 @@ bool PublicationWatch::check() {
 }
 
 void PublicationWatch::note_toast(const TableName& table, const std::string& toast) {
-  target_->exec("note that a partition was rewritten",
-                "UPDATE teal.table_state SET toast = $1" + states_where(names_, StatesOf::kTables, {table}), {toast});
+  const Rows noted = target_->exec(
+      "note that a partition was rewritten",
+      "UPDATE teal.table_state SET toast = $1" + states_where(names_, StatesOf::kTables, {table}), {toast});
+  if (noted.affected() == 1) return;
+  throw Stopped(StopCode::kRefused, "link " + names_.link + ": the row of " + to_string(table) +
+                                        " in teal.table_state went while it was looked at: start again");
 }
 
 void PublicationWatch::note_gone(const TableName& table) {

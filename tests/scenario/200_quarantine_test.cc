@@ -303,6 +303,22 @@ TEST_F(QuarantineRules, SkipAndProgressAreOneTransaction) {
   EXPECT_TRUE(green().truth("SELECT q.xmin = p.xmin FROM teal.quarantine q, teal.progress p"));
 }
 
+TEST_F(QuarantineRules, I9SkipWhoseRowIsGoneFromTheListIsNotPassedOver) {
+  {
+    auto applier = open_applier();
+    give(*applier, make(1, {upd("42", "z")}));
+    stop_text(*applier);
+  }
+  say("skip");
+  const std::string before = applied();
+  auto applier = open_applier();
+  green().exec("DELETE FROM teal.quarantine");
+  give(*applier, make(1, {upd("42", "z")}));
+  EXPECT_THROW(applier->flush(), Stopped);
+  applier.reset();
+  EXPECT_EQ(applied(), before);
+}
+
 // ------------------------------------------------------------------------------------------------------- the ledger
 
 TEST_F(QuarantineRules, I2ChangeThatWasCountedAndDidNotArriveStopsTheLinkWithNothingCommitted) {
