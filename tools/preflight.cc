@@ -84,7 +84,7 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
   if (green != nullptr) {
     const std::optional<LinkRow> row = read_link_row(*green, preflight.link);
     preflight.resumed = row.has_value();
-    preflight.states = read_table_states(*green, preflight.link);
+    preflight.read_states(*green);
     if (row && blue_facts && row->source_system_id != blue_facts->system_id) {
       preflight.add("blue",
                     "this is another cluster (system identifier " + blue_facts->system_id +
@@ -159,12 +159,12 @@ bool Preflight::copy_ahead() const {
   return std::any_of(tables.begin(), tables.end(), ahead) || std::any_of(parts.begin(), parts.end(), ahead);
 }
 
-std::set<TableName> Preflight::copied_targets() const {
-  std::set<TableName> targets;
+void Preflight::read_states(PgConnection& green) {
+  states = read_table_states(green, link);
+  copied_targets.clear();
   for (const auto& [table, state] : states) {
-    if (state.state == "copied" || state.state == "detached") targets.insert(state.target);
+    if (state.state == "copied" || state.state == "detached") copied_targets.insert(state.target);
   }
-  return targets;
 }
 
 PreflightReport run_preflight(const Config& config, PreflightMode mode) {
@@ -177,7 +177,7 @@ PreflightReport run_preflight(const Config& config, PreflightMode mode) {
 
 PreflightReport check_joining(const Config& config, PgConnection& blue, PgConnection& green, const SourceTable& table) {
   Preflight preflight{.config = config, .mode = PreflightMode::kJoin, .link = forward_link(config)};
-  preflight.states = read_table_states(green, preflight.link);
+  preflight.read_states(green);
   (table.name == table.target ? preflight.tables : preflight.parts) = {table};
   if (!preflight.parts.empty()) {  // columns and key are judged as its table's, whose other rows may be there
     preflight.tables = {table};

@@ -23,16 +23,17 @@ struct Preflight {
   std::optional<SlotFacts> slot{};               ///< the link's slot on blue
   bool resumed = false;                          ///< the link has a progress row: teal was here before
   std::map<TableName, TableCopyState> states{};  ///< copy states of the tables, from green
-  std::vector<SourceTable> tables{};             ///< what is selected on blue, as it is published
-  std::vector<SourceTable> parts{};              ///< partitions with rows, of these
+  std::set<TableName> copied_targets{};  ///< what rows were copied to, of a table or of a partition: of `states`
+  std::vector<SourceTable> tables{};     ///< what is selected on blue, as it is published
+  std::vector<SourceTable> parts{};      ///< partitions with rows, of these
 
   void add(std::string side, std::string what, std::string mend, StopCode code = StopCode::kRefused) {
     report.findings.push_back({std::move(side), std::move(what), std::move(mend), code});
   }
+  /// Reads the copy states from green.
+  void read_states(PgConnection& green);
   /// Some selected table is still to be copied.
   [[nodiscard]] bool copy_ahead() const;
-  /// The tables on green that rows were copied to: all of them, or of a partition.
-  [[nodiscard]] std::set<TableName> copied_targets() const;
 };
 
 /// Version, recovery, wal_level, slots, walsenders, the replication connection.

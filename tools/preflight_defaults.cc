@@ -35,7 +35,7 @@ std::optional<std::string> added_value(const Preflight& preflight, const SourceT
 
 // Green has rows of the table that blue does not send again.
 bool holds_rows(const Preflight& preflight, const SourceTable& table) {
-  return preflight.mode == PreflightMode::kNoCopy || preflight.copied_targets().contains(table.target);
+  return preflight.mode == PreflightMode::kNoCopy || preflight.copied_targets.contains(table.target);
 }
 
 // What brings blue's values of the column to rows that are on green already.

@@ -161,10 +161,9 @@ void check_existing_table(Preflight& preflight, const ServerFacts& facts, const 
 // The copy fills tables, it never empties them.
 void check_empty(Preflight& preflight, PgConnection& target, const std::vector<TargetRelation>& readable) {
   if (preflight.mode == PreflightMode::kNoCopy) return;
-  const std::set<TableName> copied = preflight.copied_targets();
   std::vector<TableName> filled;
   for (const TargetRelation& table : readable) {
-    if (copied.contains(table.name)) continue;
+    if (preflight.copied_targets.contains(table.name)) continue;
     // What inherits from it is copied for itself.
     const std::string name = (table.partitioned ? "" : "ONLY ") + quote_qualified(table.name.schema, table.name.name);
     const Rows rows = target.exec("look whether " + to_string(table.name) + " is empty on green",
