@@ -1,0 +1,111 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include "decoder/ids.h"
+#include "decoder/lsn.h"
+
+namespace teal {
+
+/// A table and the key of a row in it, the same on both sides. 128 bits: two keys of one table never share one.
+struct KeyHash {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  constexpr bool operator==(const KeyHash&) const = default;
+};
+
+struct KeyHashHash {
+  using is_avalanching = void;
+  std::size_t operator()(const KeyHash& key) const { return key.low; }
+};
+
+/// A commit of an application on one side, as this side's stream tells it. Positions are in this side's log, `seen` in
+/// the other's.
+struct LocalCommit {
+  Lsn begin;       ///< a stream that starts here sends this commit and all later ones
+  Lsn end;         ///< END of the commit record
+  Timestamp time;  ///< effective: this side's commit times never go back
+  Lsn seen;        ///< END of the other side's last commit that had been applied here before it
+};
+
+/// A table that has no version column, or a NULL in it: lower than all versions.
+inline constexpr std::int64_t kNoVersion = std::numeric_limits<std::int64_t>::min();
+
+/// What a local commit did to one key of a table, or to all of them: a TRUNCATE has the table's hash as its key.
+struct LocalChange {
+  KeyHash key;
+  KeyHash table;
+  bool removed = false;
+  std::int64_t version = kNoVersion;
+};
+
+/// The versions of one key that the other side had not seen when it made the change that they are compared with.
+struct UnseenVersions {
+  std::size_t count = 0;                  ///< 0: everything that follows means nothing
+  LocalCommit last;                       ///< the commit of the newest
+  bool removed = false;                   ///< the newest is that there is no row
+  Timestamp first_time;                   ///< of the oldest
+  std::int64_t version_max = kNoVersion;  ///< of all of them
+};
+
+/// The local changes of one side, in commit order, as far as they may still meet a change that had not seen them.
+///
+/// It is complete from its first commit to where the stream was read, and this is what decisions rest on: a key that is
+/// not in it holds what the other side knows. A delete leaves an entry like any other change; a TRUNCATE is one version
+/// of every key of its table. Memory: about 100 bytes per change (`bytes`). Threads: one at a time.
+class LocalChanges {
+ public:
+  /// Commits come in commit order, `changes` in the order in which they were made.
+  void add(const LocalCommit& commit, std::span<const LocalChange> changes);
+
+  /// The versions of `key` of `table` with `after` < END <= `upto`.
+  [[nodiscard]] UnseenVersions unseen(const KeyHash& key, const KeyHash& table, Lsn after,
+                                      Lsn upto = {std::numeric_limits<std::uint64_t>::max()}) const;
+
+  /// The keys of `table` that were changed after `after`, each once: what a TRUNCATE may have to spare. Looks at all
+  /// changes since then.
+  [[nodiscard]] std::vector<KeyHash> changed_keys(const KeyHash& table, Lsn after) const;
+
+  /// Forgets commits up to and including END `upto`: no later change can have missed them.
+  void forget(Lsn upto);
+
+  /// The oldest commit that is still known: a stream has to start at its `begin` to fill this again, with its `time`
+  /// and `seen` as what went before. Nullopt: none is.
+  [[nodiscard]] std::optional<LocalCommit> oldest() const;
+  /// What the first commit after `lsn` had seen of the other side; nullopt: there is none.
+  [[nodiscard]] std::optional<Lsn> seen_by_first_after(Lsn lsn) const;
+
+  [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  [[nodiscard]] std::size_t bytes() const;
+
+ private:
+  struct Entry {
+    KeyHash key;
+    std::uint64_t table;   // half of its hash
+    std::uint64_t before;  // number of the previous entry of the same key; 0: none
+    std::uint64_t commit;  // number of its commit
+    std::int64_t version;
+    bool removed;
+  };
+
+  [[nodiscard]] std::uint64_t newest(const KeyHash& key) const;
+  [[nodiscard]] const Entry& entry(std::uint64_t number) const { return entries_[number - first_entry_]; }
+  [[nodiscard]] const LocalCommit& commit_of(const Entry& entry) const {
+    return commits_[entry.commit - first_commit_];
+  }
+
+  std::deque<LocalCommit> commits_;
+  std::deque<Entry> entries_;
+  std::uint64_t first_commit_ = 0;                                         // number of commits_.front()
+  std::uint64_t first_entry_ = 1;                                          // number of entries_.front()
+  boost::unordered_flat_map<KeyHash, std::uint64_t, KeyHashHash> newest_;  // of each key: number of its entry
+};
+
+}  // namespace teal

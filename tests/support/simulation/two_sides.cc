@@ -1,0 +1,312 @@
+#include "tests/support/simulation/two_sides.h"
+
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+
+namespace teal::test {
+namespace {
+
+constexpr KeyHash kTable{1, 1};
+constexpr std::uint64_t kTransactionBytes = 10;
+constexpr double kMicroseconds = 1e6;
+
+KeyHash hash_of(int key) { return {2, static_cast<std::uint64_t>(key) + 10}; }
+
+// An index of the log for a position: the first transaction that a stream from there sends.
+std::size_t index_from(Lsn begin) { return (begin.value + kTransactionBytes - 2) / kTransactionBytes; }
+
+}  // namespace
+
+TwoSides::TwoSides(std::uint64_t seed, TwoSidesOptions options) : random_(seed), options_(options) {
+  constexpr double kSkews[] = {0, -3600, 3600, -5, 5, 0.5};
+  servers_[1].skew = kSkews[below(6)];
+  keys_ = 1 + below(4);
+  start(0);
+  start(1);
+}
+
+std::string TwoSides::run() {
+  try {
+    write_and_apply();
+  } catch (const std::logic_error& error) {
+    wrong_ = error.what();
+  }
+  if (wrong_.empty() && servers_[0].rows != servers_[1].rows) wrong_ = "the sides differ";
+  return wrong_;
+}
+
+void TwoSides::write_and_apply() {
+  const int steps = 5 + below(115);
+  for (int i = 0; i < steps && wrong_.empty(); ++i) step();
+  for (int i = 0; i < 100 && !done() && wrong_.empty(); ++i) {
+    for (const int link : {0, 1}) {
+      receive(link, std::numeric_limits<int>::max());
+      apply(link, 1000);
+    }
+  }
+  if (wrong_.empty() && !done()) wrong_ = "the links do not come to an end";
+}
+
+void TwoSides::step() {
+  now_ += std::uniform_real_distribution<double>(0, 1)(random_);
+  if (chance(0.02)) servers_[below(2)].skew += std::uniform_real_distribution<double>(-50, 50)(random_);
+  const int what = below(100);
+  const int side = below(2);
+  if (what < 45) {
+    write(side);
+  } else if (what < 65) {
+    receive(side, 1 + below(5));
+  } else if (what < 92) {
+    receive(side, below(5));
+    apply(side, 1 + below(6));
+  } else if (what < 94) {
+    servers_[side].flushed = servers_[side].log.size();
+  } else if (what < 96) {
+    crash(side);
+  } else if (what < 98) {
+    start(side);
+  } else {
+    end_process();
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------ the servers
+
+TwoSides::Op TwoSides::random_op(const Table& rows) {
+  Op op;
+  op.key = below(keys_);
+  op.version = 1 + below(9);
+  op.row = {++value_, ++value_, op.version};
+  const auto found = rows.find(op.key);
+  if (chance(0.03)) {
+    op.kind = OpKind::kTruncate;
+    op.version = kNoVersion;
+  } else if (found == rows.end()) {
+    op.kind = OpKind::kInsert;
+  } else if (chance(0.3)) {
+    op.kind = OpKind::kDelete;
+    op.version = found->second.version;
+  } else {
+    op.kind = OpKind::kUpdate;
+    op.second_sent = chance(0.5);
+    if (!op.second_sent) op.row.second = found->second.second;
+  }
+  return op;
+}
+
+void TwoSides::put(Table& rows, const Op& op) {
+  if (op.kind == OpKind::kTruncate) {
+    rows.clear();
+  } else if (op.kind == OpKind::kDelete) {
+    rows.erase(op.key);
+  } else {
+    rows[op.key] = op.row;
+  }
+}
+
+void TwoSides::write(int side) {
+  Server& server = servers_[side];
+  Transaction transaction;
+  transaction.time = Timestamp{static_cast<std::int64_t>((now_ + server.skew) * kMicroseconds)};
+  for (int i = 0, count = 1 + below(3); i < count; ++i) {
+    const Op op = random_op(server.rows);
+    put(server.rows, op);
+    transaction.ops.push_back(op);
+  }
+  commit(server, std::move(transaction));
+  server.flushed = server.log.size();
+}
+
+void TwoSides::commit(Server& server, Transaction transaction) {
+  transaction.begin = Lsn{server.log.size() * kTransactionBytes + 1};
+  transaction.end = Lsn{(server.log.size() + 1) * kTransactionBytes};
+  transaction.rows = server.rows;
+  transaction.progress = server.progress;
+  server.log.push_back(std::move(transaction));
+}
+
+// What was not flushed is gone: rows of teal's, and the progress with them.
+void TwoSides::crash(int side) {
+  Server& server = servers_[side];
+  server.log.resize(server.flushed);
+  server.rows = server.log.empty() ? Table{} : server.log.back().rows;
+  server.progress = server.log.empty() ? ProgressRow{} : server.log.back().progress;
+  start(0);
+  start(1);
+}
+
+// ------------------------------------------------------------------------------------------------------ the links
+
+void TwoSides::end_process() {
+  for (Link& link : links_) link = Link{};
+  start(0);
+  start(1);
+}
+
+// A new session: from the progress row.
+void TwoSides::start(int link) {
+  Link& self = links_[link];
+  const ProgressRow& row = target(link).progress;
+  self.queue.clear();
+  self.applied = row.applied;
+  self.next = index_from(row.held);
+  self.clock =
+      has(Mistake::kForgetsSeenAtStart) ? StreamClock(row.held_time, {}) : StreamClock(row.held_time, row.held_seen);
+}
+
+// Takes `count` transactions off the source's flushed log.
+void TwoSides::receive(int link, int count) {
+  Link& self = links_[link];
+  for (; count > 0 && self.next < source(link).flushed; --count, ++self.next) {
+    const Transaction& transaction = source(link).log[self.next];
+    if (transaction.echo) {
+      self.clock.echo(*transaction.echo);
+      if (transaction.end > self.applied)
+        self.queue.push_back({{transaction.begin, transaction.end, self.clock.time(), self.clock.seen()}, {}});
+      continue;
+    }
+    LocalCommit commit = self.clock.stamp(transaction.begin, transaction.end, transaction.time);
+    if (has(Mistake::kTimesAsTheyAre)) commit.time = transaction.time;
+    if (commit.end > self.indexed) {
+      std::vector<LocalChange> changes;
+      for (const Op& op : transaction.ops) {
+        if (op.kind == OpKind::kTruncate && has(Mistake::kTruncateForgotten)) continue;
+        const KeyHash key = op.kind == OpKind::kTruncate ? kTable : hash_of(op.key);
+        changes.push_back({key, kTable, op.kind == OpKind::kTruncate || op.kind == OpKind::kDelete, op.version});
+      }
+      self.changes.add(commit, changes);
+      self.indexed = commit.end;
+    }
+    if (commit.end > self.applied) self.queue.push_back({commit, transaction.ops});
+  }
+}
+
+// Net changes per key, in the order of the last one; a TRUNCATE stands between what came before and after it.
+std::vector<TwoSides::Net> TwoSides::merged(const std::vector<Received>& batch) const {
+  std::vector<Net> nets;
+  std::map<int, std::size_t> of_key;
+  for (const Received& transaction : batch) {
+    for (const Op& op : transaction.ops) {
+      if (op.kind == OpKind::kTruncate) {
+        of_key.clear();
+        nets.push_back({op, transaction.commit, transaction.commit.seen});
+        continue;
+      }
+      const auto known = of_key.find(op.key);
+      if (known == of_key.end()) {
+        of_key[op.key] = nets.size();
+        nets.push_back({op, transaction.commit, transaction.commit.seen, op.kind != OpKind::kInsert});
+        continue;
+      }
+      Net& net = nets[known->second];
+      const OpKind before = net.op.kind;
+      const bool second_sent = net.op.second_sent || op.second_sent;
+      net.op = op;
+      net.commit = transaction.commit;
+      net.op.second_sent = second_sent;
+      if (before == OpKind::kInsert && op.kind == OpKind::kUpdate) net.op.kind = OpKind::kInsert;
+      if (before == OpKind::kDelete && op.kind == OpKind::kInsert) net.op.kind = OpKind::kUpdate;
+      if (before == OpKind::kInsert && op.kind == OpKind::kDelete && has(Mistake::kInsertDeleteIsNothing)) {
+        nets.erase(nets.begin() + static_cast<std::ptrdiff_t>(known->second));
+        const std::size_t gone = known->second;
+        of_key.erase(known);
+        for (auto& [key, index] : of_key) index -= index > gone ? 1 : 0;
+      }
+    }
+  }
+  return nets;
+}
+
+Verdict TwoSides::verdict(int link, const Net& net, const KeyHash& key) {
+  IncomingChange change{key, kTable, net.commit, net.first_seen};
+  if (has(Mistake::kTimesAlone)) change.commit.seen = Lsn{};
+  return decide(options_.policy, link == 0 ? Side::kBlue : Side::kGreen, change, links_[link].changes,
+                other(link).changes);
+}
+
+void TwoSides::write_truncate(int link, const Net& net, Table& rows) {
+  Table spared;
+  for (const auto& [key, row] : rows) {
+    if (!has(Mistake::kTruncateTakesAll) && verdict(link, net, hash_of(key)) == Verdict::kLoses) spared[key] = row;
+  }
+  rows = std::move(spared);
+}
+
+void TwoSides::write_net(int link, const Net& net, Table& rows) {
+  if (net.op.kind == OpKind::kTruncate) {
+    write_truncate(link, net, rows);
+    return;
+  }
+  const Verdict verdict = this->verdict(link, net, hash_of(net.op.key));
+  if (verdict == Verdict::kLoses) return;
+  const auto found = rows.find(net.op.key);
+  if (verdict == Verdict::kApplies && has(Mistake::kNone) && (found != rows.end()) != net.finds_row) {
+    wrong_ = "a change that had seen everything does not find what it saw";
+    return;
+  }
+  if (found != rows.end() && has(Mistake::kPartialRow) && net.op.kind == OpKind::kUpdate && !net.op.second_sent) {
+    found->second.first = net.op.row.first;
+    return;
+  }
+  put(rows, net.op);
+}
+
+void TwoSides::apply(int link, int count) {
+  Link& self = links_[link];
+  Server& target = this->target(link);
+  std::vector<Received> batch;
+  while (static_cast<int>(batch.size()) < count && !self.queue.empty()) {
+    batch.push_back(std::move(self.queue.front()));
+    self.queue.pop_front();
+  }
+  if (batch.empty()) return;
+  // The rows are locked from here on; the other stream has to pass what was committed before.
+  target.flushed = target.log.size();
+  if (!has(Mistake::kReceiverNotAwaited)) receive(1 - link, std::numeric_limits<int>::max());
+  Table rows = target.rows;
+  for (const Net& net : merged(batch)) write_net(link, net, rows);
+  if (!wrong_.empty()) return;
+
+  const LocalCommit& last = batch.back().commit;
+  self.applied = last.end;
+  forget(link);
+  ProgressRow row{last.end, last.seen, last.time, last.end, last.time, last.seen};
+  const std::optional<LocalCommit> oldest = self.changes.oldest();
+  if (oldest && oldest->begin < row.held && !has(Mistake::kHoldsNothingBack)) {
+    row.held = oldest->begin;
+    row.held_time = oldest->time;
+    row.held_seen = oldest->seen;
+  }
+  if (row.held < target.progress.held) wrong_ = "a slot would have to go back";
+  target.rows = std::move(rows);
+  target.progress = row;
+  Transaction transaction;
+  transaction.echo = last.end;
+  commit(target, std::move(transaction));
+}
+
+// Lets go of the source's changes that no change of the target can have missed any more: the oldest that the source is
+// not yet known to have tells. What a crash takes back is not known to the source either, so it is still there.
+void TwoSides::forget(int link) {
+  const Lsn needed =
+      other(link).changes.seen_by_first_after(target(link).progress.seen).value_or(other(link).clock.seen());
+  const Lsn seen_by_target = source(link).progress.seen;
+  links_[link].changes.forget(has(Mistake::kOldestVersionsForgotten) ? seen_by_target : needed);
+}
+
+bool TwoSides::done() const {
+  for (const int link : {0, 1}) {
+    const Server& source = servers_[link];
+    const Link& self = links_[link];
+    for (std::size_t i = self.next; i < source.log.size(); ++i) {
+      if (!source.log[i].echo) return false;
+    }
+    for (const Received& received : self.queue) {
+      if (!received.ops.empty()) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace teal::test

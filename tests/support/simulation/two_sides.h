@@ -1,0 +1,146 @@
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "conflict/decide.h"
+#include "conflict/local_changes.h"
+#include "conflict/policy.h"
+#include "conflict/stream_clock.h"
+
+namespace teal::test {
+
+/// One wrong turn that an implementation could take; each has to be found by the simulation.
+enum class Mistake : std::uint8_t {
+  kNone,
+  kTimesAsTheyAre,           ///< commit times compared without being made monotone
+  kTimesAlone,               ///< what was seen is compared, too: the usual rule
+  kReceiverNotAwaited,       ///< decided on what had been received by chance
+  kInsertDeleteIsNothing,    ///< merged to nothing, as on a one-way link
+  kPartialRow,               ///< a winner leaves what it did not send
+  kHoldsNothingBack,         ///< the slot is let go up to what was applied
+  kForgetsSeenAtStart,       ///< and begins with nothing seen
+  kTruncateTakesAll,         ///< also rows that are later
+  kTruncateForgotten,        ///< rows do not know of a TRUNCATE that they had not seen
+  kOldestVersionsForgotten,  ///< kept only as long as the newest versions need them
+};
+
+struct TwoSidesOptions {
+  ConflictPolicy policy = ConflictPolicy::kLastUpdateWins;
+  Mistake mistake = Mistake::kNone;
+};
+
+/// Two databases that are written on both sides, and two links between them that decide conflicts by the real code:
+/// batches, readers that are behind or ahead, ends of the process, crashes of a side that lose what it had not flushed,
+/// clocks that differ and step, deletes and TRUNCATE. A page of code stands for the servers.
+/// Threads: one. Source: the design's rule of conflicts.
+class TwoSides {
+ public:
+  TwoSides(std::uint64_t seed, TwoSidesOptions options);
+
+  /// Writes, applies and breaks at random, then lets both links finish. Returns what is wrong; empty: both sides hold
+  /// the same rows.
+  std::string run();
+
+ private:
+  struct Row {
+    int first = 0;
+    int second = 0;
+    std::int64_t version = 0;
+    bool operator==(const Row&) const = default;
+  };
+  using Table = std::map<int, Row>;
+  enum class OpKind : std::uint8_t { kInsert, kUpdate, kDelete, kTruncate };
+  struct Op {
+    OpKind kind = OpKind::kInsert;
+    int key = 0;
+    Row row = {};
+    bool second_sent = true;
+    std::int64_t version = 0;
+  };
+  /// A link's row on its target.
+  struct ProgressRow {
+    Lsn applied;
+    Lsn seen;  // as of `applied`
+    Timestamp time;
+    Lsn held;
+    Timestamp held_time;
+    Lsn held_seen;
+  };
+  struct Transaction {
+    Lsn begin;
+    Lsn end;
+    Timestamp time;
+    std::vector<Op> ops;      // empty: teal's own
+    std::optional<Lsn> echo;  // teal's own: how far the other side was applied here
+    Table rows;               // of the side after it
+    ProgressRow progress;     // of the link that writes here after it
+  };
+  struct Server {
+    double skew = 0;
+    std::vector<Transaction> log;
+    std::size_t flushed = 0;  // of log
+    Table rows;
+    ProgressRow progress;
+  };
+  struct Received {
+    LocalCommit commit;
+    std::vector<Op> ops;
+  };
+  /// Side to other side.
+  struct Link {
+    std::size_t next = 0;  // of the source's log
+    StreamClock clock;
+    Lsn applied;
+    std::deque<Received> queue;
+    LocalChanges changes;  // of the source
+    Lsn indexed;           // everything up to here is, or was, in `changes`
+  };
+  struct Net {
+    Op op;
+    LocalCommit commit;
+    Lsn first_seen;         // by the first of the changes that were merged
+    bool finds_row = true;  // that one, on the source
+  };
+
+  Server& target(int link) { return servers_[static_cast<std::size_t>(1 - link)]; }
+  Server& source(int link) { return servers_[static_cast<std::size_t>(link)]; }
+  Link& other(int link) { return links_[static_cast<std::size_t>(1 - link)]; }
+
+  int below(int bound) { return std::uniform_int_distribution<int>(0, bound - 1)(random_); }
+  bool chance(double probability) { return std::bernoulli_distribution(probability)(random_); }
+  bool has(Mistake mistake) const { return options_.mistake == mistake; }
+
+  void write_and_apply();
+  void step();
+  void write(int side);
+  Op random_op(const Table& rows);
+  static void put(Table& rows, const Op& op);
+  void commit(Server& server, Transaction transaction);
+  void crash(int side);
+  void end_process();
+  void start(int link);
+  void receive(int link, int count);
+  void apply(int link, int count);
+  std::vector<Net> merged(const std::vector<Received>& batch) const;
+  void write_net(int link, const Net& net, Table& rows);
+  void write_truncate(int link, const Net& net, Table& rows);
+  Verdict verdict(int link, const Net& net, const KeyHash& key);
+  void forget(int link);
+  [[nodiscard]] bool done() const;
+
+  std::mt19937_64 random_;
+  TwoSidesOptions options_;
+  double now_ = 0;
+  int keys_ = 1;
+  int value_ = 0;
+  Server servers_[2];
+  Link links_[2];  // [0]: from servers_[0], blue
+  std::string wrong_;
+};
+
+}  // namespace teal::test
