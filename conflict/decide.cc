@@ -20,7 +20,7 @@ Verdict decide(ConflictPolicy policy, Side source_side, const IncomingChange& in
     const bool all_seen = target.unseen(incoming.key, incoming.table, incoming.first_seen).count == 0;
     return all_seen ? Verdict::kApplies : Verdict::kReplaces;
   }
-  const UnseenVersions own = source.unseen(incoming.key, incoming.table, standing.last.seen, incoming.commit.end);
+  const UnseenVersions own = source.unseen(incoming.key, incoming.table, standing.last.seen, incoming.commit.lsn);
   if (own.count == 0) throw std::logic_error("a change is not among the changes of its own side");
   switch (policy) {
     case ConflictPolicy::kLastUpdateWins:

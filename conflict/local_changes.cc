@@ -6,8 +6,8 @@ namespace teal {
 
 void LocalChanges::add(const LocalCommit& commit, std::span<const LocalChange> changes) {
   if (changes.empty()) return;
-  const std::uint64_t number = first_commit_ + commits_.size();
-  commits_.push_back(commit);
+  if (commits_.empty() || commits_.back().lsn != commit.lsn) commits_.push_back(commit);
+  const std::uint64_t number = first_commit_ + commits_.size() - 1;
   for (const LocalChange& change : changes) {
     std::uint64_t& newest = newest_[change.key];
     entries_.push_back({change.key, change.table.low, newest, number, change.version, change.removed});
@@ -30,9 +30,9 @@ UnseenVersions LocalChanges::unseen(const KeyHash& key, const KeyHash& table, Ls
     if (number < first_entry_) break;  // 0, or forgotten
     const Entry& version = entry(number);
     const LocalCommit& commit = commit_of(version);
-    if (commit.end <= after) break;
+    if (commit.lsn < after) break;
     (number == of_key ? of_key : of_table) = version.before;
-    if (commit.end > upto) continue;
+    if (commit.lsn > upto) continue;
     if (found.count == 0) {
       found.last = commit;
       found.removed = version.removed;
@@ -48,7 +48,7 @@ std::vector<KeyHash> LocalChanges::changed_keys(const KeyHash& table, Lsn after)
   std::vector<KeyHash> keys;
   for (std::uint64_t number = first_entry_ + entries_.size() - 1; number >= first_entry_; --number) {
     const Entry& version = entry(number);
-    if (commit_of(version).end <= after) break;
+    if (commit_of(version).lsn < after) break;
     // The newest of a key stands for all of them.
     if (version.table == table.low && version.key != table && newest(version.key) == number)
       keys.push_back(version.key);
@@ -56,8 +56,8 @@ std::vector<KeyHash> LocalChanges::changed_keys(const KeyHash& table, Lsn after)
   return keys;
 }
 
-void LocalChanges::forget(Lsn upto) {
-  while (!commits_.empty() && commits_.front().end <= upto) {
+void LocalChanges::forget(Lsn position) {
+  while (!commits_.empty() && commits_.front().lsn < position) {
     while (!entries_.empty() && entries_.front().commit == first_commit_) {
       const auto newest = newest_.find(entries_.front().key);
       if (newest->second == first_entry_) newest_.erase(newest);
@@ -74,9 +74,9 @@ std::optional<LocalCommit> LocalChanges::oldest() const {
   return commits_.front();
 }
 
-std::optional<Lsn> LocalChanges::seen_by_first_after(Lsn lsn) const {
+std::optional<Lsn> LocalChanges::seen_by_first_after(Lsn position) const {
   const auto first = std::partition_point(commits_.begin(), commits_.end(),
-                                          [&](const LocalCommit& commit) { return commit.end <= lsn; });
+                                          [&](const LocalCommit& commit) { return commit.lsn < position; });
   if (first == commits_.end()) return std::nullopt;
   return first->seen;
 }

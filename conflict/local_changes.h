@@ -26,11 +26,10 @@ struct KeyHashHash {
   std::size_t operator()(const KeyHash& key) const { return key.low; }
 };
 
-/// A commit of an application on one side, as this side's stream tells it. Positions are in this side's log, `seen` in
-/// the other's.
+/// A commit of an application on one side, as this side's stream tells it. A position covers it when it is above `lsn`:
+/// no other record lies between that and the END of the commit record, which is what progress is counted in.
 struct LocalCommit {
-  Lsn begin;       ///< a stream that starts here sends this commit and all later ones
-  Lsn end;         ///< END of the commit record
+  Lsn lsn;         ///< of the commit record: a stream that starts here sends this commit and all later ones
   Timestamp time;  ///< effective: this side's commit times never go back
   Lsn seen;        ///< END of the other side's last commit that had been applied here before it
 };
@@ -62,25 +61,25 @@ struct UnseenVersions {
 /// of every key of its table. Memory: about 100 bytes per change (`bytes`). Threads: one at a time.
 class LocalChanges {
  public:
-  /// Commits come in commit order, `changes` in the order in which they were made.
+  /// Commits come in commit order, `changes` in the order in which they were made; a large commit may come in pieces.
   void add(const LocalCommit& commit, std::span<const LocalChange> changes);
 
-  /// The versions of `key` of `table` with `after` < END <= `upto`.
+  /// The versions of `key` of `table` that `after` does not cover, of commits up to `upto`.
   [[nodiscard]] UnseenVersions unseen(const KeyHash& key, const KeyHash& table, Lsn after,
                                       Lsn upto = {std::numeric_limits<std::uint64_t>::max()}) const;
 
-  /// The keys of `table` that were changed after `after`, each once: what a TRUNCATE may have to spare. Looks at all
-  /// changes since then.
+  /// The keys of `table` whose changes `after` does not cover, each once: what a TRUNCATE may have to spare. Looks at
+  /// all changes since then.
   [[nodiscard]] std::vector<KeyHash> changed_keys(const KeyHash& table, Lsn after) const;
 
-  /// Forgets commits up to and including END `upto`: no later change can have missed them.
-  void forget(Lsn upto);
+  /// Forgets the commits that `position` covers: no later change can have missed them.
+  void forget(Lsn position);
 
-  /// The oldest commit that is still known: a stream has to start at its `begin` to fill this again, with its `time`
-  /// and `seen` as what went before. Nullopt: none is.
+  /// The oldest commit that is still known: a stream has to start at its `lsn` to fill this again, with its `time` and
+  /// `seen` as what went before. Nullopt: none is.
   [[nodiscard]] std::optional<LocalCommit> oldest() const;
-  /// What the first commit after `lsn` had seen of the other side; nullopt: there is none.
-  [[nodiscard]] std::optional<Lsn> seen_by_first_after(Lsn lsn) const;
+  /// What the first commit that `position` does not cover had seen of the other side; nullopt: there is none.
+  [[nodiscard]] std::optional<Lsn> seen_by_first_after(Lsn position) const;
 
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
   [[nodiscard]] std::size_t bytes() const;

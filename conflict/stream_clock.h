@@ -17,9 +17,9 @@ class StreamClock {
   StreamClock(Timestamp time, Lsn seen) : time_(time), seen_(seen) {}
 
   /// An application's commit (or one that the side has from elsewhere), in commit order.
-  LocalCommit stamp(Lsn begin, Lsn end, Timestamp commit_time) {
+  LocalCommit stamp(Lsn lsn, Timestamp commit_time) {
     time_ = std::max(time_, commit_time);
-    return {begin, end, time_, seen_};
+    return {lsn, time_, seen_};
   }
   /// A commit of teal's own: the progress row in it says up to where the other side had been applied here.
   void echo(Lsn applied) { seen_ = std::max(seen_, applied); }

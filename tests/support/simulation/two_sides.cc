@@ -163,12 +163,12 @@ void TwoSides::receive(int link, int count) {
     if (transaction.echo) {
       self.clock.echo(*transaction.echo);
       if (transaction.end > self.applied)
-        self.queue.push_back({{transaction.begin, transaction.end, self.clock.time(), self.clock.seen()}, {}});
+        self.queue.push_back({{transaction.begin, self.clock.time(), self.clock.seen()}, transaction.end, {}});
       continue;
     }
-    LocalCommit commit = self.clock.stamp(transaction.begin, transaction.end, transaction.time);
+    LocalCommit commit = self.clock.stamp(transaction.begin, transaction.time);
     if (has(Mistake::kTimesAsTheyAre)) commit.time = transaction.time;
-    if (commit.end > self.indexed) {
+    if (transaction.end > self.indexed) {
       std::vector<LocalChange> changes;
       for (const Op& op : transaction.ops) {
         if (op.kind == OpKind::kTruncate && has(Mistake::kTruncateForgotten)) continue;
@@ -176,9 +176,9 @@ void TwoSides::receive(int link, int count) {
         changes.push_back({key, kTable, op.kind == OpKind::kTruncate || op.kind == OpKind::kDelete, op.version});
       }
       self.changes.add(commit, changes);
-      self.indexed = commit.end;
+      self.indexed = transaction.end;
     }
-    if (commit.end > self.applied) self.queue.push_back({commit, transaction.ops});
+    if (transaction.end > self.applied) self.queue.push_back({commit, transaction.end, transaction.ops});
   }
 }
 
@@ -269,12 +269,13 @@ void TwoSides::apply(int link, int count) {
   if (!wrong_.empty()) return;
 
   const LocalCommit& last = batch.back().commit;
-  self.applied = last.end;
+  const Lsn end = batch.back().end;
+  self.applied = end;
   forget(link);
-  ProgressRow row{last.end, last.seen, last.time, last.end, last.time, last.seen};
+  ProgressRow row{end, last.seen, last.time, end, last.time, last.seen};
   const std::optional<LocalCommit> oldest = self.changes.oldest();
-  if (oldest && oldest->begin < row.held && !has(Mistake::kHoldsNothingBack)) {
-    row.held = oldest->begin;
+  if (oldest && oldest->lsn < row.held && !has(Mistake::kHoldsNothingBack)) {
+    row.held = oldest->lsn;
     row.held_time = oldest->time;
     row.held_seen = oldest->seen;
   }
@@ -282,7 +283,7 @@ void TwoSides::apply(int link, int count) {
   target.rows = std::move(rows);
   target.progress = row;
   Transaction transaction;
-  transaction.echo = last.end;
+  transaction.echo = end;
   commit(target, std::move(transaction));
 }
 

@@ -89,6 +89,7 @@ class TwoSides {
   };
   struct Received {
     LocalCommit commit;
+    Lsn end;
     std::vector<Op> ops;
   };
   /// Side to other side.
