@@ -83,7 +83,7 @@ TEST_F(StreamedWalOracleTest, C5RandomTransactionsThatAreStreamedAreDecodedAlike
   expect_agreement();
   if (!streams()) return;
   EXPECT_GT(streamed().streamed_commits, 5U);
-  EXPECT_GT(streamed().blocks, 2 * streamed().streamed_commits);
+  EXPECT_GT(streamed().blocks, streamed().streamed_commits + 5) << "transactions of several blocks";
   EXPECT_GT(streamed().aborted_transactions, 0U);
   EXPECT_GT(streamed().aborted_subtransactions, 10U);
 }
