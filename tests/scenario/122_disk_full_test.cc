@@ -53,7 +53,7 @@ TEST_F(DiskFull, I1TablespaceThatIsFullStopsNothingForGood) {
   EXPECT_EQ(teal_->terminate(), 0) << teal_->err();
 }
 
-TEST_F(DiskFull, I1WalThatIsFullCrashesGreenAndCostsNothing) {
+TEST_F(DiskFull, I1WalThatIsFullEndsGreenAndCostsNothing) {
   green_server().configure({"max_wal_size=32MB", "min_wal_size=32MB"});
   green_server().stop();
   const fs::path wal = green_server().directory() / "data" / "pg_wal";
