@@ -35,6 +35,7 @@ Applier::Applier(ApplierOptions options, PgConnection connection, ProgressRow pr
   // The row that was found is committed, but only the target's flush makes it safe to acknowledge.
   durability_.committed(row_.held, read_wal_position(connection_));
   row_.binary = options_.binary.on;
+  if (options_.conflicts) guard_.emplace(*options_.conflicts);
   // After that position: reading a table for the first time may write to the target's log, and what the row covers
   // would be safe only with that.
   quarantine_.read();
@@ -138,6 +139,22 @@ void Applier::plan(std::size_t from, std::size_t to) {
     const auto& [slice, changes_before] = pending_[i];
     plan_.add(slice, {was_applied(slice), changes_before, quarantine_.skips(slice.facts.final_lsn)});
   }
+  if (!guard_) return;
+  guard_->decide(plan_.epochs());
+  plan_.lose(guard_->decided().lost_rows(), guard_->decided().lost_changes());
+}
+
+// Whether what was written is right in the light of what applications have committed before their rows were locked.
+// If so, its conflicts are logged; if not, it is undone, and there is something to plan anew with.
+bool Applier::confirm() {
+  if (!guard_) return true;
+  if (guard_->confirm(plan_.epochs())) {
+    writer_.note("log conflicts", conflict_log_sql(options_.names, guard_->decided().records()));
+    return true;
+  }
+  writer_.rollback();
+  guard_->catch_up();
+  return false;
 }
 
 // The next transaction may have begun: `facts_` can be that one's.
@@ -205,9 +222,11 @@ void Applier::apply_merged(std::size_t from, const Ended& last) {
     const bool streamed = writer_.open();
     try {
       plan(from, last.slices);
-      finish(last);
-      return;
+      if (finish(last)) return;
+      if (streamed)
+        throw ReplayNeeded("a large transaction has to be read again, because it met other versions of its rows");
     } catch (const RowsRefused& refused) {
+      if (!streamed && learns()) continue;
       if (streamed || !put_in_order(refused)) throw;
     }
   }
@@ -266,8 +285,15 @@ void Applier::apply_one(std::size_t from, const Ended& last) {
     log_refused(refused);
   }
   all_in_order_ = true;
-  plan(from, last.slices);
-  finish(last);
+  do plan(from, last.slices);
+  while (!finish(last));
+}
+
+// What was refused may have met a row that an application has changed a moment ago.
+bool Applier::learns() {
+  if (!guard_) return false;
+  guard_->catch_up();
+  return guard_->knows_more();
 }
 
 bool Applier::is_in_order(const std::string& table) const { return all_in_order_ || careful_->contains(table); }
@@ -294,6 +320,8 @@ void Applier::write_open_slices() {
   try {
     const std::uint64_t touched = writer_.write(plan_.epochs(), plan_.control(), nullptr);
     open_ledger_ += plan_.settle(touched);
+    if (!confirm())
+      throw ReplayNeeded("a large transaction has to be read again, because it met other versions of its rows");
     open_skipped_.insert(open_skipped_.end(), plan_.skipped().begin(), plan_.skipped().end());
   } catch (const RowsRefused& refused) {
     read_again_or_stop(refused, facts_);
@@ -304,7 +332,7 @@ void Applier::write_open_slices() {
 }
 
 // Rows, constraints and the progress row first; then, once every count is right, origin and COMMIT.
-void Applier::finish(const Ended& last) {
+bool Applier::finish(const Ended& last) {
   const Ledger before = sum(row_.ledger, open_ledger_);
   ProgressRow next = row_;
   next.applied = std::max(row_.applied, last.end_lsn);
@@ -325,6 +353,7 @@ void Applier::finish(const Ended& last) {
                                       to_string(next.applied) + ": " + to_string(settled) +
                                       "; nothing was committed; please report this");
   }
+  if (!confirm()) return false;
   const CommitPoint point = writer_.commit(next, next.max_commit_time);
   row_ = std::move(next);
   open_ledger_ = {};
@@ -334,6 +363,7 @@ void Applier::finish(const Ended& last) {
   careful_->count_batch();
   written_ = std::chrono::steady_clock::now();
   TEAL_FAILPOINT("batch_done");
+  return true;
 }
 
 // The idle way: the row moves first, is flushed, and only then the acknowledgement follows (invariant I4).
@@ -343,7 +373,8 @@ void Applier::write_idle_progress() {
   if (!advance && since < options_.heartbeat_interval) return;
   TEAL_FAILPOINT("before_idle_progress");
   plan_.clear();
-  finish(Ended{0, std::max(idle_to_, row_.applied), row_.max_commit_time, idle_time_});
+  // Without rows there is nothing to confirm.
+  (void)finish(Ended{0, std::max(idle_to_, row_.applied), row_.max_commit_time, idle_time_});
 }
 
 }  // namespace teal

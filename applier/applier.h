@@ -3,11 +3,13 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "applier/batch_plan.h"
 #include "applier/batch_writer.h"
 #include "applier/careful_tables.h"
+#include "applier/conflict_guard.h"
 #include "applier/durability.h"
 #include "applier/progress_row.h"
 #include "applier/quarantine.h"
@@ -26,6 +28,8 @@ struct ApplierOptions {
   std::chrono::milliseconds advance_interval{1'000};
   /// ... and this often when nothing moved: a sign of life for `teal status`.
   std::chrono::milliseconds heartbeat_interval{5'000};
+  /// Of a two-way link; nullopt: nobody else writes to the target's tables.
+  std::optional<ConflictGuardOptions> conflicts = {};
 };
 
 /// The target end of a link: gathers source transactions into batches and commits each batch, its progress row and its
@@ -79,7 +83,9 @@ class Applier final : public TransactionSink {
   void plan(std::size_t from, std::size_t to);
   TargetTable load_table(const Relation& relation);
   bool truncates_whole(const TableName& table, const Change& change, Lsn final_lsn);
-  void finish(const Ended& last);
+  [[nodiscard]] bool finish(const Ended& last);
+  [[nodiscard]] bool confirm();
+  [[nodiscard]] bool learns();
   void write_idle_progress();
   [[nodiscard]] bool was_applied(const TransactionSlice& slice) const;
 
@@ -94,6 +100,7 @@ class Applier final : public TransactionSink {
   Durability durability_;
 
   Quarantine quarantine_;
+  std::optional<ConflictGuard> guard_;
 
   std::vector<Pending> pending_;
   std::vector<Ended> ended_;

@@ -26,6 +26,7 @@ void BatchPlan::clear() {
   skipped_.clear();
   row_changes_ = 0;
   truncated_ = 0;
+  lost_rows_ = 0;
   last_relation_ = nullptr;
   last_table_ = nullptr;
 }
@@ -43,7 +44,8 @@ void BatchPlan::add(const TransactionSlice& slice, const SliceFacts& facts) {
   if (slice.last) counted_.transactions += 1;
   counted_.own += slice.counts.own;
   std::uint64_t position = facts.changes_before;
-  for (const Change& change : slice.changes) add_change(slice, change, {change.lsn, ++position}, facts.skips);
+  for (const Change& change : slice.changes)
+    add_change(slice, change, {change.lsn, ++position, &slice.facts}, facts.skips);
 }
 
 const TargetTable& BatchPlan::table_of(const TransactionSlice& slice, const Relation* relation) {
@@ -139,20 +141,22 @@ void BatchPlan::add_truncate(const TransactionSlice& slice, const Change& change
 
 Ledger BatchPlan::expected() const {
   Ledger ledger = counted_;
-  ledger.applied += row_changes_ + truncated_;
+  ledger.applied += row_changes_ + truncated_ - counted_.conflict_lost;
   return ledger;
 }
 
 Ledger BatchPlan::settle(std::uint64_t rows_touched) const {
   const CoalesceCounts& counts = coalescer_.counts();
-  if (rows_touched + counts.merged != row_changes_ + counts.split) {
+  if (rows_touched + counts.merged + lost_rows_ != row_changes_ + counts.split) {
     throw Stopped(StopCode::kBug, "the ledger does not close: statements touched " + std::to_string(rows_touched) +
-                                      " rows and " + std::to_string(counts.merged) + " changes were merged, of " +
+                                      " rows, " + std::to_string(lost_rows_) + " lost a conflict and " +
+                                      std::to_string(counts.merged) + " changes were merged, of " +
                                       std::to_string(row_changes_) + " changes and " + std::to_string(counts.split) +
                                       " split ones; nothing was committed");
   }
   Ledger ledger = counted_;
-  ledger.applied += rows_touched + counts.merged - counts.split + truncated_;
+  // A row that lost is one that was settled; how many changes it was is counted for itself.
+  ledger.applied += rows_touched + counts.merged + lost_rows_ - counts.split - counted_.conflict_lost + truncated_;
   return ledger;
 }
 

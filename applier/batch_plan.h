@@ -35,6 +35,13 @@ class BatchPlan {
   void add(const TransactionSlice& slice, const SliceFacts& facts);
   void clear();
 
+  [[nodiscard]] std::span<Epoch> epochs() { return coalescer_.epochs(); }
+  /// Rows that a conflict took out of the epochs, and how many changes they were.
+  void lose(std::uint64_t rows, std::uint64_t changes) {
+    lost_rows_ = rows;
+    counted_.conflict_lost = changes;
+  }
+
   [[nodiscard]] std::span<const Epoch> epochs() const { return coalescer_.epochs(); }
   [[nodiscard]] const ControlRows& control() const { return control_; }
   [[nodiscard]] const Ledger& counted() const { return counted_; }
@@ -63,6 +70,7 @@ class BatchPlan {
   std::vector<std::int64_t> skipped_;
   std::uint64_t row_changes_ = 0;  // given to the coalescer
   std::uint64_t truncated_ = 0;    // tables
+  std::uint64_t lost_rows_ = 0;
   const Relation* last_relation_ = nullptr;
   const TargetTable* last_table_ = nullptr;
 };

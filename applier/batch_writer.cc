@@ -1,5 +1,6 @@
 #include "applier/batch_writer.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "applier/origin_session.h"
@@ -20,8 +21,10 @@ std::uint64_t touched(const ResultHandle& result) {
 const char* verb(StatementKind kind) {
   switch (kind) {
     case StatementKind::kInsert:
+    case StatementKind::kPut:
       return "INSERT";
     case StatementKind::kDelete:
+    case StatementKind::kRemove:
       return "DELETE";
     case StatementKind::kUpdate:
     case StatementKind::kMove:
@@ -32,7 +35,7 @@ const char* verb(StatementKind kind) {
 
 // PostgreSQL's names for the conflicts that these counts show.
 const char* missing_kind(StatementKind kind) {
-  if (kind == StatementKind::kInsert) return "";
+  if (!is_by_key(kind)) return "";
   return kind == StatementKind::kDelete ? " (delete_missing)" : " (update_missing)";
 }
 
@@ -140,7 +143,7 @@ void BatchWriter::send_epochs(PgPipeline& pipeline, std::span<const Epoch> epoch
 
 void BatchWriter::send_group(PgPipeline& pipeline, const RowGroup& group) {
   const TargetTable& table = *group.table;
-  const bool by_key = group.shape.kind != StatementKind::kInsert;
+  const bool by_key = is_by_key(group.shape.kind);
   const std::size_t keys = by_key ? table.key.size() : 0;
   const std::size_t written = keys + group.shape.columns.size();
   const std::size_t count = written + group.shape.guards.size();
@@ -230,6 +233,13 @@ void BatchWriter::refuse(const PipelineFailure& failure, const std::vector<Resul
 }
 
 std::uint64_t BatchWriter::check_count(const Sent& sent, std::uint64_t count) {
+  // What won a conflict may find its row gone already.
+  const bool removal = sent.group->shape.kind == StatementKind::kRemove && count <= sent.expected;
+  if (removal) {
+    const std::vector<const NetRow*>& rows = sent.group->rows;
+    return static_cast<std::uint64_t>(
+        std::count_if(rows.begin(), rows.end(), [](const NetRow* row) { return row->counted; }));
+  }
   if (count == sent.expected) return count;
   rollback();
   RefusedChange change = describe(sent);
@@ -253,6 +263,10 @@ std::uint64_t BatchWriter::check_counts(const std::vector<ResultHandle>& results
     }
   }
   return rows;
+}
+
+void BatchWriter::note(const std::string& operation, const std::string& sql) {
+  if (!sql.empty()) connection_.exec(operation, sql);
 }
 
 CommitPoint BatchWriter::commit(const ProgressRow& row, Timestamp commit_time) {

@@ -56,6 +56,9 @@ class BatchWriter {
   /// With `last`, constraints are checked and the progress row is written too.
   std::uint64_t write(std::span<const Epoch> epochs, const ControlRows& control, const ProgressRow* last);
 
+  /// A statement of teal's own in the open transaction, for what is known only once the rows are written; "": none.
+  void note(const std::string& operation, const std::string& sql);
+
   /// Sets the origin's position and commits, in one message.
   CommitPoint commit(const ProgressRow& row, Timestamp commit_time);
 

@@ -29,6 +29,12 @@ bool has_unchanged(TupleView values) {
 
 RowKey image_of(TupleView columns) { return {columns, hash_of(columns)}; }
 
+NetRow new_row(RowKey key, TupleView values, NetOp op, ChangePlace place) {
+  NetRow row{.key = key, .values = values, .op = op, .place = place};
+  if (place.facts != nullptr) row.first_seen = place.facts->seen;
+  return row;
+}
+
 void note_made(Segment& segment, const RowKey& image, std::uint32_t row) {
   const auto [entry, first] = segment.index.try_emplace(image, row);
   segment.rows[row].same_before = first ? kNoRow : std::exchange(entry->second, row);
@@ -141,13 +147,12 @@ void Coalescer::add_whole_row(const TargetTable& table, const Change& change, Ch
     return;
   }
   if (change.op == ChangeOp::kDelete) {
-    segment.rows.push_back({.key = taken, .op = NetOp::kDelete, .place = place});
+    segment.rows.push_back(new_row(taken, {}, NetOp::kDelete, place));
     return;
   }
   const TupleView values = backfilled(change);
   const RowKey made = image_of(values);
-  segment.rows.push_back(
-      {.key = takes ? taken : made, .values = values, .op = takes ? NetOp::kUpdate : NetOp::kInsert, .place = place});
+  segment.rows.push_back(new_row(takes ? taken : made, values, takes ? NetOp::kUpdate : NetOp::kInsert, place));
   note_made(segment, made, static_cast<std::uint32_t>(segment.rows.size() - 1));
 }
 
@@ -203,7 +208,7 @@ void Coalescer::update_key(const TargetTable& table, ChangePlace place, RowKey f
   const bool mergeable = !table.keeps_more_than_source && !in_order_(table);
   if (!has_unchanged(values) && (mergeable || !key_settable)) {
     counts_.split += 1;
-    put(table, from, NetOp::kDelete, {}, place);
+    put(table, from, NetOp::kDelete, {}, place).moved_away = true;
     put(table, to, NetOp::kInsert, values, place);
     return;
   }
@@ -215,22 +220,23 @@ void Coalescer::update_key(const TargetTable& table, ChangePlace place, RowKey f
   }
   Segment& segment = new_segment(table);
   segment.move_from = from;
-  segment.rows.push_back({.key = to, .values = values, .op = NetOp::kUpdate, .place = place});
+  segment.rows.push_back(new_row(to, values, NetOp::kUpdate, place));
 }
 
-void Coalescer::put(const TargetTable& table, RowKey key, NetOp op, TupleView values, ChangePlace place) {
+NetRow& Coalescer::put(const TargetTable& table, RowKey key, NetOp op, TupleView values, ChangePlace place) {
   Segment* segment = &open_segment(table);
   const auto found = segment->index.find(key);
   if (found != segment->index.end()) {
     NetRow& row = segment->rows[found->second];
     if (merge(table, row, op, values)) {
       row.place = place;
-      return;
+      row.moved_away = false;
+      return row;
     }
     segment = &new_segment(table);
   }
   segment->index.emplace(key, static_cast<std::uint32_t>(segment->rows.size()));
-  segment->rows.push_back({.key = key, .values = values, .op = op, .place = place});
+  return segment->rows.emplace_back(new_row(key, values, op, place));
 }
 
 // Returns false when the pair is outside the algebra: the second change then waits for the first to be written.

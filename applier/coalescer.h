@@ -9,7 +9,9 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 
 #include "applier/target_table.h"
+#include "conflict/decide.h"
 #include "decoder/change.h"
+#include "decoder/transaction.h"
 
 namespace teal {
 
@@ -20,6 +22,8 @@ enum class NetOp : std::uint8_t {
   kUpdate,   ///< the columns that are present
   kReplace,  ///< deleted and inserted again: an update of the whole row
   kDelete,
+  kPut,     ///< won a conflict: a whole row, whatever is there
+  kRemove,  ///< won a conflict: no row, whatever is there
 };
 
 /// The identity of a row as the source wrote it: its key columns, in ascending column order.
@@ -37,8 +41,9 @@ struct RowKeyHash {
 
 /// Where a change stands in the source's log and in its transaction.
 struct ChangePlace {
-  Lsn lsn;                     ///< not unique: COPY rows share one
-  std::uint64_t position = 0;  ///< in its transaction, from 1; the same whenever the transaction is read
+  Lsn lsn;                                  ///< not unique: COPY rows share one
+  std::uint64_t position = 0;               ///< in its transaction, from 1; the same whenever the transaction is read
+  const TransactionFacts* facts = nullptr;  ///< of the transaction; lives in its slice
 };
 
 inline constexpr std::uint32_t kNoRow = UINT32_MAX;
@@ -51,6 +56,10 @@ struct NetRow {
   std::uint32_t same_before = kNoRow;  ///< of a table without a key: an earlier row that becomes equal to this one
   ColumnValue* own_values = nullptr;   ///< where `values` is a copy of the coalescer's, which may be written to
   ChangePlace place = {};              ///< of the last change merged into it
+  Lsn first_seen = {};                 ///< TransactionFacts::seen of the first one
+  bool moved_away = false;             ///< the old key's half of a change that became delete + insert
+  bool counted = true;                 ///< false: a kRemove that stands for no change of its own
+  Verdict verdict = Verdict::kApplies;
 };
 
 /// Rows of one table that may be written in any order, because every key occurs once.
@@ -97,6 +106,7 @@ class Coalescer {
   /// `in_part`: `tables` are not all that the source truncated together.
   void truncate(std::vector<const TargetTable*> tables, bool in_part, ChangePlace place);
 
+  [[nodiscard]] std::vector<Epoch>& epochs() { return epochs_; }
   [[nodiscard]] const std::vector<Epoch>& epochs() const { return epochs_; }
   [[nodiscard]] const CoalesceCounts& counts() const { return counts_; }
   [[nodiscard]] bool empty() const { return epochs_.empty(); }
@@ -107,7 +117,7 @@ class Coalescer {
   Segment& new_segment(const TargetTable& table);
   void add_whole_row(const TargetTable& table, const Change& change, ChangePlace place);
   void merge_whole_row(Segment& segment, std::uint32_t made_by, const Change& change, ChangePlace place);
-  void put(const TargetTable& table, RowKey key, NetOp op, TupleView values, ChangePlace place);
+  NetRow& put(const TargetTable& table, RowKey key, NetOp op, TupleView values, ChangePlace place);
   bool merge(const TargetTable& table, NetRow& row, NetOp op, TupleView values);
   void overlay(NetRow& row, TupleView values);
   void update_key(const TargetTable& table, ChangePlace place, RowKey from, RowKey to, TupleView values);

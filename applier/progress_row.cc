@@ -17,6 +17,7 @@ nlohmann::json to_json(const ProgressRow& row) {
           {"below_watermark", ledger.below_watermark},
           {"already_applied", ledger.already_applied},
           {"quarantined", ledger.quarantined},
+          {"conflict_lost", ledger.conflict_lost},
           {"transactions", ledger.transactions},
           {"batches", ledger.batches},
           {"last_commit_time", to_string(row.max_commit_time)},
@@ -34,6 +35,7 @@ Ledger ledger_from(const nlohmann::json& json) {
   ledger.below_watermark = json.value("below_watermark", std::uint64_t{0});
   ledger.already_applied = json.value("already_applied", std::uint64_t{0});
   ledger.quarantined = json.value("quarantined", std::uint64_t{0});
+  ledger.conflict_lost = json.value("conflict_lost", std::uint64_t{0});
   ledger.transactions = json.value("transactions", std::uint64_t{0});
   ledger.batches = json.value("batches", std::uint64_t{0});
   return ledger;

@@ -63,7 +63,10 @@ class SqlText {
       case StatementKind::kUpdate:
       case StatementKind::kMove:
         return update();
+      case StatementKind::kPut:
+        return put();
       case StatementKind::kDelete:
+      case StatementKind::kRemove:
         if (table_.whole_rows) return whole_row_delete();
         return "DELETE FROM " + target() + " AS t USING " + arrays(table_.key.size()) + where_key();
     }
@@ -152,6 +155,22 @@ class SqlText {
            arrays(shape_.columns.size());
   }
 
+  std::string put() const {
+    std::string key;
+    std::string set;
+    for (const std::uint16_t ordinal : table_.key) {
+      key += (key.empty() ? "" : ", ") + table_.columns[ordinal].name;
+    }
+    for (const std::uint16_t ordinal : shape_.columns) {
+      const MappedColumn& column = table_.columns[ordinal];
+      if (column.settable && !column.key) set += (set.empty() ? "" : ", ") + column.name + " = EXCLUDED." + column.name;
+    }
+    // A row that is all key is set to itself: it is touched either way.
+    if (set.empty())
+      set = table_.columns[table_.key.front()].name + " = EXCLUDED." + table_.columns[table_.key.front()].name;
+    return insert() + " ON CONFLICT (" + key + ") DO UPDATE SET " + set;
+  }
+
   std::string update() const {
     const std::size_t keys = table_.key.size();
     const std::size_t count = keys + shape_.columns.size();
@@ -192,6 +211,8 @@ std::vector<RowGroup> group_rows(const Segment& segment) {
   }
   RowGroup deletes{&table, {StatementKind::kDelete, {}}, {}, nullptr};
   RowGroup inserts{&table, {StatementKind::kInsert, written_columns(table)}, {}, nullptr};
+  RowGroup removals{&table, {StatementKind::kRemove, {}}, {}, nullptr};
+  RowGroup puts{&table, {StatementKind::kPut, written_columns(table)}, {}, nullptr};
   std::vector<RowGroup> updates;
   std::size_t whole_row = SIZE_MAX;  // the group of updates that bring every column: nearly all of them
   for (const NetRow& row : segment.rows) {
@@ -200,6 +221,10 @@ std::vector<RowGroup> group_rows(const Segment& segment) {
       deletes.rows.push_back(&row);
     } else if (row.op == NetOp::kInsert) {
       inserts.rows.push_back(&row);
+    } else if (row.op == NetOp::kRemove) {
+      removals.rows.push_back(&row);
+    } else if (row.op == NetOp::kPut) {
+      puts.rows.push_back(&row);
     } else if (whole_row != SIZE_MAX && all_present(row)) {
       updates[whole_row].rows.push_back(&row);
     } else {
@@ -211,7 +236,9 @@ std::vector<RowGroup> group_rows(const Segment& segment) {
   }
   std::vector<RowGroup> groups;
   if (!deletes.rows.empty()) groups.push_back(std::move(deletes));
+  if (!removals.rows.empty()) groups.push_back(std::move(removals));
   for (RowGroup& group : updates) groups.push_back(std::move(group));
+  if (!puts.rows.empty()) groups.push_back(std::move(puts));
   if (!inserts.rows.empty()) groups.push_back(std::move(inserts));
   return groups;
 }
@@ -226,7 +253,7 @@ std::vector<Oid> parameter_types(const TargetTable& table, const StatementShape&
     const MappedColumn& column = table.columns[ordinal];
     types.push_back(column.binary ? binary_array_type(column.element).value_or(0) : kTextArrayOid);
   };
-  if (shape.kind != StatementKind::kInsert) std::for_each(table.key.begin(), table.key.end(), add);
+  if (is_by_key(shape.kind)) std::for_each(table.key.begin(), table.key.end(), add);
   std::for_each(shape.columns.begin(), shape.columns.end(), add);
   std::for_each(shape.guards.begin(), shape.guards.end(), add);
   if (types.empty()) types.push_back(kTextArrayOid);

@@ -8,7 +8,19 @@
 
 namespace teal {
 
-enum class StatementKind : std::uint8_t { kInsert, kUpdate, kMove, kDelete };
+enum class StatementKind : std::uint8_t {
+  kInsert,
+  kUpdate,
+  kMove,
+  kDelete,
+  kPut,     ///< NetOp::kPut
+  kRemove,  ///< NetOp::kRemove: touches as many rows as there are
+};
+
+/// Rows are found by their key, which is sent for that.
+[[nodiscard]] constexpr bool is_by_key(StatementKind kind) {
+  return kind != StatementKind::kInsert && kind != StatementKind::kPut;
+}
 
 /// The shape of a set-based statement: which columns of the source travel as arrays, and in which order.
 /// An array of a key column that is only looked up (an UPDATE's WHERE) stands first.
@@ -30,14 +42,16 @@ struct RowGroup {
   const RowKey* move_from = nullptr;
 };
 
-/// Splits a segment into the groups that are sent, in the order in which they must run: deletes, updates, inserts.
+/// Splits a segment into the groups that are sent, in the order in which they must run: what makes
+/// room, updates, what takes room.
 /// Lifetime: groups point into the segment.
 [[nodiscard]] std::vector<RowGroup> group_rows(const Segment& segment);
 
 /// The SQL of a shape: one `text[]` parameter per key column (UPDATE, DELETE), then one per written column, then one
 /// per guard.
-/// `INSERT ... SELECT`, `UPDATE ... FROM`, `DELETE ... USING` over unnest: REFERENCE of the technique in
-/// docs/design.md. There is always at least one parameter: the number of its elements is the number of rows.
+/// `INSERT ... SELECT` (kPut: `ON CONFLICT DO UPDATE`), `UPDATE ... FROM`, `DELETE ... USING` over unnest: REFERENCE of
+/// the technique in docs/design.md. There is always at least one parameter: the number of its elements is the number of
+/// rows.
 [[nodiscard]] std::string build_statement(const TargetTable& table, const StatementShape& shape);
 
 /// The types of its parameters.

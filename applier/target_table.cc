@@ -118,6 +118,17 @@ TargetTable name_table(const Relation& relation) {
   return table;
 }
 
+// Of a RowKey's columns, which stand in the order of `table.key`.
+KeyShape row_key_of(const TargetTable& table, const Relation& relation) {
+  Relation key;
+  std::vector<std::string> names;
+  for (const std::uint16_t ordinal : table.key) {
+    key.columns.push_back(relation.columns[ordinal]);
+    names.push_back(relation.columns[ordinal].name);
+  }
+  return make_key_shape(key, table.target.schema, table.target.name, names);
+}
+
 // Two tables that swap their names, and back, are seen nowhere else.
 void check_same_table(const TargetTable& table, const Relation& relation, const TableState& state) {
   const std::string copied = entry_table(state.entry);
@@ -214,6 +225,7 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, co
     stop(table, "the target's key has a column that the source does not send", "give both sides the same key");
   }
   check_same_table(table, relation, state);
+  table.row_key = row_key_of(table, relation);
   table.watermark = state.watermark;
   table.is_part = state.target != state.name;
   if (table.is_part) table.part = find_part(target, relation, state);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "applier/column_fit.h"
+#include "conflict/row_key.h"
 #include "decoder/lsn.h"
 #include "decoder/relation.h"
 #include "engine/names.h"
@@ -57,6 +58,8 @@ struct TargetTable {
   std::shared_ptr<const TargetTable> rows;
   std::shared_ptr<const TargetTable> part;
   Lsn watermark;  ///< transactions whose commit lies below it are already in the copied rows
+  /// How its rows are known on both sides of a two-way link; the ordinals are positions in a RowKey.
+  KeyShape row_key = {};
 };
 
 /// How the stream sends values.

@@ -94,11 +94,13 @@ KeyShape make_key_shape(const Relation& relation, std::string_view schema, std::
   return shape;
 }
 
-KeyHash key_hash(const KeyShape& shape, TupleView row) {
+KeyHash key_hash(const KeyShape& shape, TupleView row, TupleView old_row) {
   Hasher hasher;
   hasher.add({reinterpret_cast<const char*>(&shape.table), sizeof shape.table});
   for (std::size_t i = 0; i < shape.columns.size(); ++i) {
-    const ColumnValue& value = row[shape.columns[i]];
+    const std::uint16_t ordinal = shape.columns[i];
+    const bool unchanged = row[ordinal].kind == ColumnKind::kUnchangedToast && !old_row.empty();
+    const ColumnValue& value = unchanged ? old_row[ordinal] : row[ordinal];
     hasher.add({reinterpret_cast<const char*>(&value.kind), sizeof value.kind});
     if (value.kind == ColumnKind::kText) add_text(hasher, shape.types[i], value.text());
     if (value.kind == ColumnKind::kBinary) add_binary(hasher, shape.types[i], value.text());

@@ -27,8 +27,9 @@ struct KeyShape {
 
 /// The row's key, equal on both sides for rows that the key's index takes for one: trailing zeros of a numeric, blanks
 /// of a char(n) and the sign of a floating zero do not count. Text and binary values have different hashes: both links
-/// of a migration send the same form. `row`: an image with all key columns.
-[[nodiscard]] KeyHash key_hash(const KeyShape& shape, TupleView row);
+/// of a migration send the same form. `row`: an image with all key columns; what it says to be unchanged is taken from
+/// `old_row` (a toasted key).
+[[nodiscard]] KeyHash key_hash(const KeyShape& shape, TupleView row, TupleView old_row = {});
 
 /// The value of the version column: smallint, integer, bigint. NULL or not sent: kNoVersion.
 /// Errors: throws std::invalid_argument for what is no such number.

@@ -29,6 +29,10 @@ struct TransactionFacts {
   Timestamp commit_time;  ///< by the source's clock
   std::optional<Origin> origin;
   bool own = false;  ///< the origin is teal's: its rows were skipped and counted, control rows kept
+
+  /// What the transaction is compared by in a conflict; of two-way links, set as the slices pass (StreamObserver).
+  Timestamp effective_time{};  ///< the running maximum of the side's commit times
+  Lsn seen;                    ///< up to where the other side had been applied here, in the other side's log
 };
 
 /// Row changes as the decoder counted them, before any queue.

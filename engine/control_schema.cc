@@ -79,6 +79,20 @@ CREATE TABLE IF NOT EXISTS teal.quarantine (
   at timestamptz NOT NULL DEFAULT now(),
   UNIQUE (migration, link, commit_lsn, position)
 );
+CREATE TABLE IF NOT EXISTS teal.conflict_log (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  migration text NOT NULL,
+  link text NOT NULL,
+  at timestamptz NOT NULL DEFAULT now(),
+  type text NOT NULL,
+  table_name text NOT NULL,
+  key text NOT NULL,
+  resolution text NOT NULL CHECK (resolution IN ('applied', 'kept')),
+  source_lsn pg_lsn NOT NULL,
+  source_time timestamptz NOT NULL,
+  target_lsn pg_lsn NOT NULL,
+  target_time timestamptz NOT NULL
+);
 CREATE TABLE IF NOT EXISTS teal.marker (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   migration text NOT NULL,

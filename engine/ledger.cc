@@ -10,6 +10,7 @@ Ledger& Ledger::operator+=(const Ledger& other) {
   below_watermark += other.below_watermark;
   already_applied += other.already_applied;
   quarantined += other.quarantined;
+  conflict_lost += other.conflict_lost;
   transactions += other.transactions;
   batches += other.batches;
   return *this;
@@ -19,7 +20,8 @@ std::string to_string(const Ledger& ledger) {
   return "received " + std::to_string(ledger.received) + ", applied " + std::to_string(ledger.applied) + ", own " +
          std::to_string(ledger.own) + ", filtered " + std::to_string(ledger.filtered) + ", below_watermark " +
          std::to_string(ledger.below_watermark) + ", already_applied " + std::to_string(ledger.already_applied) +
-         ", quarantined " + std::to_string(ledger.quarantined);
+         ", quarantined " + std::to_string(ledger.quarantined) + ", conflict_lost " +
+         std::to_string(ledger.conflict_lost);
 }
 
 }  // namespace teal

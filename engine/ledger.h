@@ -15,12 +15,13 @@ struct Ledger {
   std::uint64_t below_watermark = 0;  ///< already in the copied rows
   std::uint64_t already_applied = 0;  ///< sent again after a restart
   std::uint64_t quarantined = 0;      ///< passed over by the operator's word (teal.quarantine)
+  std::uint64_t conflict_lost = 0;    ///< the target's own version of the row stayed (teal.conflict_log)
 
   std::uint64_t transactions = 0;  ///< source transactions, not part of the balance
   std::uint64_t batches = 0;       ///< target transactions, not part of the balance
 
   [[nodiscard]] bool closes() const {
-    return received == applied + own + filtered + below_watermark + already_applied + quarantined;
+    return received == applied + own + filtered + below_watermark + already_applied + quarantined + conflict_lost;
   }
 
   Ledger& operator+=(const Ledger& other);

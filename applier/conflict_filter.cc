@@ -1,0 +1,193 @@
+#include "applier/conflict_filter.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "engine/pg_error.h"
+
+namespace teal {
+namespace {
+
+bool is_whole(TupleView values) {
+  return std::none_of(values.begin(), values.end(),
+                      [](const ColumnValue& value) { return value.kind == ColumnKind::kUnchangedToast; });
+}
+
+bool takes_away(NetOp op) { return op == NetOp::kDelete || op == NetOp::kNone || op == NetOp::kRemove; }
+
+ConflictType type_of(NetOp op, bool standing_removed) {
+  if (takes_away(op)) return standing_removed ? ConflictType::kDeleteMissing : ConflictType::kDeleteOriginDiffers;
+  if (standing_removed) return ConflictType::kUpdateDeleted;
+  return op == NetOp::kInsert ? ConflictType::kInsertExists : ConflictType::kUpdateOriginDiffers;
+}
+
+[[noreturn]] void stop_for(const TargetTable& table, const NetRow& row, const std::string& what) {
+  throw Stopped(StopCode::kData, "table " + table.display_name + ": " + what + " (transaction " +
+                                     std::to_string(row.place.facts->xid.value) + ", commit " +
+                                     to_string(row.place.facts->final_lsn) + "); nothing of it was applied");
+}
+
+}  // namespace
+
+[[noreturn]] void stop_for_truncate(const Epoch& epoch) {
+  const TransactionFacts& facts = *epoch.truncate_place.facts;
+  throw Stopped(StopCode::kData,
+                "table " + epoch.truncated.front()->display_name + ": was truncated on the source at LSN " +
+                    to_string(epoch.truncate_place.lsn) + " (transaction " + std::to_string(facts.xid.value) +
+                    "), and has later rows on the target that it would take: nothing of it was applied; delete them " +
+                    "there, or pass over the TRUNCATE and delete the others");
+}
+
+// Rows of one batch are looked at under both locks, so nothing changes between two of them.
+struct ConflictFilter::Both {
+  const LocalChanges& source;
+  const LocalChanges& target;
+};
+
+Verdict ConflictFilter::look(const TargetTable& table, const RowKey& key, const NetRow& row, Both both,
+                             std::optional<UnseenVersions>* standing) const {
+  const KeyShape& shape = table.row_key;
+  const TransactionFacts& facts = *row.place.facts;
+  const IncomingChange change{
+      key_hash(shape, key.columns), shape.table, {facts.final_lsn, facts.effective_time, facts.seen}, row.first_seen};
+  const Verdict verdict =
+      teal::decide(options_.policy(table.target), options_.source_side, change, both.source, both.target);
+  if (verdict == Verdict::kStops) {
+    stop_for(table, row, "the row was changed on both sides, and the table's conflict policy is error");
+  }
+  if (verdict == Verdict::kWins || verdict == Verdict::kLoses) {
+    *standing = both.target.unseen(change.key, change.table, facts.seen);
+  }
+  return verdict;
+}
+
+void ConflictFilter::record(const TargetTable& table, const RowKey& key, const NetRow& row, NetOp op,
+                            const UnseenVersions& standing, bool applied) {
+  const TransactionFacts& facts = *row.place.facts;
+  records_.push_back({type_of(op, standing.removed), &table, key, facts.final_lsn, facts.effective_time,
+                      standing.last.lsn, standing.last.time, applied});
+}
+
+void ConflictFilter::lose(NetRow& row) {
+  if (row.op != NetOp::kNone && row.counted) {
+    ++lost_rows_;
+    if (!row.moved_away) ++lost_changes_;
+  }
+  row.op = NetOp::kNone;
+}
+
+void ConflictFilter::decide_row(const TargetTable& table, NetRow& row, Both both) {
+  std::optional<UnseenVersions> standing;
+  row.verdict = look(table, row.key, row, both, &standing);
+  if (row.verdict == Verdict::kApplies) return;
+  if (standing) record(table, row.key, row, row.op, *standing, row.verdict == Verdict::kWins);
+  if (row.verdict == Verdict::kLoses) {
+    lose(row);
+  } else if (takes_away(row.op)) {
+    if (row.op == NetOp::kNone) row.counted = false;
+    row.op = NetOp::kRemove;
+  } else {
+    if (!is_whole(row.values)) {
+      stop_for(table, row,
+               "a row that was changed on both sides was not sent whole by the source; ALTER TABLE ... "
+               "REPLICA IDENTITY FULL on both sides");
+    }
+    row.op = NetOp::kPut;
+  }
+}
+
+// A key change that had to stay an UPDATE: with a conflict on either key it is a row that goes and one that comes.
+void ConflictFilter::decide_move(Segment& segment, Both both) {
+  NetRow& to = segment.rows.front();
+  NetRow from = to;
+  from.key = *segment.move_from;
+  from.values = {};
+  from.op = NetOp::kDelete;
+  from.moved_away = true;
+  from.counted = false;
+  std::optional<UnseenVersions> standing;
+  if (look(*segment.table, from.key, from, both, &standing) == Verdict::kApplies &&
+      look(*segment.table, to.key, to, both, &standing) == Verdict::kApplies) {
+    return;
+  }
+  segment.move_from.reset();
+  decide_row(*segment.table, to, both);
+  decide_row(*segment.table, from, both);
+  if (from.op == NetOp::kDelete) from.op = NetOp::kRemove;
+  if (to.op == NetOp::kUpdate) to.op = NetOp::kPut;
+  segment.rows.push_back(from);
+}
+
+// TRUNCATE takes all rows or none: what would have to be spared is the operator's to decide.
+bool ConflictFilter::truncates_all(const Epoch& epoch, Both both) const {
+  if (epoch.truncated.empty()) return true;
+  const TransactionFacts& facts = *epoch.truncate_place.facts;
+  const LocalCommit commit{facts.final_lsn, facts.effective_time, facts.seen};
+  for (const TargetTable* table : epoch.truncated) {
+    const KeyHash& hash = table->row_key.table;
+    const ConflictPolicy policy = options_.policy(table->target);
+    for (const KeyHash& key : both.target.changed_keys(hash, facts.seen)) {
+      const Verdict verdict =
+          teal::decide(policy, options_.source_side, {key, hash, commit, facts.seen}, both.source, both.target);
+      if (verdict == Verdict::kLoses || verdict == Verdict::kStops) return false;
+    }
+  }
+  return true;
+}
+
+// Whether each row would be decided as it was. What was written as it is may have won meanwhile: it holds its row's
+// lock, and brought all of it.
+bool ConflictFilter::holds_row(const TargetTable& table, const RowKey& key, const NetRow& row, Both both) {
+  if (row.verdict == Verdict::kLoses) return true;  // later versions of the target lose to nothing that lost to them
+  std::optional<UnseenVersions> standing;
+  const Verdict verdict = look(table, key, row, both, &standing);
+  if (verdict == row.verdict) return true;
+  if (verdict == Verdict::kLoses || row.op == NetOp::kNone) return false;
+  if (!takes_away(row.op) && !is_whole(row.values)) return false;
+  if (standing && row.verdict == Verdict::kApplies) record(table, key, row, row.op, *standing, true);
+  return true;
+}
+
+bool ConflictFilter::holds(std::span<const Epoch> epochs) {
+  const std::size_t known = records_.size();
+  const bool all = SideChanges::read(
+      *options_.source, *options_.target, [&](const LocalChanges& source, const LocalChanges& target) {
+        const Both both{source, target};
+        for (const Epoch& epoch : epochs) {
+          if (!truncates_all(epoch, both)) return false;
+          for (const std::vector<Segment>& segments : epoch.tables) {
+            for (const Segment& segment : segments) {
+              for (const NetRow& row : segment.rows) {
+                if (!holds_row(*segment.table, row.key, row, both)) return false;
+                if (segment.move_from && !holds_row(*segment.table, *segment.move_from, row, both)) return false;
+              }
+            }
+          }
+        }
+        return true;
+      });
+  if (!all) records_.resize(known);
+  return all;
+}
+
+void ConflictFilter::decide(std::span<Epoch> epochs) {
+  records_.clear();
+  lost_rows_ = lost_changes_ = 0;
+  SideChanges::read(*options_.source, *options_.target, [&](const LocalChanges& source, const LocalChanges& target) {
+    const Both both{source, target};
+    for (Epoch& epoch : epochs) {
+      if (!truncates_all(epoch, both)) stop_for_truncate(epoch);
+      for (std::vector<Segment>& segments : epoch.tables) {
+        for (Segment& segment : segments) {
+          if (segment.move_from) {
+            decide_move(segment, both);
+          } else {
+            for (NetRow& row : segment.rows) decide_row(*segment.table, row, both);
+          }
+        }
+      }
+    }
+  });
+}
+
+}  // namespace teal

@@ -1,0 +1,77 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "applier/coalescer.h"
+#include "applier/side_changes.h"
+#include "conflict/decide.h"
+#include "conflict/policy.h"
+#include "decoder/ids.h"
+#include "decoder/lsn.h"
+
+namespace teal {
+
+/// What is written about a change that met another version of its row, see teal.conflict_log.
+struct ConflictRecord {
+  ConflictType type = ConflictType::kInsertExists;
+  const TargetTable* table = nullptr;
+  RowKey key;
+  Lsn lsn;                  ///< of the incoming change's commit, in the source's log
+  Timestamp time;           ///< its effective time
+  Lsn standing_lsn;         ///< of the target's version, in the target's log
+  Timestamp standing_time;  ///< its effective time
+  bool applied = false;     ///< the incoming change won
+};
+
+/// What a two-way link knows of its two sides. Lifetime: all of it outlives the link's sessions.
+struct ConflictOptions {
+  Side source_side = Side::kBlue;
+  SideChanges* source = nullptr;
+  SideChanges* target = nullptr;
+  std::function<ConflictPolicy(const TableName&)> policy;
+};
+
+/// Holds the rows of a batch against what applications have changed on the target, and turns each into what is to be
+/// written: as it is, whatever is there, or not at all.
+/// Threads: one.
+class ConflictFilter {
+ public:
+  explicit ConflictFilter(ConflictOptions options) : options_(std::move(options)) {}
+
+  /// Decides by what is known of the target by now. A later look may find more: see `holds`.
+  /// Errors: Stopped(kData) for the policy `error`, and for a winner whose row was not sent whole.
+  void decide(std::span<Epoch> epochs);
+
+  /// Once the rows are written, and so locked, and the target's stream has passed that moment: whether `decide` would
+  /// come to the same. False: undo what was written, plan anew, and decide with what is known now.
+  [[nodiscard]] bool holds(std::span<const Epoch> epochs);
+
+  /// Of the last `decide`, and of what `holds` found to have won without having to be written otherwise.
+  [[nodiscard]] const std::vector<ConflictRecord>& records() const { return records_; }
+  /// Row operations that were taken out by the last `decide`, and how many changes they were.
+  [[nodiscard]] std::uint64_t lost_rows() const { return lost_rows_; }
+  [[nodiscard]] std::uint64_t lost_changes() const { return lost_changes_; }
+
+ private:
+  struct Both;
+
+  Verdict look(const TargetTable& table, const RowKey& key, const NetRow& row, Both both,
+               std::optional<UnseenVersions>* standing) const;
+  void record(const TargetTable& table, const RowKey& key, const NetRow& row, NetOp op, const UnseenVersions& standing,
+              bool applied);
+  void lose(NetRow& row);
+  void decide_row(const TargetTable& table, NetRow& row, Both both);
+  void decide_move(Segment& segment, Both both);
+  [[nodiscard]] bool truncates_all(const Epoch& epoch, Both both) const;
+  bool holds_row(const TargetTable& table, const RowKey& key, const NetRow& row, Both both);
+
+  ConflictOptions options_;
+  std::vector<ConflictRecord> records_;
+  std::uint64_t lost_rows_ = 0;
+  std::uint64_t lost_changes_ = 0;
+};
+
+}  // namespace teal

@@ -1,0 +1,111 @@
+#include "applier/conflict_guard.h"
+
+#include <utility>
+
+#include "decoder/value_text.h"
+#include "engine/log.h"
+#include "engine/pg_error.h"
+#include "engine/time_text.h"
+
+namespace teal {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kFirstTold{2'000};
+constexpr milliseconds kLook{1'000};
+
+std::string name_of(ConflictType type) {
+  switch (type) {
+    case ConflictType::kInsertExists:
+      return "insert_exists";
+    case ConflictType::kUpdateOriginDiffers:
+      return "update_origin_differs";
+    case ConflictType::kUpdateExists:
+      return "update_exists";
+    case ConflictType::kUpdateMissing:
+      return "update_missing";
+    case ConflictType::kUpdateDeleted:
+      return "update_deleted";
+    case ConflictType::kDeleteOriginDiffers:
+      return "delete_origin_differs";
+    case ConflictType::kDeleteMissing:
+      return "delete_missing";
+    case ConflictType::kMultipleUniqueConflicts:
+      return "multiple_unique_conflicts";
+  }
+  return "";
+}
+
+std::string key_text(const ConflictRecord& record) {
+  std::string names;
+  std::string values;
+  for (std::size_t i = 0; i < record.table->key.size(); ++i) {
+    const MappedColumn& column = record.table->columns[record.table->key[i]];
+    names += (i == 0 ? "" : ", ") + column.name;
+    values += (i == 0 ? "" : ", ") + value_text(TypeId{column.element}, record.key.columns[i]);
+  }
+  return "(" + names + ")=(" + values + ")";
+}
+
+}  // namespace
+
+ConflictGuard::ConflictGuard(ConflictGuardOptions options) : options_(std::move(options)), filter_(options_.sides) {}
+
+void ConflictGuard::decide(std::span<Epoch> epochs) {
+  known_ = options_.sides.target->commits_entered();
+  filter_.decide(epochs);
+}
+
+// A commit of its own, flushed at once: an application's commit with synchronous_commit = off is seen by others some
+// 180 ms before it can be decoded (measured on 15).
+void ConflictGuard::put_fence() {
+  if (!session_) session_.emplace(options_.open_target());
+  const Rows rows = session_->exec_often("mark the moment in the target's log",
+                                         "SELECT pg_logical_emit_message(true, $1, '')", {options_.names.base()});
+  const auto lsn = parse_lsn(rows.at(0, 0));
+  if (!lsn) throw Stopped(StopCode::kBug, "the target's WAL position could not be read");
+  fence_ = *lsn;
+}
+
+bool ConflictGuard::confirm(std::span<const Epoch> epochs) {
+  if (epochs.empty()) return true;
+  put_fence();
+  return options_.sides.target->wait_passed(fence_, options_.wait_locked, session_->stop_token()) &&
+         filter_.holds(epochs);
+}
+
+void ConflictGuard::catch_up() {
+  put_fence();
+  const auto begin = std::chrono::steady_clock::now();
+  auto told = begin;
+  while (!options_.sides.target->wait_passed(fence_, kLook, session_->stop_token())) {
+    if (session_->stop_requested()) throw PgError("wait for the other link's stream", "it is time to stop", "57014");
+    const auto now = std::chrono::steady_clock::now();
+    if (now - begin < kFirstTold || (told != begin && now - told < 10 * kLook)) continue;
+    log_event(LogLevel::kWarn, "waiting for the other link to read",
+              {{"link", options_.names.link},
+               {"ms", std::chrono::duration_cast<milliseconds>(now - begin).count()},
+               {"lsn", to_string(fence_)}});
+    told = now;
+  }
+}
+
+void ConflictGuard::forget(Lsn seen) { options_.sides.source->forget(options_.sides.target->needs_from(seen)); }
+
+std::string conflict_log_sql(const LinkNames& names, std::span<const ConflictRecord> records) {
+  std::string rows;
+  for (const ConflictRecord& record : records) {
+    rows += (rows.empty() ? "(" : ", (") + quote_literal(names.migration) + ", " + quote_literal(names.link) + ", " +
+            quote_literal(name_of(record.type)) + ", " + quote_literal(record.table->display_name) + ", " +
+            quote_literal(key_text(record)) + ", " + (record.applied ? "'applied'" : "'kept'") + ", '" +
+            to_string(record.lsn) + "', '" + to_string(record.time) + "', '" + to_string(record.standing_lsn) + "', '" +
+            to_string(record.standing_time) + "')";
+  }
+  if (rows.empty()) return "";
+  return "INSERT INTO teal.conflict_log (migration, link, type, table_name, key, resolution, source_lsn, source_time, "
+         "target_lsn, target_time) VALUES " +
+         rows;
+}
+
+}  // namespace teal

@@ -1,0 +1,63 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "applier/conflict_filter.h"
+#include "engine/names.h"
+#include "engine/pg_connection.h"
+
+namespace teal {
+
+struct ConflictGuardOptions {
+  ConflictOptions sides;
+  LinkNames names;
+  /// Opens a session on the target that has no origin. Errors: PgError.
+  std::function<PgConnection()> open_target;
+  /// For how long rows may stay locked while the target's stream is waited for: an application may wait for them.
+  std::chrono::milliseconds wait_locked{500};
+};
+
+/// Decides a batch of a two-way link, and makes sure of it: write, look, commit.
+///
+/// Rows that are written are locked. What applications committed before that is below the position at which a message
+/// is then put into the target's log; once the link that reads the target has passed it, everything that a decision
+/// needs is known. Threads: one. Errors: PgError; those of ConflictFilter.
+class ConflictGuard {
+ public:
+  explicit ConflictGuard(ConflictGuardOptions options);
+
+  /// Decides by what is known by now; see ConflictFilter.
+  void decide(std::span<Epoch> epochs);
+  /// After the rows were written: whether that was right. False: roll back, `catch_up`, plan and decide again.
+  [[nodiscard]] bool confirm(std::span<const Epoch> epochs);
+  /// Waits for the target's stream, with nothing locked, and says so when that takes long.
+  /// Errors: PgError 57014 when it is time to stop.
+  void catch_up();
+  /// After a refusal and `catch_up`: something was learned that the last decision did not know of.
+  [[nodiscard]] bool knows_more() const { return options_.sides.target->commits_entered() != known_; }
+
+  [[nodiscard]] const ConflictFilter& decided() const { return filter_; }
+  /// Lets go of what no change can meet any more, once the progress row says `seen` of the source.
+  void forget(Lsn seen);
+  /// See SideChanges::oldest, of the source.
+  [[nodiscard]] std::optional<LocalCommit> oldest() const { return options_.sides.source->oldest(); }
+
+ private:
+  void put_fence();
+
+  ConflictGuardOptions options_;
+  ConflictFilter filter_;
+  std::optional<PgConnection> session_;
+  Lsn fence_;
+  std::uint64_t known_ = 0;
+};
+
+/// The rows of teal.conflict_log for these records, as one statement; "" for none.
+[[nodiscard]] std::string conflict_log_sql(const LinkNames& names, std::span<const ConflictRecord> records);
+
+}  // namespace teal
