@@ -33,15 +33,30 @@ void set_and_check(PgConnection& connection, const std::string& name, const std:
   }
 }
 
+// Its administrator wants no commit on one machine alone: then none is acknowledged either.
+bool has_synchronous_standbys(PgConnection& connection) {
+  return connection
+      .exec("ask " + connection.label() + " for synchronous standbys",
+            "SELECT current_setting('synchronous_standby_names') <> ''")
+      .boolean(0, 0);
+}
+
 }  // namespace
 
 PgConnection open_target_session(const TargetSessionOptions& options, std::stop_token stop) {
   PgConnection connection = PgConnection::connect(options.connect);
   connection.set_stop_token(std::move(stop));
   for (const auto& [name, value] : kSettings) set_and_check(connection, name, value);
-  set_and_check(connection, "synchronous_commit", options.synchronous_commit ? "on" : "off");
+  const bool standbys = has_synchronous_standbys(connection);
+  set_and_check(connection, "synchronous_commit", options.synchronous_commit || standbys ? "on" : "off");
   connection.set_wait_listener(log_long_waits(connection, options.connect.application_name, options.connect));
   acquire_origin(connection, options.origin, options.connect.application_name, kOriginPatience);
+  // What an earlier session committed may be on this machine only, and its wait have ended with it: a commit that comes
+  // after it waits for both. The message is for nobody.
+  if (standbys) {
+    connection.exec("wait for the synchronous standbys of " + connection.label(),
+                    "SELECT pg_logical_emit_message(true, 'teal', '')");
+  }
   return connection;
 }
 

@@ -10,7 +10,8 @@ namespace teal {
 struct TargetSessionOptions {
   ConnectOptions connect;
   std::string origin;  ///< acquired before anything is read
-  /// on: every commit waits for its flush; off: the caller proves durability by itself (Durability).
+  /// on: every commit waits for its flush; off: the caller proves durability by itself (Durability). With synchronous
+  /// standbys every commit waits for them, also that of an earlier session that may not have.
   bool synchronous_commit = false;
 };
 

@@ -24,8 +24,10 @@ std::string blockers_of(ConnectOptions server, int pid) {
     PgConnection connection = PgConnection::connect(server);
     const Rows rows = connection.exec(
         "ask who holds up a session",
-        "SELECT string_agg(CASE WHEN b.pid = 0 THEN 'a prepared transaction' ELSE format('%s (%s, %s)', b.pid, "
-        "coalesce(nullif(a.application_name, ''), 'no name'), coalesce(a.state, 'gone')) END, ', ') FROM (SELECT "
+        "SELECT coalesce(string_agg(CASE WHEN b.pid = 0 THEN 'a prepared transaction' ELSE format('%s (%s, %s)', "
+        "b.pid, "
+        "coalesce(nullif(a.application_name, ''), 'no name'), coalesce(a.state, 'gone')) END, ', '), (SELECT 'a "
+        "synchronous standby' FROM pg_stat_activity WHERE pid = $1::int AND wait_event = 'SyncRep')) FROM (SELECT "
         "DISTINCT unnest(pg_blocking_pids($1::int)) AS pid) AS b LEFT JOIN pg_stat_activity AS a ON a.pid = b.pid",
         {std::to_string(pid)});
     return rows.is_null(0, 0) ? "nobody" : rows.str(0, 0);

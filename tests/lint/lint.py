@@ -174,6 +174,18 @@ def check_failpoints(root):
             yield f"engine/failpoint.h:{number}: no scenario kills at {point}"
 
 
+def check_fences(root):
+    """SQL that tells how far a link is before its rows can be seen (TRAPS A14)."""
+    for path in cpp_files(root):
+        name = name_of(root, path)
+        if name.startswith(("tests/", "bench/")):
+            continue
+        text = path.read_text()
+        for match in re.finditer(r"pg_(show_)?replication_origin_(session_)?(status|progress)\b", text):
+            yield (f"{name}:{line_of(text, match.start())}: {match.group()}: the origin moves before the rows are "
+                   "visible; read teal.progress")
+
+
 def forbidden_check(pattern, allowed, message):
     def check(root):
         for path in cpp_files(root):
@@ -193,6 +205,7 @@ CHECKS = {
     "unfinished": check_unfinished,
     "pragma_once": check_pragma_once,
     "failpoints": check_failpoints,
+    "fences": check_fences,
     **{name: forbidden_check(pattern, allowed, message) for name, pattern, allowed, message in FORBIDDEN},
     "format": check_format,
 }

@@ -46,6 +46,7 @@ BAD = (
     ("pragma_once", "tools/bad.h", "int x();\n", "#pragma once"),
     ("failpoints", "engine/failpoint.h", '#pragma once\nFailpoint{"gone", true},\n', "nothing passes gone"),
     ("failpoints", "engine/failpoint.h", '#pragma once\nFailpoint{"kept", false},\n', "no scenario kills at kept"),
+    ("fences", "tools/bad.cc", 'const char* const kSql = "FROM pg_replication_origin_status";\n', "teal.progress"),
     ("handles", "tools/bad.cc", "void f(PGconn* c) { PQfinish(c); }\n", "PQfinish"),
     ("handles", "tests/bad.cc", "auto f = &PQfreemem;\n", "PQfreemem"),
     ("pauses", "tests/bad.cc", "void f() { std::this_thread::sleep_for(kLong); }\n", "sleep_for"),

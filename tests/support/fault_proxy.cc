@@ -43,10 +43,12 @@ struct Way {
 };
 
 struct Connection {
-  explicit Connection(tcp::socket accepted) : client(std::move(accepted)), server(client.get_executor()) {}
+  Connection(tcp::socket accepted, int count)
+      : client(std::move(accepted)), server(client.get_executor()), number(count) {}
 
   tcp::socket client;
   tcp::socket server;
+  int number;
   CommitScanner scanner;
   bool answer_swallowed = false;
   std::string swallowed;
@@ -93,6 +95,7 @@ class FaultProxy::Impl {
   [[nodiscard]] Way& way(Toward toward) { return ways[at(toward)]; }
   [[nodiscard]] int port() const { return port_; }
 
+  Listener listener;
   std::array<Way, 2> ways;
   int commits_left = 0;
   CommitCut commit_cut = CommitCut::kBefore;
@@ -112,10 +115,9 @@ class FaultProxy::Impl {
       error_code error;
       tcp::socket socket = co_await acceptor_.async_accept(asio::redirect_error(use_awaitable, error));
       if (error) continue;
-      const auto connection = std::make_shared<Connection>(std::move(socket));
+      const auto connection = std::make_shared<Connection>(std::move(socket), ++accepted);
       connections_.insert(connection);
       open = static_cast<int>(connections_.size());
-      ++accepted;
       asio::co_spawn(io_, serve(connection), asio::detached);
     }
   }
@@ -143,6 +145,7 @@ class FaultProxy::Impl {
       const std::size_t count =
           co_await from.async_read_some(asio::buffer(buffer), asio::redirect_error(use_awaitable, error));
       if (error) break;
+      if (listener) listener(connection->number, toward, std::string_view(buffer.data(), count));
       co_await pause(toward);
       const bool alive = co_await pass(connection, toward, std::string_view(buffer.data(), count));
       if (!alive) break;
@@ -263,6 +266,10 @@ FaultProxy::FaultProxy(int server_port, std::uint64_t seed) : impl_(std::make_un
 FaultProxy::~FaultProxy() = default;
 
 int FaultProxy::port() const { return impl_->port(); }
+
+void FaultProxy::listen(Listener listener) {
+  impl_->apply([this, &listener] { impl_->listener = std::move(listener); });
+}
 
 void FaultProxy::clear() {
   impl_->apply([this] {

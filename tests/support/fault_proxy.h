@@ -2,7 +2,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string_view>
 
 namespace teal::test {
 
@@ -28,6 +30,12 @@ class FaultProxy {
   FaultProxy& operator=(const FaultProxy&) = delete;
 
   [[nodiscard]] int port() const;
+
+  /// Hears what arrives from either end, before it is passed on; connections count from 1.
+  /// Threads: it is called on the proxy's.
+  using Listener = std::function<void(int connection, Toward toward, std::string_view bytes)>;
+  /// Once, before the first connection.
+  void listen(Listener listener);
 
   /// Lets everything pass again and disarms what is armed. What was held goes on its way.
   void clear();
