@@ -1,5 +1,9 @@
 #include "applier/table_copy.h"
 
+#include <algorithm>
+#include <array>
+#include <string_view>
+
 #include "engine/catalog_columns.h"
 #include "engine/log.h"
 #include "engine/pg_error.h"
@@ -32,6 +36,20 @@ std::string copy_command(const TableName& name, const CopyTable& table, const st
          (table.binary ? " (FORMAT binary)" : "");
 }
 
+// Up to 16 and since 17: the file that exported it is gone, because its session was lost.
+constexpr std::array<std::string_view, 2> kNoSuchSnapshot = {"22023", "42704"};
+
+// Rows of another snapshot would not fit the watermark: the tables that are left begin anew, as after a lost
+// connection.
+void take_snapshot(PgConnection& source, const std::string& name) {
+  try {
+    source.exec("take the snapshot", "SET TRANSACTION SNAPSHOT " + quote_literal(name));
+  } catch (const PgError& error) {
+    if (std::find(kNoSuchSnapshot.begin(), kNoSuchSnapshot.end(), error.sqlstate()) == kNoSuchSnapshot.end()) throw;
+    throw PgError("take the snapshot", "the session that held it was lost: " + error.text(), "08006");
+  }
+}
+
 // The other rows of its table are there already; its own can be told apart where the target has the same partition.
 void check_part_empty(PgConnection& target, const CopyTable& table) {
   if (!has_same_partition(target, table.name, table.target, table.bounds)) return;
@@ -56,7 +74,7 @@ CopiedRows copy_rows(PgConnection& source, const TableSnapshot& snapshot, const 
                      CopyCounters& counters) {
   // A transaction per table: its lock on the source goes with it.
   source.exec("begin reading", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-  source.exec("take the snapshot", "SET TRANSACTION SNAPSHOT " + quote_literal(snapshot.name()));
+  take_snapshot(source, snapshot.name());
   const CopiedRows copied = relay_copy(source, copy_command(table.name, table, "TO STDOUT"), target,
                                        copy_command(table.target, table, "FROM STDIN"), counters);
   source.exec("end reading", "COMMIT");

@@ -24,6 +24,11 @@ LockKeeper::LockKeeper(ConnectOptions target, std::string migration, std::stop_s
   thread_ = std::jthread([this](const std::stop_token& stop) { keep(stop); });
 }
 
+bool LockKeeper::lost() {
+  const std::scoped_lock lock(mutex_);
+  return lost_ != nullptr;
+}
+
 void LockKeeper::rethrow() {
   const std::scoped_lock lock(mutex_);
   if (lost_) std::rethrow_exception(lost_);
@@ -32,22 +37,39 @@ void LockKeeper::rethrow() {
 void LockKeeper::keep(const std::stop_token& stop) {
   while (pause_for(kLook, stop)) {
     try {
-      if (lock_) {
-        lock_->check();
-      } else {
-        take_again(stop);
-      }
+      look(stop);
     } catch (const LockHeld& held) {
       if (held.holder_pid() == last_pid_) continue;  // our lost session, until the server notices
-      const std::scoped_lock lock(mutex_);
-      lost_ = std::current_exception();
+      {
+        const std::scoped_lock lock(mutex_);
+        lost_ = std::current_exception();
+      }
       whole_.request_stop();
       return;
     } catch (const std::exception& error) {
-      lock_.reset();
-      if (!std::exchange(told_, true))
-        log_event(LogLevel::kWarn, "lock lost, taking it again", {{"reason", error.what()}});
+      tell(error);
     }
+  }
+}
+
+// A process that stood still for minutes has lost more than this session: who has the lock now has to be known before
+// its link takes a rival's sessions for leftovers of its own.
+void LockKeeper::look(const std::stop_token& stop) {
+  if (lock_) {
+    try {
+      lock_->check();
+      return;
+    } catch (const std::exception& error) {
+      lock_.reset();
+      tell(error);
+    }
+  }
+  take_again(stop);
+}
+
+void LockKeeper::tell(const std::exception& error) {
+  if (!std::exchange(told_, true)) {
+    log_event(LogLevel::kWarn, "lock lost, taking it again", {{"reason", error.what()}});
   }
 }
 

@@ -23,19 +23,23 @@ class LockKeeper {
   LockKeeper& operator=(const LockKeeper&) = delete;
   ~LockKeeper() = default;
 
+  /// Another one has it: what runs has to end at once.
+  [[nodiscard]] bool lost();
   /// Throws LockHeld when that is why the process was asked to stop.
   void rethrow();
 
  private:
   void keep(const std::stop_token& stop);
+  void look(const std::stop_token& stop);
   void take_again(const std::stop_token& stop);
+  void tell(const std::exception& error);
 
   ConnectOptions target_;
   std::string migration_;
   std::stop_source& whole_;
   std::optional<RunLock> lock_;
   int last_pid_;       // of our session that had the lock last
-  bool told_ = false;  // that it is lost
+  bool told_ = false;  // that its session is lost
   std::mutex mutex_;
   std::exception_ptr lost_;  // guarded by mutex_
   std::jthread thread_;

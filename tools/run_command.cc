@@ -34,8 +34,8 @@ constexpr std::chrono::milliseconds kDrainPatience{12'000};
 
 class Sidecar {
  public:
-  Sidecar(const RunOptions& options, std::stop_token stop)
-      : options_(options), stop_(std::move(stop)), names_(forward_link(options.config)) {}
+  Sidecar(const RunOptions& options, LockKeeper& lock, std::stop_token stop)
+      : options_(options), lock_(lock), stop_(std::move(stop)), names_(forward_link(options.config)) {}
 
   /// Returns whether it did all that it was asked for: with --until-synced, whether that was reached.
   bool run() {
@@ -92,9 +92,10 @@ class Sidecar {
   }
 
   // Drains; a target that is stuck is not waited for longer than that: what was not applied is read again next time.
-  static void end(Link& link) {
+  // Nothing is drained into the sessions of another teal.
+  void end(Link& link) {
     link.request_stop();
-    if (link.wait_ended(kDrainPatience)) return;
+    if (!lock_.lost() && link.wait_ended(kDrainPatience)) return;
     log_event(LogLevel::kWarn, "not drained, ending", {{"link", link.name()}});
     link.request_stop();
     while (!link.wait_ended(kLook)) {
@@ -102,6 +103,7 @@ class Sidecar {
   }
 
   const RunOptions& options_;
+  LockKeeper& lock_;
   std::stop_token stop_;
   LinkNames names_;
 };
@@ -123,7 +125,7 @@ bool run_guarded(const RunOptions& options, const std::stop_token& asked) {
   LockKeeper lock(connect_options(options.config, false, "run"), options.config.name, whole);
   bool done = false;
   try {
-    done = Sidecar(options, whole.get_token()).run();
+    done = Sidecar(options, lock, whole.get_token()).run();
   } catch (...) {
     lock.rethrow();
     throw;
