@@ -2,6 +2,7 @@
 
 #include <array>
 #include <exception>
+#include <new>
 #include <string_view>
 
 namespace teal {
@@ -65,6 +66,10 @@ Failure describe_current_exception() {
     const StopCode code = stop_code(error);
     const std::string mend = code == StopCode::kUnreachable ? connection_mend(error) : stream_mend(error);
     return {static_cast<int>(code), error.what() + (mend.empty() ? "" : "; " + mend)};
+  } catch (const std::bad_alloc&) {
+    return {static_cast<int>(StopCode::kBug),
+            "there is no memory left for teal; what it had begun is not done by half: give it more (docs/reference.md "
+            "says how much, the largest row counts most), or smaller queues and batches, and start again"};
   } catch (const std::exception& error) {
     return {static_cast<int>(StopCode::kBug), std::string("a bug in teal, please report it: ") + error.what()};
   } catch (...) {

@@ -83,5 +83,24 @@ TEST_F(DiskFull, I1WalThatIsFullEndsGreenAndCostsNothing) {
   EXPECT_EQ(teal_->terminate(), 0) << teal_->err();
 }
 
+TEST_F(DiskFull, M1SpillDirectoryThatIsFullLeavesTheTransactionToTheSource) {
+  blue_server().configure({"logical_decoding_work_mem=64kB"});
+  blue_server().restart();
+  const fs::path spill = mount_.path() / "spill";
+  fs::create_directory(spill);
+  start("CREATE TABLE item (id int PRIMARY KEY, v text)", {"public.item"},
+        "apply: { spill_dir: " + spill.string() + " }\n");
+  mount_.fill(2 * kMiB);
+  blue_owner().exec("BEGIN");
+  write_rows(2000);
+  teal_->wait_for_log("link interrupted.*No space left", seconds(30));
+  blue_owner().exec("COMMIT");
+  wait_caught_up();
+  expect_equal("public.item");
+  EXPECT_EQ(times_logged("link interrupted"), 1U) << "the session after it asks for no blocks";
+  EXPECT_TRUE(fs::is_empty(spill));
+  EXPECT_EQ(teal_->terminate(), 0) << teal_->err();
+}
+
 }  // namespace
 }  // namespace teal::test

@@ -150,6 +150,8 @@ TEST(ExitCode, SaysWhatKindOfEndItWas) {
   EXPECT_EQ(failure_of(PgError("create the slot", "no", "42501")).exit_code, 1);
   EXPECT_EQ(failure_of(std::logic_error("x")).exit_code, 70);
   EXPECT_THAT(failure_of(std::logic_error("x")).text, HasSubstr("a bug in teal"));
+  EXPECT_EQ(failure_of(std::bad_alloc()).exit_code, 70);
+  EXPECT_THAT(failure_of(std::bad_alloc()).text, HasSubstr("no memory left"));
 }
 
 TEST(ExitCode, AddsWhatToDoAboutAConnection) {
