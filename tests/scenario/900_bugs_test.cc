@@ -160,7 +160,7 @@ TEST_F(Bugs, J2RestartIdentityNeedsNoOwnership) {
   expect_equal("public.s");
 }
 
-TEST_F(Bugs, ForeignKeysHoldAfterAnInterruptedCopy) {
+TEST_F(Bugs, F5ForeignKeysHoldAfterAnInterruptedCopy) {
   blue_owner().exec(
       "SET search_path = public; CREATE TABLE parent (id int PRIMARY KEY, t text); "
       "CREATE TABLE child (id int PRIMARY KEY, pid int REFERENCES parent)");
