@@ -64,12 +64,20 @@ void Applier::append(TransactionSlice slice) {
 }
 
 void Applier::commit(Lsn end_lsn) {
-  ended_.push_back(Ended{pending_.size(), end_lsn, facts_.commit_time, facts_.commit_time});
+  ended_.push_back(Ended{pending_.size(), end_lsn, guard_ ? facts_.effective_time : facts_.commit_time,
+                         facts_.commit_time, facts_.seen, facts_.own});
   const bool full = pending_rows_ >= options_.batch_rows_max || pending_bytes_ >= options_.batch_bytes_max;
   if (full || writer_.open()) apply_ended();
 }
 
+// What the other link has written here needs no answer at once, or the two would answer each other for ever.
+bool Applier::may_rest() const {
+  return guard_ && !writer_.open() && std::chrono::steady_clock::now() - written_ < options_.advance_interval &&
+         std::all_of(ended_.begin(), ended_.end(), [](const Ended& ended) { return ended.own; });
+}
+
 void Applier::flush() {
+  if (!ended_.empty() && may_rest()) return;
   apply_ended();
   if (pending_.empty() && !writer_.open()) write_idle_progress();
 }
@@ -336,8 +344,12 @@ bool Applier::finish(const Ended& last) {
   const Ledger before = sum(row_.ledger, open_ledger_);
   ProgressRow next = row_;
   next.applied = std::max(row_.applied, last.end_lsn);
-  next.held = next.applied;
   next.max_commit_time = std::max(row_.max_commit_time, last.commit_time);
+  next.seen = std::max(row_.seen, last.seen);
+  next.held = next.applied;
+  next.held_time = next.max_commit_time;
+  next.held_seen = next.seen;
+  if (guard_) guard_->hold_back(next, row_.held);
   next.fresh_at = std::max(row_.fresh_at, last.fresh_at);
   next.ledger = sum(before, plan_.expected());
   next.ledger.batches += 1;
@@ -356,6 +368,7 @@ bool Applier::finish(const Ended& last) {
   if (!confirm()) return false;
   const CommitPoint point = writer_.commit(next, next.max_commit_time);
   row_ = std::move(next);
+  if (guard_) guard_->forget(row_.seen);
   open_ledger_ = {};
   open_skipped_.clear();
   quarantine_.passed(row_.applied, skipped);

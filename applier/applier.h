@@ -64,6 +64,8 @@ class Applier final : public TransactionSink {
     Lsn end_lsn;
     Timestamp commit_time;
     Timestamp fresh_at;  ///< as in ProgressRow
+    Lsn seen = {};       ///< TransactionFacts::seen
+    bool own = false;    ///< written by teal itself: no row of it is applied
   };
 
   void apply_ended();
@@ -85,6 +87,7 @@ class Applier final : public TransactionSink {
   bool truncates_whole(const TableName& table, const Change& change, Lsn final_lsn);
   [[nodiscard]] bool finish(const Ended& last);
   [[nodiscard]] bool confirm();
+  [[nodiscard]] bool may_rest() const;
   [[nodiscard]] bool learns();
   void write_idle_progress();
   [[nodiscard]] bool was_applied(const TransactionSlice& slice) const;

@@ -91,6 +91,18 @@ void ConflictGuard::catch_up() {
   }
 }
 
+void ConflictGuard::hold_back(ProgressRow& next, Lsn held_before) const {
+  const std::optional<LocalCommit> oldest = options_.sides.source->oldest();
+  if (!oldest || oldest->lsn >= next.applied) return;
+  if (oldest->lsn < held_before) {
+    throw Stopped(StopCode::kBug, "link " + options_.names.link + ": its slot would have to go back from " +
+                                      to_string(held_before) + " to " + to_string(oldest->lsn));
+  }
+  next.held = oldest->lsn;
+  next.held_time = oldest->time;
+  next.held_seen = oldest->seen;
+}
+
 void ConflictGuard::forget(Lsn seen) { options_.sides.source->forget(options_.sides.target->needs_from(seen)); }
 
 std::string conflict_log_sql(const LinkNames& names, std::span<const ConflictRecord> records) {

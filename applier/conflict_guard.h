@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "applier/conflict_filter.h"
+#include "applier/progress_row.h"
 #include "engine/names.h"
 #include "engine/pg_connection.h"
 
@@ -44,8 +45,9 @@ class ConflictGuard {
   [[nodiscard]] const ConflictFilter& decided() const { return filter_; }
   /// Lets go of what no change can meet any more, once the progress row says `seen` of the source.
   void forget(Lsn seen);
-  /// See SideChanges::oldest, of the source.
-  [[nodiscard]] std::optional<LocalCommit> oldest() const { return options_.sides.source->oldest(); }
+  /// A stream that starts at `next.held` has to bring back every change of the source that is still needed: moves it
+  /// back to the oldest, where that was applied already. Errors: Stopped(kBug) when that is below `held_before`.
+  void hold_back(ProgressRow& next, Lsn held_before) const;
 
  private:
   void put_fence();

@@ -47,8 +47,9 @@ ProgressRow read_progress(PgConnection& target, std::string_view migration, std:
   const Rows rows =
       target.exec("read the progress row",
                   "SELECT applied, held, coalesce((extract(epoch FROM max_commit_time - '2000-01-01 00:00:00+00') * "
-                  "1000000)::bigint, "
-                  "0), source_system_id, counters FROM teal.progress WHERE migration = $1 AND link = $2 AND lane = 0",
+                  "1000000)::bigint, 0), source_system_id, counters, seen, held_seen, coalesce((extract(epoch FROM "
+                  "held_time - '2000-01-01 00:00:00+00') * 1000000)::bigint, 0) FROM teal.progress WHERE migration = "
+                  "$1 AND link = $2 AND lane = 0",
                   {std::string(migration), std::string(link)});
   if (rows.size() != 1) {
     throw Stopped(StopCode::kRefused, "link " + std::string(link) + ": teal.progress on " + target.label() +
@@ -59,6 +60,9 @@ ProgressRow read_progress(PgConnection& target, std::string_view migration, std:
   row.held = parse_lsn(rows.at(0, 1)).value_or(Lsn{});
   row.max_commit_time = Timestamp{rows.integer(0, 2)};
   row.source_system_id = rows.str(0, 3);
+  row.seen = parse_lsn(rows.at(0, 5)).value_or(Lsn{});
+  row.held_seen = parse_lsn(rows.at(0, 6)).value_or(Lsn{});
+  row.held_time = Timestamp{rows.integer(0, 7)};
   const auto counters = nlohmann::json::parse(rows.at(0, 4));
   row.ledger = ledger_from(counters);
   row.source_timeline = counters.value("source_timeline", 0U);
@@ -67,7 +71,8 @@ ProgressRow read_progress(PgConnection& target, std::string_view migration, std:
 
 std::string update_progress_sql(const ProgressRow& row, std::string_view migration, std::string_view link) {
   return "UPDATE teal.progress SET applied = '" + to_string(row.applied) + "', held = '" + to_string(row.held) +
-         "', max_commit_time = '" + to_string(row.max_commit_time) +
+         "', max_commit_time = '" + to_string(row.max_commit_time) + "', seen = '" + to_string(row.seen) +
+         "', held_time = '" + to_string(row.held_time) + "', held_seen = '" + to_string(row.held_seen) +
          "', counters = " + quote_literal(to_json(row).dump()) +
          ", updated_at = clock_timestamp() WHERE migration = " + quote_literal(migration) +
          " AND link = " + quote_literal(link) + " AND lane = 0";

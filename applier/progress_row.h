@@ -13,8 +13,11 @@ namespace teal {
 /// `applied` and `held` move together, in the transaction that wrote the rows.
 struct ProgressRow {
   Lsn applied;                ///< END of the last applied commit: nothing at or below it is applied again
+  Timestamp max_commit_time;  ///< running maximum of the source's commit times, as of `applied`
+  Lsn seen;                   ///< of the target's log: what the source had of it, as of `applied` (two-way links)
   Lsn held;                   ///< where the stream starts, and the most that may be acknowledged
-  Timestamp max_commit_time;  ///< running maximum of the source's commit times
+  Timestamp held_time;        ///< as `max_commit_time`, at `held`
+  Lsn held_seen;              ///< as `seen`, at `held`
   Timestamp fresh_at;         ///< the target holds what the source held then (the source's clock); for display
   std::string source_system_id;
   unsigned source_timeline = 0;  ///< of the log that `held` is a position in; 0: not known

@@ -28,6 +28,8 @@ CREATE TABLE IF NOT EXISTS teal.progress (
   held pg_lsn NOT NULL,
   seen pg_lsn NOT NULL DEFAULT '0/0',
   max_commit_time timestamptz,
+  held_seen pg_lsn NOT NULL DEFAULT '0/0',
+  held_time timestamptz,
   source_system_id text NOT NULL,
   counters jsonb NOT NULL DEFAULT '{}',
   updated_at timestamptz NOT NULL DEFAULT now(),
