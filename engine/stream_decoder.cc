@@ -63,7 +63,7 @@ void StreamDecoder::add_streamed(Lsn lsn, std::span<const std::byte> message, St
   std::visit([&](const auto& one) { take(one, lsn); }, *parsed);
 }
 
-void StreamDecoder::take(const StreamStartMessage& start, Lsn) { spool_.start(start.xid); }
+void StreamDecoder::take(const StreamStartMessage& start, Lsn) { spool_.start(start.xid, start.first_segment); }
 
 void StreamDecoder::take(const StreamStopMessage&, Lsn) { spool_.stop(); }
 

@@ -57,12 +57,12 @@ std::optional<SpooledMessage> SpooledTransaction::next() {
   }
 }
 
-void TransactionSpool::start(Xid transaction) {
+void TransactionSpool::start(Xid transaction, bool first) {
   if (open_ != nullptr) out_of_order("a block inside another one", transaction);
   auto known = transactions_.find(transaction.value);
-  if (known == transactions_.end()) {
-    known = transactions_.emplace(transaction.value, Open{SpillFile(options_.directory), {}}).first;
-  }
+  const bool is_known = known != transactions_.end();
+  if (is_known == first) out_of_order(first ? "a second first block" : "a later block without the first", transaction);
+  if (first) known = transactions_.emplace(transaction.value, Open{SpillFile(options_.directory), {}}).first;
   open_ = &known->second;
 }
 

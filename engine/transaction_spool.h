@@ -52,7 +52,9 @@ class TransactionSpool {
  public:
   explicit TransactionSpool(SpoolOptions options) : options_(std::move(options)) {}
 
-  void start(Xid transaction);
+  /// `first`: it is the transaction's first block on this connection. A later one whose beginning is not here stops the
+  /// link: what is missing would be missing on the target without a word.
+  void start(Xid transaction, bool first);
   void stop();
   /// Between `start` and `stop`.
   [[nodiscard]] bool in_block() const { return open_ != nullptr; }

@@ -41,7 +41,7 @@ TEST_F(TransactionSpoolTest, BlocksOfSeveralTransactionsAreKeptApart) {
   TransactionSpool spool(options_);
   for (int round = 0; round < 3; ++round) {
     for (const std::uint32_t xid : {7U, 8U}) {
-      spool.start(Xid{xid});
+      spool.start(Xid{xid}, round == 0);
       add(spool, Xid{xid}, static_cast<std::uint64_t>(round), std::to_string(xid));
       spool.stop();
     }
@@ -54,18 +54,18 @@ TEST_F(TransactionSpoolTest, BlocksOfSeveralTransactionsAreKeptApart) {
 
 TEST_F(TransactionSpoolTest, C5RolledBackSubtransactionsAndTransactionsLeaveNothing) {
   TransactionSpool spool(options_);
-  spool.start(Xid{7});
+  spool.start(Xid{7}, true);
   add(spool, Xid{7}, 1, "a");
   add(spool, Xid{9}, 2, "gone");
   add(spool, Xid{10}, 3, "b");
   spool.stop();
   spool.abort(Xid{7}, Xid{9});
-  spool.start(Xid{7});
+  spool.start(Xid{7}, false);
   add(spool, Xid{11}, 4, "gone");
   add(spool, Xid{7}, 5, "c");
   spool.stop();
   spool.abort(Xid{7}, Xid{11});
-  spool.start(Xid{8});
+  spool.start(Xid{8}, true);
   add(spool, Xid{8}, 6, "gone");
   spool.stop();
   spool.abort(Xid{8}, Xid{8});
@@ -76,7 +76,7 @@ TEST_F(TransactionSpoolTest, C5RolledBackSubtransactionsAndTransactionsLeaveNoth
 TEST_F(TransactionSpoolTest, MessagesOfAnySizeComeBackAsTheyWere) {
   TransactionSpool spool(options_);
   Texts expected;
-  spool.start(Xid{7});
+  spool.start(Xid{7}, true);
   for (const std::size_t size : {0U, 1U, 262'100U, 262'144U, 1U, 3'000'000U, 0U}) {
     const std::string text(size, static_cast<char>('a' + expected.size()));
     add(spool, Xid{7}, expected.size(), text);
@@ -93,7 +93,7 @@ TEST_F(TransactionSpoolTest, I7TheCapHoldsForAllOpenTransactionsTogether) {
   EXPECT_THROW(
       {
         for (std::uint32_t xid = 1; xid < 100; ++xid) {
-          spool.start(Xid{xid});
+          spool.start(Xid{xid}, true);
           add(spool, Xid{xid}, 1, text);
           spool.stop();
         }
@@ -131,7 +131,7 @@ TEST_F(TransactionSpoolTest, ADirectoryThatIsNotThereIsNamed) {
   options_.directory += "/missing";
   TransactionSpool spool(options_);
   try {
-    spool.start(Xid{7});
+    spool.start(Xid{7}, true);
     FAIL();
   } catch (const SpillFailed& error) {
     EXPECT_NE(std::string(error.what()).find(options_.directory), std::string::npos) << error.what();
@@ -142,10 +142,20 @@ TEST_F(TransactionSpoolTest, C8MessagesOutOfOrderStopTheLink) {
   TransactionSpool spool(options_);
   EXPECT_THROW(spool.stop(), Stopped);
   EXPECT_THROW(add(spool, Xid{7}, 1, "a"), Stopped);
-  spool.start(Xid{7});
-  EXPECT_THROW(spool.start(Xid{8}), Stopped);
+  spool.start(Xid{7}, true);
+  EXPECT_THROW(spool.start(Xid{8}, true), Stopped);
   EXPECT_THROW(static_cast<void>(spool.take(Xid{7})), Stopped);
   EXPECT_THROW(spool.abort(Xid{7}, Xid{7}), Stopped);
+}
+
+TEST_F(TransactionSpoolTest, C8BlockWhoseTransactionBeganElsewhereStopsTheLink) {
+  TransactionSpool spool(options_);
+  EXPECT_THROW(spool.start(Xid{7}, false), Stopped) << "its first blocks would be lost";
+  spool.start(Xid{7}, true);
+  spool.stop();
+  EXPECT_THROW(spool.start(Xid{7}, true), Stopped) << "two transactions would become one";
+  spool.abort(Xid{7}, Xid{7});
+  EXPECT_THROW(spool.start(Xid{7}, false), Stopped) << "it was rolled back";
 }
 
 }  // namespace
