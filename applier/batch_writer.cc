@@ -64,12 +64,13 @@ void BatchWriter::begin() {
 std::string BatchWriter::spell(std::uint32_t type, const ColumnValue& value) {
   if (value.kind != ColumnKind::kBinary) return value_text(TypeId{type}, value);
   const Oid oid = type;
-  const char* data = reinterpret_cast<const char*>(value.data);
-  const int size = static_cast<int>(value.size);
-  const int binary = 1;
-  const ResultHandle spelled(PQexecParams(connection_.raw(), "SELECT $1::text", 1, &oid, &data, &size, &binary, 0));
-  if (PQresultStatus(spelled.get()) != PGRES_TUPLES_OK) return value_text(TypeId{type}, value);
-  return PQgetvalue(spelled.get(), 0, 0);
+  const BinaryParam param{reinterpret_cast<const char*>(value.data), value.size};
+  PgPipeline pipeline(connection_);
+  pipeline.prepare("spell a key", "", "SELECT $1::text", std::span(&oid, 1));
+  pipeline.execute("spell a key", "", std::span(&param, 1));
+  std::vector<ResultHandle> results;
+  if (pipeline.run(results)) return value_text(TypeId{type}, value);
+  return PQgetvalue(results[1].get(), 0, 0);
 }
 
 // The key is what an operator needs to find the row; no other value is shown. What was merged is several rows.

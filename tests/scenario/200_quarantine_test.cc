@@ -218,6 +218,20 @@ TEST_F(QuarantineRules, MissingRowThatComesFirstIsTheOneThatIsNamed) {
   EXPECT_EQ(quarantined("position, sqlstate"), "2|");
 }
 
+TEST_F(QuarantineRules, KeyThatCameInBinaryFormIsNamedAsTheServerSpellsIt) {
+  const Relation stay =
+      make_relation(RelationId{3}, "public", "stay", {key("room"), key("day", TypeId{1082}), column("name")});
+  green_owner().exec("CREATE TABLE public.stay (room int, day date, name text, PRIMARY KEY (room, day))");
+  mark_copied("stay");
+  ApplierOptions options;
+  options.binary = {true, 15};
+  auto applier = open_applier(options);
+  const std::string_view room("\0\0\0\x2a", 4);
+  const std::string_view day("\0\0\0\x01", 4);
+  give(*applier, slice_of(at(1), {stay}, {P::update(stay.id, {binary(room), binary(day), binary("x")})}));
+  EXPECT_THAT(stop_text(*applier), HasSubstr("key (\"room\", \"day\")=(42, 2000-01-02)"));
+}
+
 TEST_F(QuarantineRules, TransactionThatHasEndedIsNamedAlsoWhenTheNextHasBegun) {
   auto applier = open_applier(small());
   give(*applier, make(1, {upd("42", "z")}));

@@ -39,12 +39,15 @@ class ApplierFixture : public TwoNodeFixture {
     green().exec(
         "INSERT INTO teal.progress (migration, link, applied, held, source_system_id) VALUES "
         "('shop', 'blue_to_green', '0/0', '0/0', '1')");
-    for (const std::string& table : tables) {
-      green().exec(
-          "INSERT INTO teal.table_state (migration, link, schema_name, table_name, target_schema, target_table, state) "
-          "SELECT 'shop', 'blue_to_green', 'public', t, 'public', t, 'copied' FROM (VALUES (" +
-          sql_text(table) + ")) AS v (t)");
-    }
+    for (const std::string& table : tables) mark_copied(table);
+  }
+
+  /// Marks a table of schema public as copied.
+  void mark_copied(const std::string& table) {
+    green().exec(
+        "INSERT INTO teal.table_state (migration, link, schema_name, table_name, target_schema, target_table, state) "
+        "SELECT 'shop', 'blue_to_green', 'public', t, 'public', t, 'copied' FROM (VALUES (" +
+        sql_text(table) + ")) AS v (t)");
   }
 
   std::unique_ptr<Applier> open_applier(ApplierOptions options = {}) {
