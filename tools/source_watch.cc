@@ -1,5 +1,7 @@
 #include "tools/source_watch.h"
 
+#include <utility>
+
 #include "engine/log.h"
 #include "engine/pg_error.h"
 
@@ -16,6 +18,7 @@ constexpr seconds kConnectAgain{1};
 constexpr seconds kTellAgain{30};
 constexpr seconds kAnswerWithin{5};
 constexpr seconds kStalled{10};
+constexpr int kTellFailure = 2;  // in a row: a session that was ended is made again at once
 
 }  // namespace
 
@@ -50,8 +53,15 @@ void SourceWatch::look() {
     if (now - asked_ < kAskForSlot) return;
     asked_ = now;
     look_at_slot(now);
-  } catch (const PgError&) {
+    if (std::exchange(failures_, 0) >= kTellFailure) {
+      log_event(LogLevel::kInfo, "slot is watched again", {{"link", names_.link}, {"slot", names_.slot()}});
+    }
+  } catch (const PgError& error) {
     session_.reset();
+    if (++failures_ == kTellFailure) {
+      log_event(LogLevel::kWarn, "slot is not watched, trying again",
+                {{"link", names_.link}, {"slot", names_.slot()}, {"reason", error.what()}});
+    }
     if (PgConnection::refuses_sessions(connect_)) link_.let_source_go();
   }
 }

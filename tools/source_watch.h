@@ -38,7 +38,8 @@ class SlotForecast {
 /// It is recognised by what it does: it ends a session that does nothing and refuses a new one.
 /// The same holds for one that is about to give up the slot.
 /// And a slot that is about to be lost is told, again and again (events `slot may be lost`, `slot is safe again`).
-/// Threads: one. Errors: none; what cannot be asked now is asked again.
+/// Threads: one. Errors: none; what cannot be asked now is told once (events `slot is not watched`, `slot is watched
+/// again`) and asked again.
 class SourceWatch {
  public:
   SourceWatch(const Config& config, const LinkNames& names, Link& link);
@@ -61,6 +62,7 @@ class SourceWatch {
   Clock::time_point tried_;
   Clock::time_point asked_;
   std::optional<Clock::time_point> told_;  // the alarm, while it lasts
+  int failures_ = 0;                       // since it could look
   SlotForecast forecast_;
 };
 

@@ -111,6 +111,20 @@ TEST_F(Alive, SlotThatMayBeLostIsToldInTimeAndIsSafeAgainAfterwards) {
   expect_both_equal();
 }
 
+TEST_F(Alive, SlotThatCannotBeWatchedIsToldOnceWhileTheLinkGoesOn) {
+  const std::string watching = "FROM pg_stat_activity WHERE application_name = 'teal/shop/watch'";
+  wait_until("the slot is watched", seconds(30), [&] { return blue().truth("SELECT count(*) > 0 " + watching); });
+  blue().exec("ALTER ROLE teal CONNECTION LIMIT 0");
+  blue().exec("SELECT pg_terminate_backend(pid) " + watching);
+  teal_->wait_for_log("slot is not watched, trying again .*too many connections", seconds(30));
+  write(1);
+  expect_both_equal();
+  blue().exec("ALTER ROLE teal CONNECTION LIMIT -1");
+  teal_->wait_for_log("slot is watched again", seconds(30));
+  EXPECT_EQ(times_logged("slot is not watched"), 1U);
+  EXPECT_EQ(times_logged("link interrupted"), 0U);
+}
+
 TEST_F(Alive, SlotThatWasLostStopsTheLinkWithTheGap) {
   Sql blocker = stall();
   wait_until("there is no room for it", seconds(60), [&] {
