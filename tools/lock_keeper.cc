@@ -39,7 +39,8 @@ void LockKeeper::keep(const std::stop_token& stop) {
     try {
       look(stop);
     } catch (const LockHeld& held) {
-      if (held.holder_pid() == last_pid_) continue;  // our lost session, until the server notices
+      // Our lost session, until the server notices; 0: whoever it was went before the server could be asked.
+      if (held.holder_pid() == last_pid_ || held.holder_pid() == 0) continue;
       {
         const std::scoped_lock lock(mutex_);
         lost_ = std::current_exception();
