@@ -23,8 +23,6 @@ class Durability {
   /// Asks the target when something is waiting, at most every `kAskInterval`.
   Lsn poll(PgConnection& connection);
 
-  [[nodiscard]] bool waiting() const { return !waiting_.empty(); }
-
  private:
   static constexpr std::chrono::milliseconds kAskInterval{20};
 
