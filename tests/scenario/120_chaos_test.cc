@@ -27,6 +27,8 @@ using std::chrono::seconds;
 constexpr int kDefaultSeconds = 20;
 constexpr int kCiSeconds = 120;
 constexpr int kEveryFailpointSeconds = 300;  // long enough for each steady one to kill
+constexpr int kLongSeconds = 600;
+constexpr int kLongKillsAndCuts = 200;  // that many a long run has to survive
 constexpr double kTransactionsPerSecond = 1000;
 
 int chaos_seconds() {
@@ -158,6 +160,8 @@ TEST_F(Chaos, I1I3NothingIsLostNothingIsTwiceAndNobodySeesHalfATransaction) {
   for (const std::string& table : workloads_->tables()) expect_equal(table);
   for (const milliseconds time : recovery_times(teal, true)) EXPECT_LT(time, seconds(5));
   EXPECT_GT(workloads_->snapshots(), chaos_seconds());
+  // A run that broke nothing shows nothing.
+  EXPECT_GE(run.kills_and_cuts(), chaos_seconds() >= kLongSeconds ? kLongKillsAndCuts : chaos_seconds() / 10);
   expect_every_failpoint(chaos_seconds() >= kEveryFailpointSeconds);
   EXPECT_EQ(teal.terminate(), 0) << teal.logs();
 }

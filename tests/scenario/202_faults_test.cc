@@ -8,6 +8,7 @@
 #include <random>
 
 #include "tests/scenario/sidecar_fixture.h"
+#include "tests/support/random_seed.h"
 
 namespace teal::test {
 namespace {
@@ -164,9 +165,7 @@ TEST_F(Faults, M7HostileDefaultsThatComeInMidStreamChangeNothing) {
 }
 
 TEST_F(Faults, A1BackendsThatAreEndedAtRandomNeverMoveThePosition) {
-  const std::uint64_t seed = std::random_device()();
-  std::mt19937_64 random(seed);
-  RecordProperty("seed", std::to_string(seed));
+  std::mt19937_64 random(random_seed());
   std::uniform_int_distribution<int> rows(1, 2000);
   start_link();
   const int kills = long_tier() ? 100 : 15;
@@ -177,7 +176,6 @@ TEST_F(Faults, A1BackendsThatAreEndedAtRandomNeverMoveThePosition) {
     green().exec(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'teal/shop/blue_to_green'");
   }
-  SCOPED_TRACE("seed " + std::to_string(seed));
   expect_nothing_lost();
   EXPECT_GT(times_logged("link interrupted"), 0U);
 }

@@ -231,7 +231,7 @@ TEST_F(LargeTransactions, C5InterleavedAtRandomUnderKills) {
   EXPECT_GT(streamed(), 0);
 }
 
-// The ordinary run does a tenth of it.
+// The ordinary run does three hundredths of it.
 TEST_F(LargeTransactions, M1MemoryStaysWithinWhatIsConfiguredForTenMillionRowsInOneTransaction) {
   const int count = by_hand_tier() ? 10'000'000 : 300'000;
   stream();
