@@ -8,7 +8,7 @@ namespace teal {
 
 /// What to do about a failure. `classify` is the only place that decides it.
 enum class ErrorClass {
-  kRetry,      ///< transient inside the session: the same work again
+  kRetry,      ///< passes by itself, the session lives: the whole batch again; a link does it in a new session
   kReconnect,  ///< the connection or the server is gone: new sessions, with backoff
   kLogin,      ///< the server refuses the login: exit code 4 at start; a link that runs tries again, with backoff
   kRights,     ///< a right is missing: exit code 1 at start; a link that runs tries again, with backoff

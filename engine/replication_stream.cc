@@ -102,11 +102,12 @@ void check_slot(PgConnection& connection, const StreamOptions& options, const St
     refuse(options, "slot " + options.slot + " was invalidated by the server (wal_status lost); " + gap);
   const auto confirmed = parse_lsn(slot.at(0, 1));
   if (!confirmed || *confirmed > start.held) {
-    refuse(options,
-           "gap " + to_string(start.held) + ".." + slot.str(0, 1) +
-               ": the slot was acknowledged beyond the target's progress row, so the target lost what it had "
-               "(a restore, a failover to a standby that lagged?); the server will not send it again: verify and "
-               "repair the target, or end this migration with `teal finish` and start over");
+    refuse(
+        options,
+        "gap " + to_string(start.held) + ".." + slot.str(0, 1) +
+            ": the slot was acknowledged beyond the target's progress row, so the target lost what it had "
+            "(a restore, a failover to a standby that lagged?); the server will not send it again: end this migration "
+            "with `teal finish` and start over");
   }
 }
 
