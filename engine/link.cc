@@ -4,16 +4,13 @@
 
 #include "engine/log.h"
 #include "engine/pause.h"
-#include "engine/pg_error.h"
+#include "engine/receiver.h"
 #include "engine/transaction_queue.h"
 
 namespace teal {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using std::chrono::milliseconds;
-
-constexpr milliseconds kIdleWait{20};  // between looks at durability while nothing arrives
+using Clock = LinkCore::Clock;
 
 }  // namespace
 
@@ -22,7 +19,7 @@ struct Link::Session {
   Session(OpenedSink opened, const LinkOptions& options, Progress& progress, std::stop_token abort)
       : sink(std::move(opened.sink)),
         queue(options.queue_bytes_max, progress),
-        receiver(options.receiver, ReplicationStream::open(options.stream, opened.start, std::move(abort)), queue,
+        receiver(options.reader, ReplicationStream::open(options.stream, opened.start, std::move(abort)), queue,
                  progress),
         thread([this] { receiver.run(); }) {}
   ~Session() {
@@ -33,14 +30,15 @@ struct Link::Session {
   Session& operator=(const Session&) = delete;
 
   std::unique_ptr<TransactionSink> sink;
-  std::optional<Lsn> first_end;  // of the first transaction that it gave to the sink
   TransactionQueue queue;
   Receiver receiver;
   std::jthread thread;
 };
 
 Link::Link(LinkOptions options, SinkFactory open_sink)
-    : options_(std::move(options)), open_sink_(std::move(open_sink)), state_(options_.backoff, options_.seed) {}
+    : options_(std::move(options)),
+      open_sink_(std::move(open_sink)),
+      core_(options_.core, progress_, stop_.get_token(), abort_.get_token()) {}
 
 Link::~Link() {
   stop_.request_stop();
@@ -55,124 +53,46 @@ void Link::request_stop() {
   if (!stop_.request_stop()) abort_.request_stop();
 }
 
-bool Link::wait_ended(milliseconds wait) {
+bool Link::wait_ended(std::chrono::milliseconds wait) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, wait, [this] { return ended_; });
 }
 
-// The one place where a link's failures end up: each becomes an event of the state machine.
 void Link::run() {
-  while (state_.phase() != LinkPhase::kStopped) {
-    phase_ = state_.phase();
+  while (core_.phase() != LinkPhase::kStopped) {
     try {
       run_session();
-    } catch (const ReplayNeeded& error) {
-      note(error);
-      state_.replay();
-    } catch (const SpillFailed& error) {
-      note(error);
-      streams_large_ = false;
-      state_.replay();
-    } catch (const PgError& error) {
-      note(error);
-      if (error.error_class() == ErrorClass::kStop) {  // also while draining: the operator has to hear of it
-        stopped_by_ = std::current_exception();
-        state_.stopped();
-      } else if (stop_.stop_requested()) {
-        state_.stopped();
-      } else {
-        state_.failed(Clock::now(), error.sqlstate().starts_with("53"));
-      }
-    } catch (const std::exception& error) {
-      note(error);
-      stopped_by_ = std::current_exception();
-      state_.stopped();
+    } catch (const std::exception&) {
+      core_.failed(std::current_exception(), Clock::now());
     }
-    if (state_.phase() == LinkPhase::kBackingOff) back_off();
+    if (core_.phase() == LinkPhase::kBackingOff) {
+      pause_for(core_.backoff(), stop_.get_token());
+      core_.backed_off();
+    }
   }
-  phase_ = LinkPhase::kStopped;
-  log_event(LogLevel::kInfo, "link ended", {{"link", options_.name}, {"durable", to_string(progress_.durable())}});
+  log_event(LogLevel::kInfo, "link ended", {{"link", name()}, {"durable", to_string(progress_.durable())}});
   const std::scoped_lock lock(mutex_);
   ended_ = true;
   changed_.notify_all();
 }
 
-void Link::note(const std::exception& error) {
-  log_event(LogLevel::kWarn, "link interrupted", {{"link", options_.name}, {"reason", error.what()}});
-}
-
-void Link::back_off() {
-  phase_ = LinkPhase::kBackingOff;
-  if (pause_for(state_.backoff(), stop_.get_token())) {
-    state_.waited();
-  } else {
-    state_.stop_requested();
-  }
-}
-
 void Link::run_session() {
   OpenedSink opened = open_sink_(abort_.get_token());
   const Lsn start = opened.start.held;
-  // After a spill that failed, the source keeps what is large, for as long as this one session lives.
-  opened.start.streaming = options_.receiver.spool.bytes_max > 0 && std::exchange(streams_large_, true);
+  opened.start.streaming = options_.reader.spool.bytes_max > 0 && core_.takes_streamed();
   progress_.reset();
   Session session(std::move(opened), options_, progress_, abort_.get_token());
-  state_.connected(Clock::now());
-  phase_ = state_.phase();
-  ++sessions_;
-  log_event(LogLevel::kInfo, "link streaming", {{"link", options_.name}, {"lsn", to_string(start)}});
-  apply(session);
-  state_.stop_requested();
-  phase_ = state_.phase();
-  drain(session);
-  state_.drained();
-}
-
-// Applies what is queued; with nothing queued, applies what was gathered, unless more is known to be on its way.
-void Link::apply(Session& session) {
-  while (!stop_.stop_requested()) {
-    if (new_session_.exchange(false)) throw ReplayNeeded("a new session was asked for");
-    const milliseconds linger = session.queue.behind() ? options_.linger : milliseconds(0);
-    if (!take(session, linger)) {
-      session.sink->flush();
-      progress_.set_durable(session.sink->durable());
-      take(session, kIdleWait);
-    }
-    progress_.set_durable(session.sink->durable());
-    if (session.first_end && session.sink->applied() >= *session.first_end) state_.progressed();
-  }
-}
-
-// Hands the next item to the sink. Returns false when none came.
-bool Link::take(Session& session, milliseconds wait) {
-  std::optional<SourceItem> item = session.queue.next(wait);
-  if (!item) return false;
-  if (const auto* end = std::get_if<WalEnd>(&*item)) {
-    session.sink->idle(end->lsn, end->time);
-    return true;
-  }
-  auto& slice = std::get<TransactionSlice>(*item);
-  const bool last = slice.last;
-  const Lsn end_lsn = slice.end_lsn;
-  if (slice.first) session.sink->begin(slice.facts);
-  session.sink->append(std::move(slice));
-  if (last) session.sink->commit(end_lsn);
-  if (last && !session.first_end) session.first_end = end_lsn;
-  return true;
-}
-
-void Link::drain(Session& session) {
+  core_.begin_session(session.queue, *session.sink, start, Clock::now());
+  while (core_.phase() == LinkPhase::kStreaming) core_.apply(session.queue.next(core_.wait()));
   session.receiver.stop_reading();
-  const auto deadline = Clock::now() + options_.drain_timeout;
-  while (!session.queue.drained() && Clock::now() < deadline && !abort_.stop_requested()) take(session, kIdleWait);
-  session.sink->flush();
-  Lsn durable = session.sink->durable();
-  const Lsn wanted = session.sink->applied();
-  while (durable < wanted && Clock::now() < deadline && !abort_.stop_requested()) {
-    pause_for(kIdleWait, abort_.get_token());
-    durable = session.sink->durable();
-  }
-  progress_.set_durable(durable);  // the session's end sends it
+  while (core_.phase() == LinkPhase::kDraining) core_.drain(next_item(session), Clock::now());
+}
+
+// While draining: what the target has to flush is waited for when nothing more can come.
+std::optional<SourceItem> Link::next_item(Session& session) {
+  if (!session.queue.drained()) return session.queue.next(core_.wait());
+  pause_for(core_.wait(), abort_.get_token());
+  return std::nullopt;
 }
 
 }  // namespace teal

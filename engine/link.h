@@ -1,5 +1,4 @@
 #pragma once
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -12,10 +11,10 @@
 #include <string>
 #include <thread>
 
-#include "engine/link_state.h"
+#include "engine/link_core.h"
 #include "engine/progress.h"
-#include "engine/receiver.h"
 #include "engine/replication_stream.h"
+#include "engine/stream_reader.h"
 #include "engine/transaction_sink.h"
 
 namespace teal {
@@ -31,23 +30,17 @@ struct OpenedSink {
 using SinkFactory = std::function<OpenedSink(std::stop_token abort)>;
 
 struct LinkOptions {
-  std::string name;  ///< as in names of objects: blue_to_green
+  LinkCoreOptions core;
   StreamOptions stream;
-  ReceiverOptions receiver;
-  BackoffOptions backoff;
+  StreamReaderOptions reader;
   std::size_t queue_bytes_max = 16U << 20U;
-  /// A link that is behind gathers for so long before it applies what it has; one that keeps up never waits.
-  std::chrono::milliseconds linger{30};
-  /// How long a stop waits for what was received to be applied and durable.
-  std::chrono::milliseconds drain_timeout{10'000};
-  std::uint64_t seed = 0;  ///< spreads the waits between attempts
 };
 
 /// One direction: a source's stream applied to a target, until it is stopped or has to stop.
 ///
-/// Two threads: this one's body applies, and per session one receives (Receiver). They share the queue, Progress and
-/// the stop. A failure of either ends the session of both; the next begins at the progress row, which is the only
-/// memory that counts. Threads: public calls from any thread.
+/// Two threads: this one's body applies (its rules are LinkCore's), and per session one receives (Receiver). They share
+/// the queue, Progress and the stop. A failure of either ends the session of both; the next begins at the progress row,
+/// which is the only memory that counts. Threads: public calls from any thread.
 class Link {
  public:
   Link(LinkOptions options, SinkFactory open_sink);
@@ -63,42 +56,33 @@ class Link {
   bool wait_ended(std::chrono::milliseconds wait);
 
   /// Ends the session and begins another from the progress row: the source then decodes with nothing remembered.
-  void request_new_session() { new_session_ = true; }
+  void request_new_session() { core_.request_new_session(); }
   /// The source waits for its walsender, which waits for us: hangs up, also while the target stands still. The next
   /// session begins when both are there again.
   void let_source_go() { progress_.set_source_leaves(); }
   /// Sessions begun so far.
-  [[nodiscard]] int sessions() const { return sessions_.load(); }
+  [[nodiscard]] int sessions() const { return core_.sessions(); }
 
-  [[nodiscard]] LinkPhase phase() const { return phase_.load(); }
-  /// Why the link stopped by itself; null while it runs and after a stop by request. Valid after `wait_ended`.
-  [[nodiscard]] std::exception_ptr stopped_by() const { return stopped_by_; }
+  [[nodiscard]] LinkPhase phase() const { return core_.phase(); }
+  /// Why the link stopped by itself; null after a stop by request. Valid after `wait_ended`.
+  [[nodiscard]] std::exception_ptr stopped_by() const { return core_.stopped_by(); }
   [[nodiscard]] const Progress& progress() const { return progress_; }
-  [[nodiscard]] const std::string& name() const { return options_.name; }
+  [[nodiscard]] const std::string& name() const { return options_.core.name; }
 
  private:
   struct Session;
 
   void run();
   void run_session();
-  void apply(Session& session);
-  void drain(Session& session);
-  bool take(Session& session, std::chrono::milliseconds wait);
-  void back_off();
-  void note(const std::exception& error);
+  std::optional<SourceItem> next_item(Session& session);
 
   LinkOptions options_;
   SinkFactory open_sink_;
-  LinkState state_;
-  Progress progress_;
-  std::atomic<LinkPhase> phase_{LinkPhase::kConnecting};
-  std::atomic<bool> new_session_{false};
-  std::atomic<int> sessions_{0};
-  bool streams_large_ = true;  // the next session asks for large transactions in blocks
-  std::exception_ptr stopped_by_;
-
   std::stop_source stop_;   // drain, then end
   std::stop_source abort_;  // end now
+  Progress progress_;
+  LinkCore core_;
+
   std::mutex mutex_;
   std::condition_variable_any changed_;
   bool ended_ = false;  // guarded by mutex_

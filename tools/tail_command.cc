@@ -40,7 +40,7 @@ constexpr const char* kNoFreeSlot = "53400";
 
 /// A stream from its beginning to its end. The server drops its slot with the session.
 struct TailStream {
-  TailStream(ReceiverOptions options, ReplicationStream stream, std::size_t queue_bytes_max)
+  TailStream(StreamReaderOptions options, ReplicationStream stream, std::size_t queue_bytes_max)
       : queue(queue_bytes_max, progress),
         receiver(std::move(options), std::move(stream), queue, progress),
         thread([this] { receiver.run(); }) {}
@@ -76,9 +76,9 @@ class Tail {
     TailPrinter printer(format_, selection, [&types](const Relation& relation) { return types.of(relation); });
     ReplicationStream stream = open_stream();
     const std::string start = to_string(stream.start());
-    ReceiverOptions receiver;  // no origin is ours here: what teal wrote is shown too
-    receiver.link = names_.link + " (tail)";
-    TailStream tail(std::move(receiver), std::move(stream), config_.apply.queue_bytes_max);
+    StreamReaderOptions reader;  // no origin is ours here: what teal wrote is shown too
+    reader.link = names_.link + " (tail)";
+    TailStream tail(std::move(reader), std::move(stream), config_.apply.queue_bytes_max);
     log_event(LogLevel::kInfo, "tail started", {{"side", options_.side}, {"lsn", start}});
     const bool complete = show(tail, printer);
     log_event(LogLevel::kInfo, "tail ended",

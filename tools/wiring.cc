@@ -96,13 +96,13 @@ SinkFactory sink_factory(const Config& config, const LinkNames& names) {
 
 std::unique_ptr<Link> make_link(const Config& config, const LinkNames& names) {
   LinkOptions options;
-  options.name = names.link;
+  options.core.name = names.link;
+  options.core.seed = std::random_device()();
   options.stream = stream_options(config, names);
-  options.receiver.link = names.link;
-  options.receiver.own_origin_prefix = names.own_origin_prefix();
-  options.receiver.spool = {config.apply.spill_dir, config.apply.spill_bytes_max};
+  options.reader.link = names.link;
+  options.reader.own_origin_prefix = names.own_origin_prefix();
+  options.reader.spool = {config.apply.spill_dir, config.apply.spill_bytes_max};
   options.queue_bytes_max = config.apply.queue_bytes_max;
-  options.seed = std::random_device()();
   return std::make_unique<Link>(std::move(options), sink_factory(config, names));
 }
 

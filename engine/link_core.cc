@@ -1,0 +1,149 @@
+#include "engine/link_core.h"
+
+#include <utility>
+
+#include "engine/log.h"
+#include "engine/pg_error.h"
+#include "engine/spill_file.h"
+
+namespace teal {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kIdleWait{20};  // between looks at durability while nothing arrives
+
+}  // namespace
+
+LinkCore::LinkCore(LinkCoreOptions options, Progress& progress, std::stop_token stop, std::stop_token abort)
+    : options_(std::move(options)),
+      progress_(progress),
+      stop_(std::move(stop)),
+      abort_(std::move(abort)),
+      state_(options_.backoff, options_.seed) {}
+
+// After a spill that failed, the source keeps what is large, for as long as this one session lives.
+bool LinkCore::takes_streamed() { return std::exchange(streams_large_, true); }
+
+void LinkCore::begin_session(TransactionQueue& queue, TransactionSink& sink, Lsn start, Clock::time_point now) {
+  session_ = Session{.queue = &queue, .sink = &sink};
+  state_.connected(now);
+  phase_ = state_.phase();
+  ++sessions_;
+  log_event(LogLevel::kInfo, "link streaming", {{"link", options_.name}, {"lsn", to_string(start)}});
+  look_for_stop();
+}
+
+milliseconds LinkCore::wait() const {
+  if (state_.phase() == LinkPhase::kDraining || session_->flushed) return kIdleWait;
+  // A flush now would make small batches of what is known to be on its way.
+  return session_->queue->behind() ? options_.linger : milliseconds(0);
+}
+
+// Applies what is queued; with nothing queued, applies what was gathered, and then waits for a while.
+void LinkCore::apply(std::optional<SourceItem> item) {
+  if (new_session_.exchange(false)) throw ReplayNeeded("a new session was asked for");
+  Session& session = *session_;
+  if (item) {
+    take(std::move(*item));
+    session.flushed = false;
+  } else if (session.flushed) {
+    session.flushed = false;  // waited in vain: look once more, and have the sink move an idle position
+  } else {
+    session.sink->flush();
+    session.flushed = true;
+  }
+  progress_.set_durable(session.sink->durable());
+  if (session.first_end && session.sink->applied() >= *session.first_end) state_.progressed();
+  look_for_stop();
+}
+
+void LinkCore::take(SourceItem item) {
+  TransactionSink& sink = *session_->sink;
+  if (const auto* end = std::get_if<WalEnd>(&item)) {
+    sink.idle(end->lsn, end->time);
+    return;
+  }
+  auto& slice = std::get<TransactionSlice>(item);
+  const bool last = slice.last;
+  const Lsn end_lsn = slice.end_lsn;
+  if (slice.first) sink.begin(slice.facts);
+  sink.append(std::move(slice));
+  if (last) sink.commit(end_lsn);
+  if (last && !session_->first_end) session_->first_end = end_lsn;
+}
+
+void LinkCore::look_for_stop() {
+  if (!stop_.stop_requested()) return;
+  state_.stop_requested();
+  phase_ = state_.phase();
+}
+
+void LinkCore::drain(std::optional<SourceItem> item, Clock::time_point now) {
+  Session& session = *session_;
+  if (!session.drain_until) session.drain_until = now + options_.drain_timeout;
+  const bool in_time = now < *session.drain_until && !abort_.stop_requested();
+  if (item) take(std::move(*item));
+  if (in_time && !session.queue->drained()) return;
+  if (!session.drained_to) {
+    session.sink->flush();
+    session.drained_to = session.sink->applied();
+  }
+  const Lsn durable = session.sink->durable();
+  progress_.set_durable(durable);  // the session's end sends it
+  if (in_time && durable < *session.drained_to) return;
+  state_.drained();
+  end_session();
+}
+
+void LinkCore::failed(const std::exception_ptr& error, Clock::time_point now) {
+  decide(error, now);
+  end_session();
+}
+
+void LinkCore::decide(const std::exception_ptr& error, Clock::time_point now) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const ReplayNeeded& replay) {
+    note(replay);
+    state_.replay();
+  } catch (const SpillFailed& spill) {
+    note(spill);
+    streams_large_ = false;
+    state_.replay();
+  } catch (const PgError& failure) {
+    note(failure);
+    if (failure.error_class() == ErrorClass::kStop) {  // also while draining: the operator has to hear of it
+      stopped_by_ = error;
+      state_.stopped();
+    } else if (stop_.stop_requested()) {
+      state_.stopped();
+    } else {
+      state_.failed(now, failure.sqlstate().starts_with("53"));
+    }
+  } catch (const std::exception& other) {
+    note(other);
+    stopped_by_ = error;
+    state_.stopped();
+  }
+}
+
+void LinkCore::end_session() {
+  session_.reset();
+  phase_ = state_.phase();
+}
+
+void LinkCore::note(const std::exception& error) const {
+  log_event(LogLevel::kWarn, "link interrupted", {{"link", options_.name}, {"reason", error.what()}});
+}
+
+void LinkCore::backed_off() {
+  if (stop_.stop_requested()) {
+    state_.stop_requested();
+  } else {
+    state_.waited();
+  }
+  phase_ = state_.phase();
+}
+
+}  // namespace teal

@@ -1,0 +1,99 @@
+#include "engine/stream_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/pg_error.h"
+
+namespace teal {
+namespace {
+
+constexpr std::chrono::milliseconds kAcknowledgeInterval{200};
+
+}  // namespace
+
+StreamReader::StreamReader(StreamReaderOptions options, std::chrono::milliseconds sender_timeout,
+                           TransactionQueue& queue, Progress& progress, Clock::time_point now)
+    : options_(std::move(options)),
+      queue_(queue),
+      progress_(progress),
+      decoder_({options_.link, {options_.own_origin_prefix, options_.slice_bytes_max}, options_.spool}),
+      heard_(now),
+      told_(now) {
+  if (sender_timeout.count() > 0) options_.status_interval = std::min(options_.status_interval, sender_timeout / 3);
+}
+
+bool StreamReader::add(Frame frame) {
+  burst_bytes_ += frame.bytes().size();
+  const auto envelope = parse_copy_data(frame.bytes());
+  if (!envelope) decoder_.stop_for(envelope.error(), Lsn{});
+  if (const auto* keepalive = std::get_if<PrimaryKeepalive>(&*envelope)) {
+    progress_.set_received(keepalive->wal_end);
+    // Inside a transaction the end of WAL says nothing about that transaction.
+    if (!decoder_.in_transaction()) push(WalEnd{keepalive->wal_end, keepalive->send_time});
+    return keepalive->reply_requested;
+  }
+  const auto& data = std::get<XLogData>(*envelope);
+  progress_.set_received(data.start);
+  if (auto slice = decoder_.add(data.start, data.payload, std::move(frame))) push(std::move(*slice));
+  return false;
+}
+
+void StreamReader::go_on(Clock::time_point now) {
+  heard_ = now;  // nobody listened meanwhile: silence proves nothing
+  if (parked_) {
+    if (!queue_.try_push(*parked_)) return;
+    parked_.reset();
+    progress_.set_stalled(false);
+  } else if (decoder_.replaying()) {
+    if (auto slice = decoder_.replay()) push(std::move(*slice));
+  }
+}
+
+void StreamReader::push(SourceItem item) {
+  if (queue_.try_push(item)) return;
+  parked_ = std::move(item);
+  progress_.set_behind(true);
+  progress_.set_stalled(true);
+}
+
+bool StreamReader::pace(Clock::time_point now) {
+  pacer_.read(std::exchange(burst_bytes_, 0), now);
+  progress_.set_behind(pacer_.dense());
+  return pacer_.dense();
+}
+
+void StreamReader::stop() {
+  stopped_ = true;
+  parked_.reset();
+  progress_.set_stalled(false);
+}
+
+std::chrono::milliseconds StreamReader::status_pause() const {
+  return std::min(options_.status_interval, kAcknowledgeInterval);
+}
+
+// Asking for a reply keeps the end of WAL known while the source is idle, and proves that somebody is there.
+std::optional<StandbyStatusUpdate> StreamReader::status_due(Clock::time_point now, bool last) {
+  const bool due = now - told_ >= options_.status_interval;
+  const StandbyStatusUpdate update = status(due);
+  if (!due && !last && update.flushed == acknowledged_) return std::nullopt;
+  acknowledged_ = update.flushed;
+  told_ = now;
+  return update;
+}
+
+StandbyStatusUpdate StreamReader::status(bool ask) const {
+  const Lsn durable = progress_.durable();
+  return {progress_.received(), durable, durable, Timestamp{}, ask};
+}
+
+void StreamReader::check_source(Clock::time_point now) const {
+  if (progress_.source_leaves()) throw PgError("read the stream", "the source is shutting down", "57P01");
+  if (!stopped_ && now - heard_ > options_.silence_max) {
+    throw PgError("read the stream",
+                  "nothing was heard from the source for " + std::to_string(options_.silence_max.count()) + " ms", "");
+  }
+}
+
+}  // namespace teal

@@ -1,0 +1,92 @@
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "decoder/copy_data.h"
+#include "decoder/frame.h"
+#include "decoder/lsn.h"
+#include "engine/progress.h"
+#include "engine/read_pacer.h"
+#include "engine/stream_decoder.h"
+#include "engine/transaction_queue.h"
+#include "engine/transaction_spool.h"
+
+namespace teal {
+
+struct StreamReaderOptions {
+  std::string link;  ///< for messages
+  std::string own_origin_prefix;
+  std::size_t slice_bytes_max = 1U << 20U;
+  SpoolOptions spool;  ///< for a stream that was opened with `StreamStart::streaming`
+  /// How often the source hears from us at least; shorter when its wal_sender_timeout asks for it.
+  std::chrono::milliseconds status_interval{1'000};
+  /// Nothing at all from the source for so long, although it was asked: the connection is dead.
+  std::chrono::milliseconds silence_max{30'000};
+};
+
+/// What a link's receiver does with one stream: messages become slices in the queue, and what the target has flushed
+/// becomes acknowledgements. It does no I/O, waits for nothing and reads no clock: messages and times go in, status
+/// updates come out, so that its rules are tested without a server. Receiver drives it.
+///
+/// At most one item waits outside of the queue, for room in it; until that has found its place nothing may be added, so
+/// what is in memory stays bounded (I7). What is acknowledged is `Progress::durable`, never more (I4).
+/// Lifetime: `queue` and `progress` outlive it. Threads: one.
+/// Errors: `add` and `go_on` throw as StreamDecoder does; nothing may be added afterwards.
+class StreamReader {
+ public:
+  using Clock = Progress::Clock;
+
+  /// `sender_timeout` is the source's, zero for none. `now`: the stream begins.
+  StreamReader(StreamReaderOptions options, std::chrono::milliseconds sender_timeout, TransactionQueue& queue,
+               Progress& progress, Clock::time_point now);
+
+  /// Takes one message off the wire; only while `ready`.
+  /// Returns whether the source waits for an answer: send `status(false)`.
+  [[nodiscard]] bool add(Frame frame);
+
+  /// The next message may be added. Otherwise `go_on` comes first: at once, or, when an item is `parked`, as soon as
+  /// the queue tells of room, and at the latest after `status_interval`.
+  [[nodiscard]] bool ready() const { return !parked_ && !decoder_.replaying(); }
+  /// An item waits for room in the queue.
+  [[nodiscard]] bool parked() const { return parked_.has_value(); }
+  /// Offers the parked item again, or hands out a piece of a transaction that came in blocks.
+  void go_on(Clock::time_point now);
+
+  /// The source showed that it is there.
+  void heard(Clock::time_point now) { heard_ = now; }
+  /// Everything that the socket had was added. Returns whether the stream is dense: rest for ReadPacer::kNap.
+  [[nodiscard]] bool pace(Clock::time_point now);
+
+  /// Nothing will be added any more. What waits for room is let go: the source sends it again.
+  void stop();
+  [[nodiscard]] bool stopped() const { return stopped_; }
+
+  /// The acknowledgement to send now, if one is due; `last` makes it due. To be asked every `status_pause`.
+  [[nodiscard]] std::optional<StandbyStatusUpdate> status_due(Clock::time_point now, bool last);
+  [[nodiscard]] std::chrono::milliseconds status_pause() const;
+  [[nodiscard]] std::chrono::milliseconds status_interval() const { return options_.status_interval; }
+  /// Where we are, without a time of sending. `ask` asks the source for a sign of life.
+  [[nodiscard]] StandbyStatusUpdate status(bool ask) const;
+
+  /// Errors: PgError when the source is shutting down (Progress::source_leaves) or has been silent for too long.
+  void check_source(Clock::time_point now) const;
+
+ private:
+  void push(SourceItem item);
+
+  StreamReaderOptions options_;
+  TransactionQueue& queue_;
+  Progress& progress_;
+  StreamDecoder decoder_;
+  ReadPacer pacer_;
+  std::size_t burst_bytes_ = 0;  // added since the socket was last empty
+  std::optional<SourceItem> parked_;
+  Clock::time_point heard_;
+  Clock::time_point told_;  // the last status that was due
+  Lsn acknowledged_;        // by that
+  bool stopped_ = false;
+};
+
+}  // namespace teal

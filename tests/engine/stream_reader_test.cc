@@ -1,0 +1,153 @@
+#include "engine/stream_reader.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <utility>
+
+#include "engine/pg_error.h"
+#include "tests/support/pgoutput_builder.h"
+
+namespace teal::test {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using P = PgoutputBuilder;
+using Clock = StreamReader::Clock;
+
+constexpr Clock::time_point kStart{std::chrono::hours(1)};
+
+Frame keepalive(Lsn end, bool reply_requested = false) {
+  return frame_of(P::keepalive(end, Timestamp{1}, reply_requested));
+}
+
+Frame data(const Bytes& payload) { return frame_of(P::xlogdata(Lsn{0x1000}, Lsn{0x9000}, Timestamp{1}, payload)); }
+
+class StreamReaders : public testing::Test {
+ protected:
+  StreamReader make(milliseconds sender_timeout = milliseconds(0)) {
+    StreamReaderOptions options;
+    options.link = "blue_to_green";
+    return {std::move(options), sender_timeout, queue_, progress_, kStart};
+  }
+  /// Nothing fits any more, until this is taken.
+  void fill() {
+    SourceItem large = TransactionSlice{};
+    std::get<TransactionSlice>(large).bytes = 1'000'000;
+    ASSERT_TRUE(queue_.try_push(large));
+  }
+  std::optional<SourceItem> next() { return queue_.next(milliseconds(0)); }
+
+  Progress progress_;
+  TransactionQueue queue_{100'000, progress_};
+};
+
+TEST_F(StreamReaders, A8EndOfWalCountsOnlyBetweenTransactions) {
+  StreamReader reader = make();
+  EXPECT_FALSE(reader.add(data(P::begin(Lsn{0x2000}, Timestamp{1}, Xid{7}))));
+  EXPECT_FALSE(reader.add(keepalive(Lsn{0x3000})));
+  EXPECT_EQ(queue_.bytes(), 0U);
+  EXPECT_EQ(progress_.received(), Lsn{0x3000});
+  EXPECT_FALSE(reader.add(data(P::commit(Lsn{0x2000}, Lsn{0x2030}, Timestamp{1}))));
+  EXPECT_FALSE(reader.add(keepalive(Lsn{0x3000})));
+  EXPECT_TRUE(std::get<TransactionSlice>(*next()).last);
+  EXPECT_EQ(std::get<WalEnd>(*next()).lsn, Lsn{0x3000});
+}
+
+TEST_F(StreamReaders, I8KeepaliveThatAsksIsAnsweredAlsoInsideATransactionAndWithoutRoom) {
+  StreamReader reader = make();
+  EXPECT_TRUE(reader.add(keepalive(Lsn{0x1000}, true)));
+  EXPECT_FALSE(reader.add(data(P::begin(Lsn{0x2000}, Timestamp{1}, Xid{7}))));
+  EXPECT_TRUE(reader.add(keepalive(Lsn{0x3000}, true)));
+  EXPECT_FALSE(reader.add(data(P::commit(Lsn{0x2000}, Lsn{0x2030}, Timestamp{1}))));
+  while (next()) continue;
+  fill();
+  EXPECT_TRUE(reader.add(keepalive(Lsn{0x4000}, true)));
+}
+
+TEST_F(StreamReaders, I7OneItemWaitsForRoomAndNothingElseIsTaken) {
+  StreamReader reader = make();
+  fill();
+  EXPECT_FALSE(reader.add(keepalive(Lsn{0x2000})));
+  EXPECT_TRUE(reader.parked());
+  EXPECT_FALSE(reader.ready());
+  EXPECT_TRUE(progress_.behind());
+  EXPECT_GT(progress_.stalled_for().count(), 0);
+  reader.go_on(kStart);
+  EXPECT_FALSE(reader.ready()) << "there is no room yet";
+  ASSERT_TRUE(next());
+  reader.go_on(kStart);
+  EXPECT_TRUE(reader.ready());
+  EXPECT_EQ(progress_.stalled_for().count(), 0);
+  EXPECT_EQ(std::get<WalEnd>(*next()).lsn, Lsn{0x2000}) << "and it was kept";
+}
+
+TEST_F(StreamReaders, WhatWaitsForRoomIsLetGoWhenReadingEnds) {
+  StreamReader reader = make();
+  fill();
+  EXPECT_FALSE(reader.add(keepalive(Lsn{0x2000})));
+  reader.stop();
+  EXPECT_TRUE(reader.stopped());
+  EXPECT_FALSE(reader.parked());
+  ASSERT_TRUE(next());
+  EXPECT_FALSE(next());
+}
+
+TEST_F(StreamReaders, I4AcknowledgesWhatIsDurableWhenItMovedOrTheTimeHasCome) {
+  StreamReader reader = make();
+  EXPECT_FALSE(reader.add(keepalive(Lsn{0x3000})));
+  EXPECT_FALSE(reader.status_due(kStart, false));
+  progress_.set_durable(Lsn{0x2000});
+  const auto moved = reader.status_due(kStart, false);
+  ASSERT_TRUE(moved);
+  EXPECT_EQ(moved->flushed, Lsn{0x2000});
+  EXPECT_EQ(moved->applied, Lsn{0x2000});
+  EXPECT_EQ(moved->written, Lsn{0x3000});
+  EXPECT_FALSE(moved->reply_requested);
+  EXPECT_FALSE(reader.status_due(kStart + milliseconds(999), false));
+  const auto due = reader.status_due(kStart + seconds(1), false);
+  ASSERT_TRUE(due);
+  EXPECT_TRUE(due->reply_requested) << "it proves that somebody is there";
+  EXPECT_TRUE(reader.status_due(kStart + seconds(1), true)) << "the last one always goes";
+}
+
+TEST_F(StreamReaders, I8TellsThreeTimesWithinTheSourcesTimeout) {
+  const StreamReader reader = make(milliseconds(600));
+  EXPECT_EQ(reader.status_interval(), milliseconds(200));
+  EXPECT_EQ(make(seconds(60)).status_interval(), seconds(1));
+}
+
+TEST_F(StreamReaders, LongSilenceEndsTheStream) {
+  StreamReader reader = make();
+  EXPECT_NO_THROW(reader.check_source(kStart + seconds(30)));
+  EXPECT_THROW(reader.check_source(kStart + milliseconds(30'001)), PgError);
+  reader.heard(kStart + seconds(1));
+  EXPECT_NO_THROW(reader.check_source(kStart + seconds(31)));
+  reader.stop();
+  EXPECT_NO_THROW(reader.check_source(kStart + seconds(100))) << "nobody listens any more";
+}
+
+TEST_F(StreamReaders, SilenceProvesNothingWhileNobodyListens) {
+  StreamReader reader = make();
+  fill();
+  EXPECT_FALSE(reader.add(keepalive(Lsn{0x2000})));
+  reader.go_on(kStart + seconds(29));
+  EXPECT_NO_THROW(reader.check_source(kStart + seconds(31)));
+}
+
+TEST_F(StreamReaders, M6SourceThatShutsDownIsLetGo) {
+  StreamReader reader = make();
+  progress_.set_source_leaves();
+  EXPECT_THROW(reader.check_source(kStart), PgError);
+}
+
+TEST_F(StreamReaders, C10MessageThatIsCutShortStopsTheLink) {
+  StreamReader reader = make();
+  Bytes message = P::keepalive(Lsn{0x2000}, Timestamp{1}, false);
+  message.pop_back();
+  EXPECT_THROW(static_cast<void>(reader.add(frame_of(message))), Stopped);
+}
+
+}  // namespace
+}  // namespace teal::test
