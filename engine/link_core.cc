@@ -30,6 +30,7 @@ void LinkCore::begin_session(TransactionQueue& queue, TransactionSink& sink, Lsn
   state_.connected(now);
   phase_ = state_.phase();
   ++sessions_;
+  progress_.set_received(start);  // what lies below was received by an earlier session
   log_event(LogLevel::kInfo, "link streaming", {{"link", options_.name}, {"lsn", to_string(start)}});
   look_for_stop();
 }
@@ -91,7 +92,13 @@ void LinkCore::drain(std::optional<SourceItem> item, Clock::time_point now) {
   }
   const Lsn durable = session.sink->durable();
   progress_.set_durable(durable);  // the session's end sends it
-  if (in_time && durable < *session.drained_to) return;
+  const bool all = session.queue->drained() && durable >= *session.drained_to;
+  if (in_time && !all) return;
+  if (!all) {
+    log_event(
+        LogLevel::kWarn, "not drained, ending",
+        {{"link", options_.name}, {"received", to_string(progress_.received())}, {"durable", to_string(durable)}});
+  }
   state_.drained();
   end_session();
 }

@@ -1,5 +1,7 @@
 #include "tools/publication_watch.h"
 
+#include <utility>
+
 #include "engine/log.h"
 #include "engine/pg_error.h"
 #include "tools/departed_partitions.h"
@@ -13,7 +15,8 @@ constexpr std::chrono::milliseconds kAnswerWithin{10'000};
 
 }  // namespace
 
-PublicationWatch::PublicationWatch(const Config& config, const LinkNames& names) : names_(names) {
+PublicationWatch::PublicationWatch(const Config& config, const LinkNames& names, std::stop_token stop)
+    : names_(names), stop_(std::move(stop)) {
   const bool blue = names.link == kBlueToGreen;
   source_connect_ = connect_options(config, blue, "run");
   source_connect_.answer_within = kAnswerWithin;
@@ -25,6 +28,8 @@ bool PublicationWatch::check() {
   try {
     if (!source_) source_ = PgConnection::connect(source_connect_);
     if (!target_) target_ = PgConnection::connect(target_connect_);
+    source_->set_stop_token(stop_);
+    target_->set_stop_token(stop_);
     // First what was copied: a table that joins meanwhile is looked at the next time.
     std::map<TableName, TableCopyState> states = read_table_states(*target_, names_);
     const PublicationChanges changes = check_publication(*source_, names_, states);
@@ -38,6 +43,7 @@ bool PublicationWatch::check() {
   } catch (const PgError& error) {
     source_.reset();
     target_.reset();
+    if (stop_.stop_requested()) return false;
     if (error.error_class() == ErrorClass::kStop) throw;
     if (error.error_class() == ErrorClass::kRights) {
       log_event(LogLevel::kWarn, "looking at the publication failed",

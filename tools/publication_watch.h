@@ -1,5 +1,6 @@
 #pragma once
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "engine/config.h"
@@ -15,7 +16,7 @@ namespace teal {
 /// (their entries are new then), not for options.
 class PublicationWatch {
  public:
-  PublicationWatch(const Config& config, const LinkNames& names);
+  PublicationWatch(const Config& config, const LinkNames& names, std::stop_token stop);
 
   /// Returns whether both sides could be asked. Errors: as check_publication and settle_departed.
   bool check();
@@ -27,6 +28,7 @@ class PublicationWatch {
   ConnectOptions source_connect_;
   ConnectOptions target_connect_;
   LinkNames names_;
+  std::stop_token stop_;
   std::optional<PgConnection> source_;
   std::optional<PgConnection> target_;
 };

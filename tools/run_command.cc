@@ -63,8 +63,8 @@ class Sidecar {
 
   // Returns true when everything that --until-synced asks for was reached.
   bool watch(Link& link) {
-    PublicationWatch publication(options_.config, names_);
-    SourceWatch source(options_.config, names_, link);
+    PublicationWatch publication(options_.config, names_, stop_);
+    SourceWatch source(options_.config, names_, link, stop_);
     const TableJoiner joiner(options_.config, names_, link);
     std::optional<SyncPoint> sync;
     auto looked = std::chrono::steady_clock::now();

@@ -38,9 +38,10 @@ std::optional<seconds> SlotForecast::lost_in() const {
   return seconds(static_cast<std::int64_t>(static_cast<double>(last.bytes) / rate));
 }
 
-SourceWatch::SourceWatch(const Config& config, const LinkNames& names, Link& link)
+SourceWatch::SourceWatch(const Config& config, const LinkNames& names, Link& link, std::stop_token stop)
     : names_(names),
       link_(link),
+      stop_(std::move(stop)),
       connect_(connect_options(config, names.link == kBlueToGreen, "watch")),
       alarm_below_(config.alerts.slot_loss_in) {
   connect_.answer_within = kAnswerWithin;
@@ -74,6 +75,7 @@ bool SourceWatch::session_lives() {
   session_.reset();
   tried_ = now;
   session_ = PgConnection::connect(connect_);
+  session_->set_stop_token(stop_);
   return true;
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <stop_token>
 
 #include "engine/config.h"
 #include "engine/link.h"
@@ -42,7 +43,7 @@ class SlotForecast {
 /// again`) and asked again.
 class SourceWatch {
  public:
-  SourceWatch(const Config& config, const LinkNames& names, Link& link);
+  SourceWatch(const Config& config, const LinkNames& names, Link& link, std::stop_token stop);
 
   /// Costs nothing while the session lives; asks for the slot every five seconds.
   void look();
@@ -56,6 +57,7 @@ class SourceWatch {
 
   LinkNames names_;
   Link& link_;
+  std::stop_token stop_;
   ConnectOptions connect_;
   std::chrono::milliseconds alarm_below_;
   std::optional<PgConnection> session_;

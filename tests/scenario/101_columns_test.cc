@@ -89,7 +89,7 @@ TEST_F(Columns, SavepointsRolledBackAndPreparedTransactionsArriveAsCommitted) {
   EXPECT_EQ(green().number("SELECT count(*) FROM public.t"), 3);
 }
 
-TEST_F(Columns, D6TwoHundredMegabytesInOneValue) {
+TEST_F(Columns, D6I7TwoHundredMegabytesInOneValue) {
   prepare("CREATE TABLE t (id int PRIMARY KEY, v bytea)", {"public.t"});
   blue_owner().exec("INSERT INTO t VALUES (1, decode(repeat('00ff5c27', 52428800), 'hex'))");
   TealProcess& teal = run_streaming();
@@ -98,6 +98,8 @@ TEST_F(Columns, D6TwoHundredMegabytesInOneValue) {
   wait_caught_up();
   EXPECT_EQ(green().value("SELECT string_agg(id || md5(v), ' ' ORDER BY id) FROM public.t"),
             blue().value("SELECT string_agg(id || md5(v), ' ' ORDER BY id) FROM public.t"));
+  constexpr long kSentMib = 200;  // in binary form
+  EXPECT_LE(teal.peak_rss_kib() / 1024, 4 * kSentMib + 80);
   EXPECT_EQ(teal.terminate(), 0);
 }
 

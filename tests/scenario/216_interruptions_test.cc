@@ -142,7 +142,7 @@ TEST_F(Silence, M8ReceiverTellsAnIdleSourceFromAConnectionThatDiedWithoutAWord) 
   const StreamOptions options{connect, "blue_to_green", "teal_test_", {"teal_shop_blue_to_green"}};
   Progress progress;
   TransactionQueue queue(1U << 20U, progress);
-  ReceiverOptions receiving;
+  StreamReaderOptions receiving;
   receiving.link = "blue_to_green";
   receiving.status_interval = milliseconds(100);
   receiving.silence_max = milliseconds(1000);

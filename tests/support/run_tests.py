@@ -29,8 +29,9 @@ PR_SET_CHILD_SUBREAPER = 36
 CLONE_NEWNS = 0x00020000
 OWN_MAJOR = 15
 # What is run again on each pair of server versions: what depends on the servers most.
-PAIR_TESTS = ["Types", "Binary", "Crash", "Interruptions", "Join", "OriginPosition", "Partitions", "DepartedPartition",
-              "PartitionAttack.H7", "PromotedGreen", "Tail.C1", "Tail.KilledIt", "TwoPhase", "WalOracle", "WholeRows"]
+PAIR_TESTS = ["Binary", "Crash", "DepartedPartition", "Interruptions", "Join", "LargeTransactions.C5",
+              "LargeTransactions.M2", "OriginPosition", "PartitionAttack.H7", "Partitions", "PromotedGreen",
+              "Tail.C1", "Tail.KilledIt", "TwoPhase", "Types", "WalOracle", "WholeRows"]
 SCENARIO_SECONDS_MAX = 300
 UNIT_SECONDS_MAX = 300
 LONG_FACTOR = 6

@@ -128,7 +128,8 @@ void ModelSource::queue_block(std::size_t index) {
 
 void ModelSource::queue_streamed_end(std::size_t index) {
   const Transaction& transaction = log_[index];
-  while (streamed_rows_[index] < transaction.rows.size()) queue_block(index);
+  do queue_block(index);
+  while (streamed_rows_[index] < transaction.rows.size());
   queue_data(P::stream_commit({transaction.xid, transaction.final_lsn, transaction.end_lsn, Timestamp{1}}));
   sent_ = transaction.end_lsn;
 }
