@@ -138,7 +138,7 @@ class CopyJob {
       return false;
     }
     TEAL_FAILPOINT("copy_rows_sent");
-    note_copied(*target_, options_.names, table, copied, snapshot_.consistent_point());
+    note_copied(*target_, options_.names, table, copied, {snapshot_.consistent_point(), snapshot_.timeline()});
     TEAL_FAILPOINT("before_copy_commit");
     target_->exec("commit the copy", "COMMIT");
     TEAL_FAILPOINT("copy_committed");

@@ -124,18 +124,18 @@ void check_range_empty(PgConnection& target, const CopyTable& table) {
 }
 
 void note_copied(PgConnection& target, const LinkNames& names, const CopyTable& table, const CopiedRows& copied,
-                 Lsn watermark) {
+                 LogPosition watermark) {
   const Rows noted = target.exec(
       "note the copy",
       "UPDATE teal.table_state SET state = 'copied', watermark = $1::pg_lsn, copied_rows = $2::bigint, copied_bytes "
       "= $7::bigint, publication_entry = $8, problem = '', target_schema = $9, target_table = $10, bounds = $11, "
-      "copied_as = $12, takes = $13, toast = $14, "
+      "copied_as = $12, takes = $13, toast = $14, source_timeline = $15::bigint, "
       "updated_at = clock_timestamp() WHERE migration = $3 AND link = $4 AND schema_name = $5 AND table_name = $6 AND "
       "state = "
       "'pending'",
-      {to_string(watermark), std::to_string(copied.rows), names.migration, names.link, table.name.schema,
+      {to_string(watermark.lsn), std::to_string(copied.rows), names.migration, names.link, table.name.schema,
        table.name.name, std::to_string(copied.bytes), table.publication_entry, table.target.schema, table.target.name,
-       table.bounds, table.binary ? "binary" : "text", table.takes, table.toast});
+       table.bounds, table.binary ? "binary" : "text", table.takes, table.toast, std::to_string(watermark.timeline)});
   if (noted.affected() != 1) throw Stopped(StopCode::kRefused, "its row in teal.table_state is not 'pending' any more");
 }
 

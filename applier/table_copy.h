@@ -58,7 +58,7 @@ void check_range_empty(PgConnection& target, const CopyTable& table);
 /// Turns the table's row in teal.table_state from pending to copied, in the target's open transaction.
 /// Errors: Stopped(kRefused) when it is not pending.
 void note_copied(PgConnection& target, const LinkNames& names, const CopyTable& table, const CopiedRows& copied,
-                 Lsn watermark);
+                 LogPosition watermark);
 
 /// Of a part that came later: what its table's default partitions take from now on (teal.table_state), in the target's
 /// open transaction. Errors: PgError.

@@ -205,6 +205,7 @@ JoinResult join_table(const JoinOptions& options, const CopyTable& table, bool i
   const TableShapes shapes = read_table_shapes(source);
   TableSnapshot snapshot(options.snapshot, stop);
   const Lsn from = snapshot.consistent_point();
+  const unsigned timeline = snapshot.timeline();
   TEAL_FAILPOINT("join_snapshot_made");
   PgConnection target = open_target_session({options.target, options.names.copy_origin(0), true}, stop);
   wait_for_link(target, options, from, stop);
@@ -223,7 +224,7 @@ JoinResult join_table(const JoinOptions& options, const CopyTable& table, bool i
   const Lsn end = read_applied(target, options.names, true);
   catch_up.run_to(end);
   target.exec("check deferred constraints", "SET CONSTRAINTS ALL IMMEDIATE");
-  note_copied(target, options.names, table, copied, end);
+  note_copied(target, options.names, table, copied, {end, timeline});
   note_range_taken(target, options.names, table);
   TEAL_FAILPOINT("join_before_commit");
   const Rows committed = target.exec("commit the joined table", "COMMIT");

@@ -12,6 +12,7 @@ TableSnapshot::TableSnapshot(const SnapshotOptions& options, std::stop_token sto
   if (options.on_wait) connection_.set_wait_listener(options.on_wait(connection_.backend_pid()));
   // The pid keeps it apart from a slot that a killed process' session still holds for a moment.
   slot_ = options.slot_prefix + std::to_string(connection_.backend_pid());
+  timeline_ = static_cast<unsigned>(connection_.exec("identify the source", "IDENTIFY_SYSTEM").integer(0, 1));
   const Rows made =
       connection_.exec("make a snapshot of the source", "CREATE_REPLICATION_SLOT " + quote_identifier(slot_) +
                                                             " TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT");

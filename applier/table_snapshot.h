@@ -36,11 +36,14 @@ class TableSnapshot {
   [[nodiscard]] const std::string& name() const { return name_; }
   /// The watermark: changes of transactions whose commit lies below are in the snapshot.
   [[nodiscard]] Lsn consistent_point() const { return consistent_point_; }
+  /// The timeline of the source's log that it is a position in.
+  [[nodiscard]] unsigned timeline() const { return timeline_; }
 
  private:
   PgConnection connection_;
   std::string slot_;
   std::string name_;
+  unsigned timeline_ = 0;
   Lsn consistent_point_;
 };
 

@@ -50,6 +50,7 @@ CREATE TABLE IF NOT EXISTS teal.table_state (
   bounds text NOT NULL DEFAULT '',
   takes text NOT NULL DEFAULT '',
   toast text NOT NULL DEFAULT '',
+  source_timeline bigint NOT NULL DEFAULT 0,
   copied_as text NOT NULL DEFAULT '' CHECK (copied_as IN ('', 'text', 'binary')),
   problem text NOT NULL DEFAULT '',
   updated_at timestamptz NOT NULL DEFAULT now(),

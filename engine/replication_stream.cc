@@ -58,33 +58,42 @@ std::optional<Lsn> left_at(const std::string& history, unsigned timeline) {
   return std::nullopt;
 }
 
-// What was applied came from this source's flushed log: where that ends now cannot be before it, and where a promotion
-// began a new timeline neither. The end alone tells nothing once the new timeline has grown past it.
+// What the target has came from this source's flushed log: where that ends now cannot be before it, and where a
+// promotion began a new timeline neither. The end alone tells nothing once the new timeline has grown past it. Returns
+// where the history left the timeline of `had`; nullopt: it is still there, or not known.
+std::optional<Lsn> check_position(PgConnection& connection, const System& system, const StreamOptions& options,
+                                  const LogPosition& had) {
+  if (!system.end || *system.end < had.lsn) {
+    refuse_lost_history(connection, options, had.lsn, "its log ends at " + to_string(system.end.value_or(Lsn{})));
+  }
+  if (had.timeline == 0 || had.timeline == system.timeline) return std::nullopt;
+  const std::string now = std::to_string(system.timeline);
+  const std::string before = std::to_string(had.timeline);
+  if (system.timeline < had.timeline) {
+    refuse_lost_history(connection, options, had.lsn, "it is on timeline " + now + " and was on " + before);
+  }
+  const Rows history = connection.exec("read the source's history", "TIMELINE_HISTORY " + now);
+  const std::optional<Lsn> left = left_at(history.str(0, 1), had.timeline);
+  if (!left) {
+    refuse_lost_history(connection, options, had.lsn, "timeline " + before + " is no part of its timeline " + now);
+  }
+  if (*left < had.lsn) {
+    refuse_lost_history(connection, options, had.lsn,
+                        "its timeline " + now + " left timeline " + before + " at " + to_string(*left));
+  }
+  return left;
+}
+
 void check_history(PgConnection& connection, const System& system, const StreamOptions& options,
                    const StreamStart& start) {
-  if (!system.end || *system.end < start.held) {
-    refuse_lost_history(connection, options, start.held, "its log ends at " + to_string(system.end.value_or(Lsn{})));
-  }
+  const std::optional<Lsn> left = check_position(connection, system, options, {start.held, start.timeline});
   if (system.timeline != start.timeline_now) {
     throw PgError("identify the source", "it was promoted at this moment", "57P01");
   }
-  if (start.timeline == 0 || start.timeline == system.timeline) return;
-  const std::string now = std::to_string(system.timeline);
-  const std::string before = std::to_string(start.timeline);
-  if (system.timeline < start.timeline) {
-    refuse_lost_history(connection, options, start.held, "it is on timeline " + now + " and was on " + before);
-  }
-  const Rows history = connection.exec("read the source's history", "TIMELINE_HISTORY " + now);
-  const std::optional<Lsn> left = left_at(history.str(0, 1), start.timeline);
-  if (!left) {
-    refuse_lost_history(connection, options, start.held, "timeline " + before + " is no part of its timeline " + now);
-  }
-  if (*left < start.held) {
-    refuse_lost_history(connection, options, start.held,
-                        "its timeline " + now + " left timeline " + before + " at " + to_string(*left));
-  }
+  for (const LogPosition& copied : start.copied) check_position(connection, system, options, copied);
+  if (!left) return;
   log_event(LogLevel::kInfo, "source was promoted, nothing is missing",
-            {{"link", options.link}, {"timeline", now}, {"left_at", to_string(*left)}});
+            {{"link", options.link}, {"timeline", std::to_string(system.timeline)}, {"left_at", to_string(*left)}});
 }
 
 void check_slot(PgConnection& connection, const StreamOptions& options, const StreamStart& start) {

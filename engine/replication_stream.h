@@ -22,6 +22,12 @@ struct StreamOptions {
   std::vector<std::string> publications;
 };
 
+/// A position in the source's log, and which timeline's log that is.
+struct LogPosition {
+  Lsn lsn;
+  unsigned timeline = 0;  ///< 0: not known
+};
+
 /// Where a stream begins, as the target's progress row says.
 struct StreamStart {
   Lsn held;
@@ -29,7 +35,10 @@ struct StreamStart {
   unsigned timeline = 0;      ///< of the source, as the progress row knows it; 0: not known
   unsigned timeline_now = 0;  ///< as the source says now
   bool binary = false;        ///< values in their types' binary form (source 14+)
-  bool streaming = false;     ///< large transactions come in blocks while they are open (source 14+, else ignored)
+  /// The newest watermark of each timeline: copied rows came from the source's log up to there, which the stream may
+  /// not have reached yet.
+  std::vector<LogPosition> copied;
+  bool streaming = false;  ///< large transactions come in blocks while they are open (source 14+, else ignored)
 };
 
 /// Makes what is told, while a slot that is being created waits for open transactions, about the session with that
@@ -43,9 +52,9 @@ using SlotWaitTeller = std::function<PgConnection::WaitListener(int waiting_pid)
 class ReplicationStream {
  public:
   /// Connects, proves that nothing is missing between the progress row and the slot, and starts the stream.
-  /// Refuses: another cluster than before, one whose history left that of `start` before `start.held`, a slot that is
-  /// missing or invalidated, and a slot whose confirmed LSN is above `start.held`, because the server would skip to it
-  /// without a word (invariant I4). A stop of `stop` interrupts it.
+  /// Refuses: another cluster than before, one whose history left that of `start` before what was applied or copied of
+  /// it, a slot that is missing or invalidated, and a slot whose confirmed LSN is above `start.held`, because the
+  /// server would skip to it without a word (invariant I4). A stop of `stop` interrupts it.
   [[nodiscard]] static ReplicationStream open(const StreamOptions& options, const StreamStart& start,
                                               std::stop_token stop);
 

@@ -2,6 +2,7 @@
 
 #include <random>
 #include <utility>
+#include <vector>
 
 #include "applier/applier.h"
 #include "applier/careful_tables.h"
@@ -64,6 +65,18 @@ unsigned read_timeline(PgConnection& source) {
   return static_cast<unsigned>(rows.integer(0, 0));
 }
 
+std::vector<LogPosition> read_watermarks(PgConnection& target, const LinkNames& names) {
+  const Rows rows = target.exec("read the newest watermarks",
+                                "SELECT max(watermark), source_timeline FROM teal.table_state WHERE migration = $1 AND "
+                                "link = $2 AND state IN ('copied', 'detached') GROUP BY source_timeline",
+                                {names.migration, names.link});
+  std::vector<LogPosition> watermarks;
+  for (int i = 0; i < rows.size(); ++i) {
+    watermarks.push_back({parse_lsn(rows.at(i, 0)).value_or(Lsn{}), static_cast<unsigned>(rows.integer(i, 1))});
+  }
+  return watermarks;
+}
+
 SinkFactory sink_factory(const Config& config, const LinkNames& names) {
   ApplierOptions options;
   options.names = names;
@@ -85,7 +98,9 @@ SinkFactory sink_factory(const Config& config, const LinkNames& names) {
     TEAL_FAILPOINT("progress_read");
     options.binary =
         careful->text_needed() ? BinaryForm{} : choose_form(source, options.names, connection.server_major());
-    StreamStart start{row.held, row.source_system_id, row.source_timeline, read_timeline(source), options.binary.on};
+    StreamStart start{row.held, row.source_system_id, row.source_timeline, read_timeline(source), options.binary.on,
+                      {}};
+    start.copied = read_watermarks(connection, options.names);
     row.source_timeline = start.timeline_now;
     return OpenedSink{std::make_unique<Applier>(options, std::move(connection), std::move(row), careful),
                       std::move(start)};
