@@ -6,10 +6,37 @@
 #include "tools/preflight_checks.h"
 
 namespace teal {
+namespace {
+
+// Green may be partitioned where blue is not, so these are not looked for by the names of blue's partitions.
+void check_unlogged_parts(Preflight& preflight, PgConnection& target) {
+  std::vector<std::string> schemas;
+  std::vector<std::string> names;
+  for (const SourceTable& table : preflight.tables) {
+    schemas.push_back(table.target.schema);
+    names.push_back(table.target.name);
+  }
+  const Rows rows = target.exec(
+      "look for unlogged partitions on green",
+      "SELECT n.nspname, c.relname FROM unnest($1::text[], $2::text[]) AS w (schema, name) "
+      "JOIN pg_namespace tn ON tn.nspname = w.schema "
+      "JOIN pg_class top ON top.relnamespace = tn.oid AND top.relname = w.name AND top.relkind = 'p' "
+      "CROSS JOIN LATERAL pg_partition_tree(top.oid) t JOIN pg_class c ON c.oid = t.relid "
+      "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence <> 'p' ORDER BY 1, 2",
+      {text_array(schemas), text_array(names)});
+  for (int i = 0; i < rows.size(); ++i) {
+    const TableName part{rows.str(i, 0), rows.str(i, 1)};
+    preflight.add("green", "the partition " + to_string(part) + " is unlogged on green: a crash there would empty it",
+                  "ALTER TABLE " + quote_qualified(part.schema, part.name) + " SET LOGGED;");
+  }
+}
+
+}  // namespace
 
 // Rows of a partition, and a TRUNCATE of the whole table, go through the table at its top, whose rights count then. A
 // TRUNCATE of one partition does not, nor does the look whether it is empty before it is copied.
 void check_target_parts(Preflight& preflight, PgConnection& target, const ServerFacts& facts) {
+  check_unlogged_parts(preflight, target);
   std::vector<std::string> schemas;
   std::vector<std::string> names;
   std::vector<std::string> top_schemas;
