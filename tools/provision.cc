@@ -111,6 +111,7 @@ void set_table_state(Setup& setup, const TableName& table, const std::string& st
   if (changed.affected() != 1) throw Stopped(StopCode::kRefused, "teal.table_state was changed by somebody else");
 }
 
+// Leaves the transaction open.
 void insert_link_row(Setup& setup, Lsn start) {
   setup.green.exec("begin", "BEGIN");
   // Without a progress row, older states tell about a link that is no more.
@@ -123,7 +124,6 @@ void insert_link_row(Setup& setup, Lsn start) {
                        {setup.link.migration, setup.link.link, to_string(start), setup.blue_facts.system_id});
   if (inserted.affected() != 1) throw Stopped(StopCode::kBug, "the progress row was not inserted");
   for (const SourceTable& table : setup.tables) insert_pending(setup, table);
-  setup.green.exec("commit the link's progress", "COMMIT");
 }
 
 void create_link(Setup& setup, bool unused_slot_present) {
@@ -139,6 +139,8 @@ void create_link(Setup& setup, bool unused_slot_present) {
     drop_unused_slot(setup.blue, name);
     throw;
   }
+  // When this fails, the row may be there and need the slot; if it is not, the next start makes the slot anew.
+  setup.green.exec("commit the link's progress", "COMMIT");
 }
 
 [[noreturn]] void refuse(const std::string& why) {
