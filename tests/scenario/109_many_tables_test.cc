@@ -87,7 +87,7 @@ TEST_F(TenThousandTables, M3TenThousandPublishedTablesAreCopiedStartedAndStreame
   EXPECT_EQ(tables_with_row("v = 0"), tables_);
   configure("copy: { schema: false }\n");
   TealProcess* teal = nullptr;
-  expect_within(10, "start", [&] { teal = &run_streaming(); });
+  expect_within(16, "start", [&] { teal = &run_streaming(); });
   expect_within(60, "one transaction over all tables", [&] {
     for_each_table("UPDATE t%s SET v = v + 1", true);
     wait_caught_up();
@@ -95,7 +95,7 @@ TEST_F(TenThousandTables, M3TenThousandPublishedTablesAreCopiedStartedAndStreame
   for_each_table("UPDATE t%s SET v = v + 1", false);
   wait_caught_up();
   EXPECT_EQ(tables_with_row("v = 2"), tables_);
-  expect_within(10, "check", [&] { EXPECT_EQ(command({"check"}).exit_code, 0); });
+  expect_within(16, "check", [&] { EXPECT_EQ(command({"check"}).exit_code, 0); });
   expect_within(5, "status", [&] { EXPECT_EQ(command({"status"}).exit_code, 0); });
   std::printf("%d tables: memory: %ld KiB\n", tables_, teal->peak_rss_kib());
   EXPECT_LE(teal->peak_rss_kib(), 256L * 1024);
