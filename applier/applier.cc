@@ -48,11 +48,13 @@ bool Applier::was_applied(const TransactionSlice& slice) const { return slice.fa
 void Applier::begin(const TransactionFacts& facts) {
   facts_ = facts;
   changes_ = 0;
+  received_ = 0;
 }
 
 void Applier::append(TransactionSlice slice) {
   pending_rows_ += slice.changes.size();
   pending_bytes_ += slice.bytes;
+  received_ += slice.counts.received;
   const bool last = slice.last;
   const std::uint64_t changes_before = std::exchange(changes_, changes_ + slice.changes.size());
   pending_.push_back({std::move(slice), changes_before});
@@ -64,8 +66,9 @@ void Applier::append(TransactionSlice slice) {
 }
 
 void Applier::commit(Lsn end_lsn) {
+  if (received_ > 0) sent_ = {end_lsn, facts_.xid};
   ended_.push_back(Ended{pending_.size(), end_lsn, guard_ ? facts_.effective_time : facts_.commit_time,
-                         facts_.commit_time, facts_.seen, facts_.own});
+                         facts_.commit_time, facts_.seen, sent_, facts_.own});
   const bool full = pending_rows_ >= options_.batch_rows_max || pending_bytes_ >= options_.batch_bytes_max;
   if (full || writer_.open()) apply_ended();
 }
@@ -346,6 +349,7 @@ bool Applier::finish(const Ended& last) {
   next.applied = std::max(row_.applied, last.end_lsn);
   next.max_commit_time = std::max(row_.max_commit_time, last.commit_time);
   next.seen = std::max(row_.seen, last.seen);
+  if (last.sent.end_lsn > row_.last_commit.end_lsn) next.last_commit = last.sent;
   next.held = next.applied;
   next.held_time = next.max_commit_time;
   next.held_seen = next.seen;

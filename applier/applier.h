@@ -63,9 +63,10 @@ class Applier final : public TransactionSink {
     std::size_t slices = 0;  ///< of `pending_` up to and including this transaction
     Lsn end_lsn;
     Timestamp commit_time;
-    Timestamp fresh_at;  ///< as in ProgressRow
-    Lsn seen = {};       ///< TransactionFacts::seen
-    bool own = false;    ///< written by teal itself: no row of it is applied
+    Timestamp fresh_at;    ///< as in ProgressRow
+    Lsn seen = {};         ///< TransactionFacts::seen
+    CommitMark sent = {};  ///< the last one up to here that had changes
+    bool own = false;      ///< written by teal itself: no row of it is applied
   };
 
   void apply_ended();
@@ -112,7 +113,9 @@ class Applier final : public TransactionSink {
   Ledger open_ledger_;                      // of slices already written in the open target transaction
   std::vector<std::int64_t> open_skipped_;  // of the same: BatchPlan::skipped
   TransactionFacts facts_;
-  std::uint64_t changes_ = 0;  // of the transaction that `facts_` tells of, so far
+  std::uint64_t changes_ = 0;   // of the transaction that `facts_` tells of, so far
+  std::uint64_t received_ = 0;  // the same, own ones included: as the decoder counted them
+  CommitMark sent_;
   bool all_in_order_ = false;
   Lsn idle_to_;
   Timestamp idle_time_;

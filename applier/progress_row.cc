@@ -23,6 +23,7 @@ nlohmann::json to_json(const ProgressRow& row) {
           {"last_commit_time", to_string(row.max_commit_time)},
           {"fresh_at", to_string(row.fresh_at)},
           {"source_timeline", row.source_timeline},
+          {"last_commit", {{"end_lsn", to_string(row.last_commit.end_lsn)}, {"xid", row.last_commit.xid.value}}},
           {"values", row.binary ? "binary" : "text"}};
 }
 
@@ -66,6 +67,10 @@ ProgressRow read_progress(PgConnection& target, std::string_view migration, std:
   const auto counters = nlohmann::json::parse(rows.at(0, 4));
   row.ledger = ledger_from(counters);
   row.source_timeline = counters.value("source_timeline", 0U);
+  if (const auto mark = counters.find("last_commit"); mark != counters.end()) {
+    row.last_commit = {parse_lsn(mark->value("end_lsn", std::string())).value_or(Lsn{}),
+                       Xid{mark->value("xid", std::uint32_t{0})}};
+  }
   return row;
 }
 

@@ -4,6 +4,7 @@
 
 #include "decoder/ids.h"
 #include "decoder/lsn.h"
+#include "decoder/transaction.h"
 #include "engine/ledger.h"
 #include "engine/pg_connection.h"
 
@@ -19,6 +20,7 @@ struct ProgressRow {
   Timestamp held_time;        ///< as `max_commit_time`, at `held`
   Lsn held_seen;              ///< as `seen`, at `held`
   Timestamp fresh_at;         ///< the target holds what the source held then (the source's clock); for display
+  CommitMark last_commit;     ///< the last applied commit that had changes; no position: there was none
   std::string source_system_id;
   unsigned source_timeline = 0;  ///< of the log that `held` is a position in; 0: not known
   Ledger ledger;

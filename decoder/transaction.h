@@ -22,6 +22,12 @@ struct Origin {
   Lsn lsn;  ///< the transaction's commit on the server where it was made; 0/0 when not known (streamed)
 };
 
+/// A commit, as the source's stream tells it: two histories of a server do not have it both.
+struct CommitMark {
+  Lsn end_lsn;
+  Xid xid;
+};
+
 /// What is known of a transaction from its Begin and Origin messages.
 struct TransactionFacts {
   Xid xid;

@@ -21,7 +21,7 @@ class Receiver::Impl {
   Impl(StreamReaderOptions options, ReplicationStream stream, TransactionQueue& queue, Progress& progress)
       : stream_(std::move(stream)),
         queue_(queue),
-        reader_(std::move(options), stream_.sender_timeout(), queue, progress, Clock::now()),
+        reader_(expecting(std::move(options), stream_), stream_.sender_timeout(), queue, progress, Clock::now()),
         descriptor_(io_, stream_.socket()),
         pause_(io_),
         status_timer_(io_) {
@@ -56,6 +56,11 @@ class Receiver::Impl {
   }
 
  private:
+  static StreamReaderOptions expecting(StreamReaderOptions options, const ReplicationStream& stream) {
+    options.expected = stream.sends_again();
+    return options;
+  }
+
   void end_reading() {
     reader_.stop();
     pause_.cancel();

@@ -96,10 +96,11 @@ void check_history(PgConnection& connection, const System& system, const StreamO
             {{"link", options.link}, {"timeline", std::to_string(system.timeline)}, {"left_at", to_string(*left)}});
 }
 
-void check_slot(PgConnection& connection, const StreamOptions& options, const StreamStart& start) {
+// Returns where the slot stands; nullopt when somebody still reads it, and may move it.
+std::optional<Lsn> check_slot(PgConnection& connection, const StreamOptions& options, const StreamStart& start) {
   const Rows slot =
       connection.exec("look at the slot",
-                      "SELECT plugin, confirmed_flush_lsn, wal_status FROM pg_catalog.pg_replication_slots "
+                      "SELECT plugin, confirmed_flush_lsn, wal_status, active FROM pg_catalog.pg_replication_slots "
                       "WHERE slot_name = " +
                           quote_literal(options.slot));
   const std::string gap = "everything after " + to_string(start.held) +
@@ -118,6 +119,7 @@ void check_slot(PgConnection& connection, const StreamOptions& options, const St
             "(a restore, a failover to a standby that lagged?); the server will not send it again: end this migration "
             "with `teal finish` and start over");
   }
+  return slot.boolean(0, 3) ? std::nullopt : confirmed;
 }
 
 std::chrono::milliseconds read_sender_timeout(PgConnection& connection) {
@@ -148,9 +150,13 @@ ReplicationStream ReplicationStream::open(const StreamOptions& options, const St
   const System system = identify(connection);
   check_system(connection, system, options, start);
   check_history(connection, system, options, start);
-  check_slot(connection, options, start);
+  const std::optional<Lsn> confirmed = check_slot(connection, options, start);
+  const bool again = confirmed && *confirmed < start.last_commit.end_lsn;
   const bool streaming = start.streaming && connection.server_major() >= kOldestStreaming;
-  return start_at(std::move(connection), options.slot, start.held, options.publications, start.binary, streaming);
+  ReplicationStream stream = start_at(std::move(connection), options.slot, again ? *confirmed : start.held,
+                                      options.publications, start.binary, streaming);
+  if (again) stream.sends_again_ = start.last_commit;
+  return stream;
 }
 
 ReplicationStream ReplicationStream::open_temporary(const StreamOptions& options, const SlotWaitTeller& on_wait,

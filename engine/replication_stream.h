@@ -11,6 +11,7 @@
 #include "decoder/copy_data.h"
 #include "decoder/frame.h"
 #include "decoder/lsn.h"
+#include "decoder/transaction.h"
 #include "engine/pg_connection.h"
 
 namespace teal {
@@ -38,6 +39,8 @@ struct StreamStart {
   /// The newest watermark of each timeline: copied rows came from the source's log up to there, which the stream may
   /// not have reached yet.
   std::vector<LogPosition> copied;
+  /// The last commit that was applied and had changes; with no position: not known.
+  CommitMark last_commit = {};
   bool streaming = false;  ///< large transactions come in blocks while they are open (source 14+, else ignored)
 };
 
@@ -95,6 +98,9 @@ class ReplicationStream {
 
   /// Where the stream began: it has what was committed after that.
   [[nodiscard]] Lsn start() const { return start_; }
+  /// What this stream has to bring once more before anything later, or the source is not what it was: its slot does not
+  /// know that it was acknowledged. After a crash, that is as it should be; storage that was set back looks the same.
+  [[nodiscard]] const std::optional<CommitMark>& sends_again() const { return sends_again_; }
   [[nodiscard]] int socket() const { return PQsocket(connection_.raw()); }
   /// How long the server waits for a sign of life; zero: for ever.
   [[nodiscard]] std::chrono::milliseconds sender_timeout() const { return sender_timeout_; }
@@ -106,6 +112,7 @@ class ReplicationStream {
   PgConnection connection_;
   std::chrono::milliseconds sender_timeout_;
   Lsn start_;
+  std::optional<CommitMark> sends_again_;
 };
 
 }  // namespace teal

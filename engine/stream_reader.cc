@@ -50,7 +50,30 @@ void StreamReader::go_on(Clock::time_point now) {
   }
 }
 
+// The source has to show that it is the one whose changes the target has: before anything later may be applied.
+void StreamReader::look_for_expected(const SourceItem& item) {
+  const CommitMark& mark = *options_.expected;
+  Lsn from;
+  if (const auto* slice = std::get_if<TransactionSlice>(&item)) {
+    if (slice->facts.final_lsn < mark.end_lsn) {
+      if (slice->last && slice->end_lsn == mark.end_lsn && slice->facts.xid == mark.xid) options_.expected.reset();
+      return;
+    }
+    from = slice->facts.final_lsn;
+  } else {
+    from = std::get<WalEnd>(item).lsn;
+    if (from < mark.end_lsn) return;
+  }
+  throw Stopped(StopCode::kRefused,
+                "link " + options_.link + ": the source has gone back: transaction " + std::to_string(mark.xid.value) +
+                    ", whose commit ended at " + to_string(mark.end_lsn) +
+                    ", is on the target and not in the source's " + "log, which goes on at " + to_string(from) +
+                    " (its storage was set back, a restore?): the target has rows that the source lost, and new "
+                    "changes were taken for old ones; end this migration with `teal finish` and start over");
+}
+
 void StreamReader::push(SourceItem item) {
+  if (options_.expected) look_for_expected(item);
   if (queue_.try_push(item)) return;
   parked_ = std::move(item);
   progress_.set_behind(true);

@@ -101,6 +101,7 @@ SinkFactory sink_factory(const Config& config, const LinkNames& names) {
     StreamStart start{row.held, row.source_system_id, row.source_timeline, read_timeline(source), options.binary.on,
                       {}};
     start.copied = read_watermarks(connection, options.names);
+    start.last_commit = row.last_commit;
     row.source_timeline = start.timeline_now;
     return OpenedSink{std::make_unique<Applier>(options, std::move(connection), std::move(row), careful),
                       std::move(start)};

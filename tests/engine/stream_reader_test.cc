@@ -26,9 +26,10 @@ Frame data(const Bytes& payload) { return frame_of(P::xlogdata(Lsn{0x1000}, Lsn{
 
 class StreamReaders : public testing::Test {
  protected:
-  StreamReader make(milliseconds sender_timeout = milliseconds(0)) {
+  StreamReader make(milliseconds sender_timeout = milliseconds(0), std::optional<CommitMark> expected = {}) {
     StreamReaderOptions options;
     options.link = "blue_to_green";
+    options.expected = expected;
     return {std::move(options), sender_timeout, queue_, progress_, kStart};
   }
   /// Nothing fits any more, until this is taken.
@@ -53,6 +54,31 @@ TEST_F(StreamReaders, A8EndOfWalCountsOnlyBetweenTransactions) {
   EXPECT_FALSE(reader.add(keepalive(Lsn{0x3000})));
   EXPECT_TRUE(std::get<TransactionSlice>(*next()).last);
   EXPECT_EQ(std::get<WalEnd>(*next()).lsn, Lsn{0x3000});
+}
+
+// One transaction after the other; `end` belongs to the last.
+void add(StreamReader& reader, Xid xid, Lsn final_lsn, Lsn end) {
+  EXPECT_FALSE(reader.add(data(P::begin(final_lsn, Timestamp{1}, xid))));
+  EXPECT_FALSE(reader.add(data(P::commit(final_lsn, end, Timestamp{1}))));
+}
+
+TEST_F(StreamReaders, A15SourceThatShowsItsLastCommitAgainGoesOn) {
+  StreamReader reader = make({}, CommitMark{Lsn{0x2030}, Xid{7}});
+  add(reader, Xid{6}, Lsn{0x1000}, Lsn{0x1030});
+  EXPECT_FALSE(reader.add(keepalive(Lsn{0x1800})));
+  add(reader, Xid{7}, Lsn{0x2000}, Lsn{0x2030});
+  add(reader, Xid{8}, Lsn{0x3000}, Lsn{0x3030});
+}
+
+TEST_F(StreamReaders, A15SourceThatHasAnotherCommitThereIsRefusedBeforeAnythingLater) {
+  for (const CommitMark& other : {CommitMark{Lsn{0x2030}, Xid{9}}, CommitMark{Lsn{0x2048}, Xid{7}}}) {
+    StreamReader reader = make({}, CommitMark{Lsn{0x2030}, Xid{7}});
+    if (other.end_lsn == Lsn{0x2030}) add(reader, other.xid, Lsn{0x2000}, other.end_lsn);
+    EXPECT_FALSE(reader.add(data(P::begin(Lsn{0x3000}, Timestamp{1}, Xid{10}))));
+    EXPECT_THROW((void)reader.add(data(P::commit(Lsn{0x3000}, Lsn{0x3030}, Timestamp{1}))), Stopped);
+  }
+  StreamReader silent = make({}, CommitMark{Lsn{0x2030}, Xid{7}});
+  EXPECT_THROW((void)silent.add(keepalive(Lsn{0x5000})), Stopped);
 }
 
 TEST_F(StreamReaders, I8KeepaliveThatAsksIsAnsweredAlsoInsideATransactionAndWithoutRoom) {
