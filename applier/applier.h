@@ -52,6 +52,7 @@ class Applier final : public TransactionSink {
   void flush() override;
   void idle(Lsn wal_end, Timestamp time) override;
   [[nodiscard]] Lsn applied() const override { return row_.applied; }
+  [[nodiscard]] Lsn held() const override { return row_.held; }
   [[nodiscard]] Lsn durable() override;
 
  private:

@@ -88,7 +88,7 @@ void LinkCore::drain(std::optional<SourceItem> item, Clock::time_point now) {
   if (in_time && !session.queue->drained()) return;
   if (!session.drained_to) {
     session.sink->flush();
-    session.drained_to = session.sink->applied();
+    session.drained_to = session.sink->held();
   }
   const Lsn durable = session.sink->durable();
   progress_.set_durable(durable);  // the session's end sends it

@@ -82,7 +82,7 @@ class LinkCore {
     std::optional<Lsn> first_end{};  // of the first transaction that the sink got
     bool flushed = false;            // nothing was taken since
     std::optional<Clock::time_point> drain_until{};
-    std::optional<Lsn> drained_to{};  // what was applied when the queue had given everything
+    std::optional<Lsn> drained_to{};  // what has to be durable, once the queue has given everything
   };
 
   void take(SourceItem item);

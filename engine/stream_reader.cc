@@ -72,8 +72,17 @@ void StreamReader::look_for_expected(const SourceItem& item) {
                     "changes were taken for old ones; end this migration with `teal finish` and start over");
 }
 
+void StreamReader::show(SourceItem& item) {
+  if (auto* slice = std::get_if<TransactionSlice>(&item)) {
+    options_.observer->slice(*slice);
+  } else {
+    options_.observer->passed(std::get<WalEnd>(item).lsn);
+  }
+}
+
 void StreamReader::push(SourceItem item) {
   if (options_.expected) look_for_expected(item);
+  if (options_.observer != nullptr) show(item);
   if (queue_.try_push(item)) return;
   parked_ = std::move(item);
   progress_.set_behind(true);

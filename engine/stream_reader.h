@@ -10,6 +10,7 @@
 #include "engine/progress.h"
 #include "engine/read_pacer.h"
 #include "engine/stream_decoder.h"
+#include "engine/stream_observer.h"
 #include "engine/transaction_queue.h"
 #include "engine/transaction_spool.h"
 
@@ -22,6 +23,8 @@ struct StreamReaderOptions {
   SpoolOptions spool;  ///< for a stream that was opened with `StreamStart::streaming`
   /// How often the source hears from us at least; shorter when its wal_sender_timeout asks for it.
   std::chrono::milliseconds status_interval{1'000};
+  /// Sees everything before it is queued; null: nobody. Lifetime: outlives the reader.
+  StreamObserver* observer = nullptr;
   /// See ReplicationStream::sends_again.
   std::optional<CommitMark> expected = {};
   /// Nothing at all from the source for so long, although it was asked: the connection is dead.
@@ -35,8 +38,8 @@ struct StreamReaderOptions {
 /// At most one item waits outside of the queue, for room in it; until that has found its place nothing may be added, so
 /// what is in memory stays bounded (I7). What is acknowledged is `Progress::durable`, never more (I4).
 /// Lifetime: `queue` and `progress` outlive it. Threads: one.
-/// Errors: `add` and `go_on` throw as StreamDecoder does, and Stopped(kRefused) when what was `expected` does not come;
-/// nothing may be added afterwards.
+/// Errors: `add` and `go_on` throw as StreamDecoder and the observer do, and Stopped(kRefused) when what was `expected`
+/// does not come; nothing may be added afterwards.
 class StreamReader {
  public:
   using Clock = Progress::Clock;
@@ -78,6 +81,7 @@ class StreamReader {
 
  private:
   void push(SourceItem item);
+  void show(SourceItem& item);
   void look_for_expected(const SourceItem& item);
 
   StreamReaderOptions options_;

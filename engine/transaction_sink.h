@@ -39,6 +39,10 @@ class TransactionSink {
   /// Up to here the target's committed progress row covers the source.
   [[nodiscard]] virtual Lsn applied() const = 0;
 
+  /// Where the committed progress row has the stream start: what `durable` comes to. Not above `applied`; below it
+  /// where the other direction still needs older changes.
+  [[nodiscard]] virtual Lsn held() const = 0;
+
   /// Up to here the target's *flushed* progress row covers the source: what may be acknowledged (invariant I4).
   [[nodiscard]] virtual Lsn durable() = 0;
 };

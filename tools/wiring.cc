@@ -71,6 +71,7 @@ std::vector<LogPosition> read_watermarks(PgConnection& target, const LinkNames& 
                                 "link = $2 AND state IN ('copied', 'detached') GROUP BY source_timeline",
                                 {names.migration, names.link});
   std::vector<LogPosition> watermarks;
+  watermarks.reserve(static_cast<std::size_t>(rows.size()));
   for (int i = 0; i < rows.size(); ++i) {
     watermarks.push_back({parse_lsn(rows.at(i, 0)).value_or(Lsn{}), static_cast<unsigned>(rows.integer(i, 1))});
   }

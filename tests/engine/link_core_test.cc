@@ -33,6 +33,7 @@ class NotingSink final : public TransactionSink {
   }
   void idle(Lsn /*wal_end*/, Timestamp /*time*/) override { calls += "idle "; }
   [[nodiscard]] Lsn applied() const override { return is_applied; }
+  [[nodiscard]] Lsn held() const override { return is_applied; }
   [[nodiscard]] Lsn durable() override { return is_durable; }
 
   std::string calls;

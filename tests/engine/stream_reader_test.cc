@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "engine/pg_error.h"
@@ -30,6 +31,7 @@ class StreamReaders : public testing::Test {
     StreamReaderOptions options;
     options.link = "blue_to_green";
     options.expected = expected;
+    options.observer = observer_;
     return {std::move(options), sender_timeout, queue_, progress_, kStart};
   }
   /// Nothing fits any more, until this is taken.
@@ -42,6 +44,7 @@ class StreamReaders : public testing::Test {
 
   Progress progress_;
   TransactionQueue queue_{100'000, progress_};
+  StreamObserver* observer_ = nullptr;
 };
 
 TEST_F(StreamReaders, A8EndOfWalCountsOnlyBetweenTransactions) {
@@ -79,6 +82,33 @@ TEST_F(StreamReaders, A15SourceThatHasAnotherCommitThereIsRefusedBeforeAnythingL
   }
   StreamReader silent = make({}, CommitMark{Lsn{0x2030}, Xid{7}});
   EXPECT_THROW((void)silent.add(keepalive(Lsn{0x5000})), Stopped);
+}
+
+class NotingObserver final : public StreamObserver {
+ public:
+  void slice(TransactionSlice& slice) override {
+    slice.facts.seen = Lsn{0x77};
+    seen += "slice " + to_string(slice.end_lsn) + " ";
+  }
+  void passed(Lsn position) override { seen += "passed " + to_string(position) + " "; }
+  std::string seen;
+};
+
+// Whoever waits for what the observer learns must never wait for room in the queue.
+TEST_F(StreamReaders, I6ObserverSeesEachItemOnceAlsoWhileTheQueueIsFull) {
+  NotingObserver observer;
+  observer_ = &observer;
+  StreamReader reader = make();
+  EXPECT_FALSE(reader.add(keepalive(Lsn{0x1000})));
+  EXPECT_TRUE(next());
+  fill();
+  add(reader, Xid{7}, Lsn{0x2000}, Lsn{0x2030});
+  EXPECT_TRUE(reader.parked());
+  EXPECT_EQ(observer.seen, "passed 0/1000 slice 0/2030 ");
+  ASSERT_TRUE(next());
+  reader.go_on(kStart);
+  EXPECT_EQ(std::get<TransactionSlice>(*next()).facts.seen, Lsn{0x77}) << "what it writes goes along";
+  EXPECT_EQ(observer.seen, "passed 0/1000 slice 0/2030 ");
 }
 
 TEST_F(StreamReaders, I8KeepaliveThatAsksIsAnsweredAlsoInsideATransactionAndWithoutRoom) {

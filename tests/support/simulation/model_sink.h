@@ -37,6 +37,7 @@ class ModelSink final : public TransactionSink {
   void flush() override;
   void idle(Lsn wal_end, Timestamp time) override;
   [[nodiscard]] Lsn applied() const override { return row_.applied; }
+  [[nodiscard]] Lsn held() const override { return row_.applied; }
   [[nodiscard]] Lsn durable() override;
 
   /// The next target transaction ends so.
