@@ -33,7 +33,7 @@ class Convergence : public testing::TestWithParam<ConflictPolicy> {};
 
 TEST_P(Convergence, I6BothSidesComeToTheSameRows) {
   const std::uint64_t first = random_seed();
-  for (std::uint64_t i = 0; i < 40'000; ++i) {
+  for (std::uint64_t i = 0; i < seeds_to_try(40'000); ++i) {
     TwoSides sides(first + i, {.policy = GetParam()});
     const std::string wrong = sides.run();
     ASSERT_EQ(wrong, "") << "seed " << first + i;

@@ -15,12 +15,6 @@ namespace {
 
 constexpr int kHappenings = 250;  // some seconds of the link's time
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr std::uint64_t kSlower = 10;  // sanitizers look at the code, not at the luck of the seeds
-#else
-constexpr std::uint64_t kSlower = 1;
-#endif
-
 /// What the simulation with that seed finds; "" when nothing.
 std::string found(std::uint64_t seed, Mistake mistake) {
   try {
@@ -41,7 +35,7 @@ class LinkSimulations : public testing::Test {
 };
 
 TEST_F(LinkSimulations, I1I2I3I4I8A1A3A5A7A8A9A10A11A12A13C5HoldWhateverBreaks) {
-  constexpr std::uint64_t kRuns = 2000 / kSlower;
+  constexpr std::uint64_t kRuns = seeds_to_try(2000);
   const std::uint64_t first = random_seed() % 1'000'000'000;
   for (std::uint64_t seed = first; seed < first + kRuns; ++seed) {
     ASSERT_EQ(found(seed, Mistake::kNone), "") << "TEAL_TEST_SEED=" << seed;
@@ -50,7 +44,7 @@ TEST_F(LinkSimulations, I1I2I3I4I8A1A3A5A7A8A9A10A11A12A13C5HoldWhateverBreaks) 
 
 // Links of one process share nothing: two that take turns do what each does alone.
 TEST_F(LinkSimulations, EachOfTwoLinksDoesWhatItDoesAlone) {
-  constexpr std::uint64_t kRuns = 100 / kSlower;
+  constexpr std::uint64_t kRuns = seeds_to_try(100);
   const auto run = [](LinkSimulation& one, LinkSimulation* other) {
     for (int i = 0; i < kHappenings; ++i) {
       static_cast<void>(one.happen());
