@@ -261,11 +261,12 @@ void Applier::stop_at(const RowsRefused& refused, const TransactionFacts& facts)
     if (error.error_class() != ErrorClass::kStop) throw;
     way_on = "it could not be noted in teal.quarantine: " + std::string(error.what());
   }
-  throw Stopped(StopCode::kData, "link " + options_.names.link + " stopped: " + refused.what() + " (transaction " +
-                                     std::to_string(facts.xid.value) + ", commit " + to_string(facts.final_lsn) +
-                                     "); nothing of it was applied and nothing is lost: correct the row on the target, "
-                                     "then run teal again; " +
-                                     way_on);
+  throw Stopped(StopCode::kData,
+                "link " + options_.names.link + " stopped: " + refused.what() + " (transaction " +
+                    std::to_string(facts.xid.value) + ", commit " + to_string(facts.final_lsn) +
+                    "); nothing of it was applied and nothing is lost: mend on the target what was in its way, "
+                    "then run teal again; " +
+                    way_on);
 }
 
 // One source transaction per target transaction.

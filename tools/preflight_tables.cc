@@ -40,9 +40,11 @@ void check_source_tables(Preflight& preflight, const ServerFacts& facts) {
                     "ALTER ROLE " + role + " BYPASSRLS;");
     }
   }
+  bool may_be_left_out = false;
   for (const SourceTable& table : preflight.tables) {
     const std::string name = to_string(table.name);
     if (!table.refusal.empty()) {
+      may_be_left_out = true;
       preflight.add("blue", name + " " + table.refusal,
                     table.refusal_mend.empty() ? "add it to tables.exclude" : table.refusal_mend);
     }
@@ -58,6 +60,8 @@ void check_source_tables(Preflight& preflight, const ServerFacts& facts) {
     if (!table.may_use_schema) schemas.insert(table.name.schema);
     if (!table.may_select) unreadable.push_back(table.name);
   }
+  if (may_be_left_out)
+    preflight.report.notes.push_back("a table that is not to be replicated goes into tables.exclude");
   if (!schemas.empty()) {
     preflight.add("blue", "the role " + facts.role + " may not use the schemas " + words(schemas),
                   "GRANT USAGE ON SCHEMA " + schema_list(schemas) + " TO " + role + ";");

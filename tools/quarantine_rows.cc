@@ -103,7 +103,8 @@ std::string quarantine_text(const std::vector<QuarantineRow>& rows) {
   }
   if (open == 0) return out + "none is open\n";
   return out + std::to_string(open) +
-         " open: correct the row on the target and run teal again (teal quarantine retry ID takes a skip back), or "
+         " open: mend on the target what was in the way and run teal again (teal quarantine retry ID takes a skip "
+         "back), or "
          "pass "
          "over it with teal quarantine skip ID\n";
 }
