@@ -194,8 +194,10 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, co
   if (state.state == "left") return left_table(relation);
   const Rows found = target.exec(
       "find the target table",
-      "SELECT c.oid, c.relkind = 'p', c.relpersistence = 'p' AND NOT EXISTS (SELECT FROM pg_partition_tree(c.oid) t "
-      "JOIN pg_class p ON p.oid = t.relid WHERE p.relpersistence <> 'p'), CASE WHEN c.relispartition THEN (SELECT "
+      "SELECT c.oid, c.relkind = 'p', CASE WHEN c.relpersistence <> 'p' THEN false WHEN c.relkind = 'p' THEN NOT "
+      "EXISTS "
+      "(SELECT FROM pg_partition_tree(c.oid) t JOIN pg_class p ON p.oid = t.relid WHERE p.relpersistence <> 'p') ELSE "
+      "true END, CASE WHEN c.relispartition THEN (SELECT "
       "min(format('%I.%I', s.target_schema, s.target_table)) FROM teal.table_state s WHERE s.state <> 'left' AND "
       "to_regclass(format('%I.%I', s.target_schema, s.target_table)) = pg_partition_root(c.oid)) END FROM pg_class c "
       "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', "
