@@ -82,7 +82,11 @@ void SideChanges::note_echo(const TransactionSlice& slice) {
     if (relation.schema != kControlSchema || relation.name != "progress") continue;
     if (text_of(relation, change.new_tuple, "link") != echo_link_) continue;
     const auto applied = lsn_of(text_of(relation, change.new_tuple, "applied"), is_binary(change));
-    if (applied) clock_.echo(*applied);
+    if (!applied) {
+      throw Stopped(StopCode::kBug, "link " + echo_link_ + ": the position in its progress row at LSN " +
+                                        to_string(change.lsn) + " could not be read; please report this");
+    }
+    clock_.echo(*applied);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "engine/pg_error.h"
 #include "tests/support/pgoutput_builder.h"
 
 namespace teal::test {
@@ -83,6 +84,8 @@ TEST_F(SideChangesTest, EchoOfTheOtherLinkIsNoneAndBinaryOnesAreRead) {
   echo(3, binary(std::string("\0\0\0\1\0\0\0\2", 8)));
   EXPECT_EQ(commit(4, {P::insert(kItem.id, {text("b"), text("x")})}).seen, Lsn{0x1'0000'0002});
 }
+
+TEST_F(SideChangesTest, EchoThatCannotBeReadStopsTheLink) { EXPECT_THROW(echo(1, text("nowhere")), Stopped); }
 
 TEST_F(SideChangesTest, E5KeyThatChangesIsARowThatGoesAndOneThatComes) {
   commit(1, {P::update_key(kItem.id, {text("a"), null()}, {text("b"), text("x")})});
