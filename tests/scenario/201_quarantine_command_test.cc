@@ -69,7 +69,8 @@ TEST_F(QuarantineCommand, F11StoppedChangeIsListedAndTheNextRunGoesOnWithoutItWh
   EXPECT_EQ(rows(), "1a 3c");
   const json counters = link_status().at("counters");
   EXPECT_EQ(counters.at("quarantined"), 1);
-  EXPECT_EQ(counters.at("received"), 6);
+  // The INSERT comes again if the link stopped before the slot had moved past it.
+  EXPECT_EQ(counters.at("received").get<int>() - counters.at("already_applied").get<int>(), 6);
   EXPECT_EQ(counters.at("applied"), 5);
   EXPECT_EQ(times_logged("stopped change passed over"), 1U);
   EXPECT_EQ(quarantine().at("open"), 0);
