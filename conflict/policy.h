@@ -1,5 +1,7 @@
 #pragma once
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 namespace teal {
 
@@ -12,6 +14,17 @@ enum class ConflictPolicy : std::uint8_t {
   kVersionColumn,  ///< the higher value of a column, the highest that each side had reached
   kError,          ///< nobody's: the link stops
 };
+
+/// By its name in the configuration; kVersionColumn has none, naming the column is what chooses it.
+/// Errors: nullopt for anything else.
+[[nodiscard]] constexpr std::optional<ConflictPolicy> parse_conflict_policy(std::string_view name) {
+  if (name == "last_update_wins") return ConflictPolicy::kLastUpdateWins;
+  if (name == "first_update_wins") return ConflictPolicy::kFirstUpdateWins;
+  if (name == "blue_wins") return ConflictPolicy::kBlueWins;
+  if (name == "green_wins") return ConflictPolicy::kGreenWins;
+  if (name == "error") return ConflictPolicy::kError;
+  return std::nullopt;
+}
 
 /// What an incoming change meets. Names: PostgreSQL manual, "Logical Replication: Conflicts".
 enum class ConflictType : std::uint8_t {

@@ -77,6 +77,20 @@ void apply_log_choice(const std::string& source, const std::optional<std::string
 
 }  // namespace
 
+ConflictPolicy ConflictConfig::policy_of(const TableName& table) const {
+  for (const TableConflicts& rule : tables) {
+    if (rule.tables.matches(table)) return rule.policy;
+  }
+  return default_policy;
+}
+
+std::string ConflictConfig::version_column_of(const TableName& table) const {
+  for (const TableConflicts& rule : tables) {
+    if (rule.tables.matches(table)) return rule.version_column;
+  }
+  return "";
+}
+
 std::optional<std::string> process_environment(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   return value == nullptr ? std::nullopt : std::optional<std::string>(value);

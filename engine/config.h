@@ -5,14 +5,19 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "conflict/policy.h"
 #include "engine/log.h"
 #include "engine/table_pattern.h"
 
 namespace teal {
 
-/// Which links run. `both` is part of the contract and refused until there are two links.
-enum class Direction { kForward };
+/// Which links run: blue to green alone, or also the one back.
+enum class Direction { kForward, kBoth };
+
+/// On how many sides applications write at a time.
+enum class Writers { kOne, kBoth };
 
 struct CopyConfig {
   int jobs = 2;        ///< tables that are copied at the same time, each with two sessions
@@ -23,9 +28,29 @@ struct CopyConfig {
 struct ApplyConfig {
   std::size_t batch_rows_max = 20000;
   std::size_t batch_bytes_max = std::size_t{4} << 20;
+  std::size_t two_way_batch_rows = 500;  ///< in place of batch_rows_max while applications write to the target
+  /// For how long a two-way link waits for a row or table that an application has locked.
+  std::chrono::milliseconds lock_timeout{200};
   std::size_t queue_bytes_max = std::size_t{16} << 20;
   std::size_t spill_bytes_max = std::size_t{10} << 30;  ///< 0: the source keeps open transactions
   std::string spill_dir;                                ///< where; never empty once loaded: TMPDIR, else /var/tmp
+};
+
+/// How tables that a pattern matches decide between concurrent versions of a row.
+struct TableConflicts {
+  TablePattern tables;
+  ConflictPolicy policy = ConflictPolicy::kLastUpdateWins;
+  std::string version_column;  ///< of kVersionColumn, else empty
+};
+
+/// Of a migration with two links.
+struct ConflictConfig {
+  ConflictPolicy default_policy = ConflictPolicy::kLastUpdateWins;
+  std::vector<TableConflicts> tables;  ///< the first that matches counts
+
+  [[nodiscard]] ConflictPolicy policy_of(const TableName& table) const;
+  /// Empty: the table has none.
+  [[nodiscard]] std::string version_column_of(const TableName& table) const;
 };
 
 struct AlertConfig {
@@ -43,10 +68,12 @@ struct Config {
   std::string blue;              ///< connection string; may hold a password: never printed
   std::string green;             ///< the same for the other side
   Direction direction = Direction::kForward;
+  Writers writers = Writers::kOne;
   std::string pg_bindir;  ///< where pg_dump and pg_restore are; empty: PATH
   TableSelection tables;
   CopyConfig copy;
   ApplyConfig apply;
+  ConflictConfig conflicts;
   AlertConfig alerts;
   LogConfig log;
 };

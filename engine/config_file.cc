@@ -13,6 +13,7 @@
 #include <set>
 #include <utility>
 
+#include "conflict/policy.h"
 #include "engine/config_values.h"
 #include "engine/nearest_name.h"
 
@@ -43,6 +44,10 @@ class FileReader {
   [[nodiscard]] Key tables(TableSelection& out);
   [[nodiscard]] Key copy(CopyConfig& out);
   [[nodiscard]] Key apply(ApplyConfig& out);
+  [[nodiscard]] Key conflicts(ConflictConfig& out);
+  [[nodiscard]] Key table_conflicts(std::vector<TableConflicts>& out);
+  [[nodiscard]] Key policy(const std::string& name, std::optional<ConflictPolicy>& out);
+  [[nodiscard]] Key duration(const std::string& name, std::chrono::milliseconds& out);
   [[nodiscard]] Key alerts(AlertConfig& out);
   [[nodiscard]] Key log(LogConfig& out);
 
@@ -190,12 +195,13 @@ FileReader::Key FileReader::copy(CopyConfig& out) {
 FileReader::Key FileReader::apply(ApplyConfig& out) {
   return {"apply", [this, &out](const YAML::Node& node, const std::string& path) {
             const std::size_t problems_before = problems_.size();
-            read_section(node, path,
-                         {integer("batch_rows_max", out.batch_rows_max, 1, 1'000'000),
-                          bytes("batch_bytes_max", out.batch_bytes_max, 64U << 10U),
-                          bytes("queue_bytes_max", out.queue_bytes_max, 64U << 10U), unsupported("lock_timeout"),
-                          unsupported("two_way_batch_rows"), bytes("spill_bytes_max", out.spill_bytes_max, 0),
-                          text("spill_dir", out.spill_dir)});
+            read_section(
+                node, path,
+                {integer("batch_rows_max", out.batch_rows_max, 1, 1'000'000),
+                 bytes("batch_bytes_max", out.batch_bytes_max, 64U << 10U),
+                 bytes("queue_bytes_max", out.queue_bytes_max, 64U << 10U), duration("lock_timeout", out.lock_timeout),
+                 integer("two_way_batch_rows", out.two_way_batch_rows, 1, 1'000'000),
+                 bytes("spill_bytes_max", out.spill_bytes_max, 0), text("spill_dir", out.spill_dir)});
             if (problems_.size() == problems_before && out.queue_bytes_max < out.batch_bytes_max) {
               problem(node, path,
                       "queue_bytes_max (" + std::to_string(out.queue_bytes_max) + ") is less than batch_bytes_max (" +
@@ -204,17 +210,61 @@ FileReader::Key FileReader::apply(ApplyConfig& out) {
           }};
 }
 
+FileReader::Key FileReader::duration(const std::string& name, std::chrono::milliseconds& out) {
+  return scalar(name, [&out](const std::string& value) -> std::string {
+    const auto parsed = parse_duration(value);
+    if (!parsed) return "is not a time like 200ms, 5s, 10m, 1h or 2d";
+    out = *parsed;
+    return "";
+  });
+}
+
+FileReader::Key FileReader::policy(const std::string& name, std::optional<ConflictPolicy>& out) {
+  return scalar(name, [&out](const std::string& value) -> std::string {
+    out = parse_conflict_policy(value);
+    return out ? "" : "is not last_update_wins, first_update_wins, blue_wins, green_wins or error";
+  });
+}
+
+FileReader::Key FileReader::table_conflicts(std::vector<TableConflicts>& out) {
+  return {"tables", [this, &out](const YAML::Node& node, const std::string& path) {
+            if (!node.IsMap()) return problem(node, path, "must hold schema.table: { ... } pairs");
+            for (const auto& entry : node) {
+              const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : "";
+              const std::string full = join(path, name);
+              std::optional<TablePattern> pattern = TablePattern::parse(name, place(entry.first) + ": " + path);
+              if (!pattern) {
+                problem(entry.first, path, "\"" + name + "\" is not schema.table; write for example public.users");
+                continue;
+              }
+              std::optional<ConflictPolicy> chosen;
+              std::string column;
+              read_section(entry.second, full, {policy("policy", chosen), text("version_column", column)});
+              if (chosen && !column.empty()) {
+                problem(entry.first, full, "has both a policy and a version_column: keep the one that decides");
+              } else if (!chosen && column.empty()) {
+                problem(entry.first, full, "has neither a policy nor a version_column");
+              } else {
+                out.push_back({std::move(*pattern), chosen.value_or(ConflictPolicy::kVersionColumn), column});
+              }
+            }
+          }};
+}
+
+FileReader::Key FileReader::conflicts(ConflictConfig& out) {
+  return {"conflicts", [this, &out](const YAML::Node& node, const std::string& path) {
+            std::optional<ConflictPolicy> chosen;
+            read_section(
+                node, path,
+                {policy("default", chosen), table_conflicts(out.tables), unsupported("log_rows"), unsupported("keep")});
+            out.default_policy = chosen.value_or(out.default_policy);
+          }};
+}
+
 FileReader::Key FileReader::alerts(AlertConfig& out) {
   return {"alerts", [this, &out](const YAML::Node& node, const std::string& path) {
             read_section(node, path,
-                         {scalar("slot_loss_in",
-                                 [&out](const std::string& value) -> std::string {
-                                   const auto duration = parse_duration(value);
-                                   if (!duration) return "is not a time like 200ms, 5s, 10m, 1h or 2d";
-                                   out.slot_loss_in = *duration;
-                                   return "";
-                                 }),
-                          unsupported("max_lag"), unsupported("webhook")});
+                         {duration("slot_loss_in", out.slot_loss_in), unsupported("max_lag"), unsupported("webhook")});
           }};
 }
 
@@ -247,21 +297,19 @@ void FileReader::read(const YAML::Node& root, Config& config) {
     config.name = value;
     return "";
   };
-  const auto direction = [](const std::string& value) -> std::string {
-    if (value == "both") return "is not supported by teal " TEAL_VERSION " yet; use forward";
-    return value == "forward" ? "" : "is neither both nor forward";
+  const auto direction = [&config](const std::string& value) -> std::string {
+    config.direction = value == "both" ? Direction::kBoth : Direction::kForward;
+    return value == "both" || value == "forward" ? "" : "is neither both nor forward";
   };
-  std::vector<Key> keys{scalar("name", name),
-                        text("blue", config.blue),
-                        text("green", config.green),
-                        scalar("direction", direction),
-                        text("pg_bindir", config.pg_bindir),
-                        tables(config.tables),
-                        copy(config.copy),
-                        apply(config.apply),
-                        alerts(config.alerts),
-                        log(config.log)};
-  for (const char* later : {"writers", "maps", "conflicts", "verify", "cutover", "http", "migrations"}) {
+  const auto writers = [&config](const std::string& value) -> std::string {
+    config.writers = value == "both" ? Writers::kBoth : Writers::kOne;
+    return value == "both" || value == "one" ? "" : "is neither one nor both";
+  };
+  std::vector<Key> keys{scalar("name", name),           text("blue", config.blue),  text("green", config.green),
+                        scalar("direction", direction), scalar("writers", writers), text("pg_bindir", config.pg_bindir),
+                        tables(config.tables),          copy(config.copy),          apply(config.apply),
+                        conflicts(config.conflicts),    alerts(config.alerts),      log(config.log)};
+  for (const char* later : {"maps", "verify", "cutover", "http", "migrations"}) {
     keys.push_back(unsupported(later));
   }
   read_section(root, "", keys);

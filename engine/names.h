@@ -13,6 +13,11 @@ struct LinkNames {
   std::string migration;  ///< the configuration's `name`
   std::string link;       ///< kBlueToGreen or kGreenToBlue
 
+  /// The one in the other direction.
+  [[nodiscard]] LinkNames reverse() const {
+    return {migration, std::string(link == kBlueToGreen ? kGreenToBlue : kBlueToGreen)};
+  }
+
   [[nodiscard]] std::string base() const { return "teal_" + migration + "_" + link; }
   /// All objects of the migration, and no others, start with this: a name has no underscore.
   [[nodiscard]] std::string migration_prefix() const { return "teal_" + migration + "_"; }
@@ -25,9 +30,7 @@ struct LinkNames {
   [[nodiscard]] std::string tail_slot() const { return base() + "_tail"; }
   /// Origins on the link's SOURCE that start with this are teal's own: the other link writes there. Not the whole
   /// migration's, because the source may itself be the target of a migration of the same name, whose rows are foreign.
-  [[nodiscard]] std::string own_origin_prefix() const {
-    return "teal_" + migration + "_" + std::string(link == kBlueToGreen ? kGreenToBlue : kBlueToGreen);
-  }
+  [[nodiscard]] std::string own_origin_prefix() const { return reverse().base(); }
 };
 
 }  // namespace teal

@@ -66,7 +66,7 @@ struct TableCopyState {
   Lsn watermark = {};          ///< 0/0: not copied, or taken as it was (run --no-copy)
 };
 
-/// The one link that this version runs.
+/// Blue to green, which every migration has.
 [[nodiscard]] LinkNames forward_link(const Config& config);
 
 /// How teal's sessions appear on the servers: `teal/<name>/<role>`.

@@ -23,10 +23,11 @@ constexpr int kOldestFailover = 17;  // a standby can take the slot over
 
 }  // namespace
 
-Lsn create_slot(const Config& config, PgConnection& source, const std::string& name, const std::stop_token& stop) {
+Lsn create_slot(PgConnection& source, const ConnectOptions& watch, const std::string& name,
+                const std::stop_token& stop) {
   try {
     source.set_stop_token(stop);
-    source.set_wait_listener(tell_blockers(connect_options(config, true, "init-watch"), source.backend_pid()));
+    source.set_wait_listener(tell_blockers(watch, source.backend_pid()));
     TEAL_FAILPOINT("before_slot");
     const Rows rows =
         source.exec("create the slot " + name,

@@ -14,8 +14,8 @@ namespace {
 constexpr std::chrono::seconds kRefresh{2};
 
 int print_status(const Config& config, bool json, PgConnection& blue, PgConnection& green) {
-  const std::optional<LinkStatus> status = read_link_status(config, blue, green);
-  if (!status) {
+  const std::vector<LinkStatus> links = read_links(config, blue, green);
+  if (links.empty()) {
     if (json) {
       std::cout << nlohmann::ordered_json{{"name", config.name}, {"links", nlohmann::json::array()}}.dump()
                 << std::endl;
@@ -25,10 +25,10 @@ int print_status(const Config& config, bool json, PgConnection& blue, PgConnecti
     return static_cast<int>(StopCode::kRefused);
   }
   if (json) {
-    std::cout << status_json(config.name, *status).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+    std::cout << status_json(config.name, links).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
               << std::endl;
   } else {
-    std::cout << status_text(config.name, *status) << std::flush;
+    std::cout << status_text(config.name, links) << std::flush;
   }
   return 0;
 }

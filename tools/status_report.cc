@@ -111,8 +111,7 @@ std::size_t LinkStatus::copied_count() const {
       std::count_if(tables.begin(), tables.end(), [](const TableStatus& t) { return t.copy.state != "pending"; }));
 }
 
-std::optional<LinkStatus> read_link_status(const Config& config, PgConnection& source, PgConnection& target) {
-  const LinkNames link = forward_link(config);
+std::optional<LinkStatus> read_link_status(const LinkNames& link, PgConnection& source, PgConnection& target) {
   std::optional<LinkRow> row = read_link_row(target, link);
   if (!row) return std::nullopt;
   LinkStatus status;
@@ -137,10 +136,18 @@ std::optional<LinkStatus> read_link_status(const Config& config, PgConnection& s
   const Rows sessions = target.exec("look for the sidecar's sessions",
                                     "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND "
                                     "application_name IN ($1, $2) LIMIT 1",
-                                    {"teal/" + config.name + "/run", "teal/" + config.name + "/" + link.link});
+                                    {"teal/" + link.migration + "/run", "teal/" + link.migration + "/" + link.link});
   status.active = (status.slot && status.slot->active_pid) || !sessions.empty();
   status.phase = phase_of(status);
   return status;
+}
+
+std::vector<LinkStatus> read_links(const Config& config, PgConnection& blue, PgConnection& green) {
+  std::vector<LinkStatus> links;
+  const LinkNames forward = forward_link(config);
+  if (auto status = read_link_status(forward, blue, green)) links.push_back(std::move(*status));
+  if (auto status = read_link_status(forward.reverse(), green, blue)) links.push_back(std::move(*status));
+  return links;
 }
 
 std::string bytes_text(std::uint64_t bytes) {
@@ -156,9 +163,8 @@ std::string bytes_text(std::uint64_t bytes) {
   return {text.data(), static_cast<std::size_t>(length)};
 }
 
-std::string status_text(const std::string& name, const LinkStatus& status) {
-  std::string out = "migration  " + name + "\n";
-  out += "link       " + status.link + "\n";
+std::string link_text(const LinkStatus& status) {
+  std::string out = "link       " + status.link + "\n";
   out += "phase      " + status.phase;
   if (status.copied_count() < status.tables.size()) {
     out +=
@@ -192,7 +198,13 @@ std::string status_text(const std::string& name, const LinkStatus& status) {
   return out;
 }
 
-nlohmann::ordered_json status_json(const std::string& name, const LinkStatus& status) {
+std::string status_text(const std::string& name, std::span<const LinkStatus> links) {
+  std::string out = "migration  " + name + "\n";
+  for (const LinkStatus& link : links) out += link_text(link);
+  return out;
+}
+
+nlohmann::ordered_json link_json(const LinkStatus& status) {
   nlohmann::ordered_json link;
   link["link"] = status.link;
   link["phase"] = status.phase;
@@ -224,9 +236,14 @@ nlohmann::ordered_json status_json(const std::string& name, const LinkStatus& st
   if (status.counters.contains("last_commit_time")) {
     link["counters"]["last_commit_time"] = last_commit_time(status.counters);
   }
+  return link;
+}
+
+nlohmann::ordered_json status_json(const std::string& name, std::span<const LinkStatus> links) {
   nlohmann::ordered_json json;
   json["name"] = name;
-  json["links"] = nlohmann::ordered_json::array({std::move(link)});
+  json["links"] = nlohmann::ordered_json::array();
+  for (const LinkStatus& link : links) json["links"].push_back(link_json(link));
   return json;
 }
 

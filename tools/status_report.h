@@ -3,6 +3,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,15 +43,17 @@ struct LinkStatus {
   [[nodiscard]] std::size_t copied_count() const;
 };
 
-/// Reads the link that `config` sets up. nullopt when nothing is set up. Errors: PgError.
-[[nodiscard]] std::optional<LinkStatus> read_link_status(const Config& config, PgConnection& source,
+/// Reads one link. nullopt when it is not set up. Errors: PgError.
+[[nodiscard]] std::optional<LinkStatus> read_link_status(const LinkNames& link, PgConnection& source,
                                                          PgConnection& target);
+/// The links that the migration has: to green, and the way back. Empty when nothing is set up. Errors: PgError.
+[[nodiscard]] std::vector<LinkStatus> read_links(const Config& config, PgConnection& blue, PgConnection& green);
 
 /// One screen for people, with line ends.
-[[nodiscard]] std::string status_text(const std::string& name, const LinkStatus& status);
+[[nodiscard]] std::string status_text(const std::string& name, std::span<const LinkStatus> links);
 
 /// The same for machines.
-[[nodiscard]] nlohmann::ordered_json status_json(const std::string& name, const LinkStatus& status);
+[[nodiscard]] nlohmann::ordered_json status_json(const std::string& name, std::span<const LinkStatus> links);
 
 /// `1.5 MiB`. Units: bytes.
 [[nodiscard]] std::string bytes_text(std::uint64_t bytes);

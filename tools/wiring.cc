@@ -11,8 +11,10 @@
 #include "applier/target_session.h"
 #include "engine/binary_types.h"
 #include "engine/failpoint.h"
+#include "engine/pg_error.h"
 #include "tools/link_facts.h"
 #include "tools/open_transactions.h"
+#include "tools/two_sides.h"
 
 namespace teal {
 namespace {
@@ -78,15 +80,43 @@ std::vector<LogPosition> read_watermarks(PgConnection& target, const LinkNames& 
   return watermarks;
 }
 
-SinkFactory sink_factory(const Config& config, const LinkNames& names) {
+// A session without an origin, whose commits are flushed before they are answered.
+PgConnection open_fence(const ConnectOptions& connect, const std::stop_token& abort) {
+  PgConnection connection = PgConnection::connect(connect);
+  connection.set_stop_token(abort);
+  const Rows set = connection.exec("set synchronous_commit", "SELECT set_config('synchronous_commit', 'local', false)");
+  if (set.at(0, 0) != "local") throw Stopped(StopCode::kRefused, "synchronous_commit could not be set to local");
+  return connection;
+}
+
+ConflictGuardOptions guard_options(const Config& config, const LinkNames& names, TwoSides& sides) {
+  ConflictGuardOptions options;
+  options.sides = {TwoSides::source_side(names), &sides.source_of(names), &sides.target_of(names),
+                   [&config](const TableName& table) { return config.conflicts.policy_of(table); }};
+  options.names = names;
+  return options;
+}
+
+// One form for both links: what cannot be binary in one of them is text in both.
+BinaryForm choose_common_form(PgConnection& source, const LinkNames& names, int target_major, bool text_needed,
+                              TwoSides& sides) {
+  if (!sides.binary()) return {};
+  const BinaryForm form = text_needed ? BinaryForm{} : choose_form(source, names, target_major);
+  if (form.on) return form;
+  sides.need_text();
+  throw PgError("choose how values are sent", "they are sent as text from now on, in both directions", "57P03");
+}
+
+SinkFactory sink_factory(const Config& config, const LinkNames& names, TwoSides* sides) {
   ApplierOptions options;
   options.names = names;
-  options.batch_rows_max = config.apply.batch_rows_max;
+  options.batch_rows_max = sides == nullptr ? config.apply.batch_rows_max : config.apply.two_way_batch_rows;
   options.batch_bytes_max = config.apply.batch_bytes_max;
+  if (sides != nullptr) options.conflicts = guard_options(config, names, *sides);
   const TargetSessionOptions session{target_connect(config, names, names.link), names.origin()};
   // Outlives each sink: a table that has to be applied in source order stays known over reconnects.
   auto careful = std::make_shared<CarefulTables>();
-  return [options, session, careful, &config](const std::stop_token& abort) mutable {
+  return [options, session, careful, sides, &config](const std::stop_token& abort) mutable {
     PgConnection connection = open_target_session(session, abort);
     TEAL_FAILPOINT("origin_acquired");
     options.open_source = [connect = source_connect(config, options.names, options.names.link), abort] {
@@ -97,8 +127,15 @@ SinkFactory sink_factory(const Config& config, const LinkNames& names) {
     PgConnection source = options.open_source();
     ProgressRow row = read_progress(connection, options.names.migration, options.names.link);
     TEAL_FAILPOINT("progress_read");
-    options.binary =
-        careful->text_needed() ? BinaryForm{} : choose_form(source, options.names, connection.server_major());
+    const int target_major = connection.server_major();
+    if (sides != nullptr) {
+      options.binary = choose_common_form(source, options.names, target_major, careful->text_needed(), *sides);
+      options.conflicts->open_target = [connect = target_connect(config, options.names, options.names.link + "-fence"),
+                                        abort] { return open_fence(connect, abort); };
+      sides->source_of(options.names).begin_session(row.held, row.held_time, row.held_seen);
+    } else {
+      options.binary = careful->text_needed() ? BinaryForm{} : choose_form(source, options.names, target_major);
+    }
     StreamStart start{row.held, row.source_system_id, row.source_timeline, read_timeline(source), options.binary.on,
                       {}};
     start.copied = read_watermarks(connection, options.names);
@@ -111,7 +148,13 @@ SinkFactory sink_factory(const Config& config, const LinkNames& names) {
 
 }  // namespace
 
-std::unique_ptr<Link> make_link(const Config& config, const LinkNames& names) {
+bool values_can_be_binary(const Config& config, const LinkNames& names) {
+  PgConnection source = PgConnection::connect(source_connect(config, names, "run"));
+  PgConnection target = PgConnection::connect(target_connect(config, names, "run"));
+  return choose_form(source, names, target.server_major()).on;
+}
+
+std::unique_ptr<Link> make_link(const Config& config, const LinkNames& names, TwoSides* sides) {
   LinkOptions options;
   options.core.name = names.link;
   options.core.seed = std::random_device()();
@@ -119,8 +162,9 @@ std::unique_ptr<Link> make_link(const Config& config, const LinkNames& names) {
   options.reader.link = names.link;
   options.reader.own_origin_prefix = names.own_origin_prefix();
   options.reader.spool = {config.apply.spill_dir, config.apply.spill_bytes_max};
+  if (sides != nullptr) options.reader.observer = &sides->source_of(names);
   options.queue_bytes_max = config.apply.queue_bytes_max;
-  return std::make_unique<Link>(std::move(options), sink_factory(config, names));
+  return std::make_unique<Link>(std::move(options), sink_factory(config, names, sides));
 }
 
 InitialCopyOptions make_copy_options(const Config& config, const LinkNames& names) {

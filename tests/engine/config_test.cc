@@ -99,13 +99,17 @@ TEST(ConfigFile, ReadsEveryKey) {
 name: shop2
 blue: host=old
 green: "host=new password=${SECRET}"
-direction: forward
+direction: both
+writers: both
 pg_bindir: /usr/bin
 tables:
   include: ["public.*", 'app."odd.name"']
   exclude: [public.audit_*]
 copy: { jobs: 4, schema: false }
 apply: { batch_rows_max: 10, batch_bytes_max: 64KiB, queue_bytes_max: 1MiB }
+conflicts:
+  default: blue_wins
+  tables: { public.stock: { version_column: version }, "app.*": { policy: error } }
 log: { level: debug, format: json }
 )",
                                  environment({{"SECRET", "s"}}));
@@ -124,6 +128,14 @@ log: { level: debug, format: json }
   EXPECT_EQ(result.config.apply.queue_bytes_max, 1U << 20U);
   EXPECT_EQ(result.config.log.level, LogLevel::kDebug);
   EXPECT_EQ(result.config.log.format, LogFormat::kJson);
+  EXPECT_EQ(result.config.direction, Direction::kBoth);
+  EXPECT_EQ(result.config.writers, Writers::kBoth);
+  const ConflictConfig& conflicts = result.config.conflicts;
+  EXPECT_EQ(conflicts.policy_of({"public", "users"}), ConflictPolicy::kBlueWins);
+  EXPECT_EQ(conflicts.policy_of({"public", "stock"}), ConflictPolicy::kVersionColumn);
+  EXPECT_EQ(conflicts.version_column_of({"public", "stock"}), "version");
+  EXPECT_EQ(conflicts.policy_of({"app", "users"}), ConflictPolicy::kError);
+  EXPECT_EQ(conflicts.version_column_of({"app", "users"}), "");
 }
 
 TEST(ConfigFile, LeavesDefaultsWhereNothingIsSaid) {
@@ -168,7 +180,14 @@ TEST(ConfigFile, NamesFileLineAndKeyOfEachMistake) {
       {"log: { format: xml }", "log.format: \"xml\" is neither text nor json"},
       {"tables: { include: public.* }", "tables.include: must be a list"},
       {"tables:\n  include:\n    - users", "teal.yml:3: tables.include: \"users\" is not schema.table"},
-      {"direction: both", "teal.yml:1: direction: \"both\" is not supported by teal"},
+      {"writers: three", "teal.yml:1: writers: \"three\" is neither one nor both"},
+      {"apply: { lock_timeout: soon }", "apply.lock_timeout: \"soon\" is not a time like"},
+      {"conflicts: { default: mine }", "conflicts.default: \"mine\" is not last_update_wins, first_update_wins"},
+      {"conflicts: { tables: [a.b] }", "conflicts.tables: must hold schema.table: { ... } pairs"},
+      {"conflicts: { tables: { stock: { policy: error } } }", "conflicts.tables: \"stock\" is not schema.table"},
+      {"conflicts: { tables: { a.b: {} } }", "conflicts.tables.a.b: has neither a policy nor a version_column"},
+      {"conflicts: { tables: { a.b: { policy: error, version_column: v } } }",
+       "conflicts.tables.a.b: has both a policy and a version_column"},
       {"direction: back", "teal.yml:1: direction: \"back\" is neither both nor forward"},
       {"green: x${NOPE}", "teal.yml:1: green: the environment variable NOPE is not set"},
       {"a: [", "teal.yml:1: not valid YAML"},
@@ -184,10 +203,9 @@ TEST(ConfigFile, NamesFileLineAndKeyOfEachMistake) {
 }
 
 TEST(ConfigFile, RefusesKeysThatNothingActsOnYet) {
-  for (const char* text :
-       {"maps: []", "conflicts: {}", "verify: { jobs: 2 }", "cutover: {}", "alerts: { max_lag: 5s }",
-        "alerts: { webhook: x }", "http: {}", "migrations: {}", "writers: one", "copy: { split_larger_than: 1GiB }",
-        "copy: { max_rate: 0 }", "apply: { two_way_batch_rows: 500 }", "apply: { lock_timeout: 1s }"}) {
+  for (const char* text : {"maps: []", "conflicts: { keep: 30d }", "verify: { jobs: 2 }", "cutover: {}",
+                           "alerts: { max_lag: 5s }", "alerts: { webhook: x }", "http: {}", "migrations: {}",
+                           "copy: { split_larger_than: 1GiB }", "copy: { max_rate: 0 }"}) {
     const FileResult result = read(text);
     ASSERT_EQ(result.problems.size(), 1U) << text;
     EXPECT_THAT(result.problems[0], HasSubstr("not supported by teal " TEAL_VERSION " yet")) << text;

@@ -21,7 +21,7 @@ ROOMS = ("decoder", "conflict", "engine", "applier", "verifier", "tools")
 MAY_INCLUDE = {
     "decoder": set(),
     "conflict": {"decoder"},
-    "engine": {"decoder"},
+    "engine": {"conflict", "decoder"},
     "applier": {"engine", "conflict", "decoder"},
     "verifier": {"engine", "decoder"},
     "tools": {"applier", "conflict", "decoder", "engine", "verifier"},

@@ -183,7 +183,7 @@ LinkStatus streaming() {
 }
 
 TEST(StatusReport, ShowsLagAndTables) {
-  const std::string text = status_text("shop", streaming());
+  const std::string text = status_text("shop", {{streaming()}});
   EXPECT_THAT(text, HasSubstr("phase      streaming, 1 of 2 tables copied\n"));
   EXPECT_THAT(text, HasSubstr("lag        1.0 KiB, 0.2 s\n"));
   EXPECT_THAT(text, HasSubstr("slot       missing"));
@@ -191,7 +191,7 @@ TEST(StatusReport, ShowsLagAndTables) {
 }
 
 TEST(StatusReport, HoldsTheSameAsJson) {
-  const auto json = status_json("shop", streaming());
+  const auto json = status_json("shop", {{streaming()}});
   const auto& link = json["links"][0];
   EXPECT_EQ(json["name"], "shop");
   EXPECT_EQ(link["lag_bytes"], 1024);
@@ -205,17 +205,17 @@ TEST(StatusReport, HoldsTheSameAsJson) {
 TEST(StatusReport, CommitThatNeverWasHasNoTime) {
   LinkStatus status = streaming();
   status.counters = {{"transactions", 0}, {"last_commit_time", "2000-01-01 00:00:00+00"}};
-  EXPECT_TRUE(status_json("shop", status)["links"][0]["counters"]["last_commit_time"].is_null());
-  EXPECT_THAT(status_text("shop", status), HasSubstr("last       source commit none yet\n"));
+  EXPECT_TRUE(status_json("shop", {&status, 1})["links"][0]["counters"]["last_commit_time"].is_null());
+  EXPECT_THAT(status_text("shop", {&status, 1}), HasSubstr("last       source commit none yet\n"));
   status.counters = {{"transactions", 1}, {"last_commit_time", "2026-11-20 13:23:18+00"}};
-  EXPECT_EQ(status_json("shop", status)["links"][0]["counters"]["last_commit_time"], "2026-11-20 13:23:18+00");
-  EXPECT_THAT(status_text("shop", status), HasSubstr("last       source commit of 2026-11-20 13:23:18+00\n"));
+  EXPECT_EQ(status_json("shop", {&status, 1})["links"][0]["counters"]["last_commit_time"], "2026-11-20 13:23:18+00");
+  EXPECT_THAT(status_text("shop", {&status, 1}), HasSubstr("last       source commit of 2026-11-20 13:23:18+00\n"));
 }
 
 TEST(StatusReport, ProblemOfSeveralLinesStaysBelowItsTable) {
   LinkStatus status = streaming();
   status.tables[1].copy.problem = "green: a\n  mend: b\ngreen: c\n  mend: d";
-  EXPECT_THAT(status_text("shop", status),
+  EXPECT_THAT(status_text("shop", {&status, 1}),
               HasSubstr("  a.y  pending: green: a\n      mend: b\n    green: c\n      mend: d\n"));
 }
 
