@@ -136,7 +136,15 @@ void SideChanges::enter(const TransactionSlice& slice, const LocalCommit& commit
 
 bool SideChanges::wait_passed(Lsn position, std::chrono::milliseconds wait, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  return passed_on_.wait_for(lock, stop, wait, [&] { return passed_ >= position; });
+  ++waiting_;
+  const bool has_passed = passed_on_.wait_for(lock, stop, wait, [&] { return passed_ >= position; });
+  --waiting_;
+  return has_passed;
+}
+
+bool SideChanges::awaited() const {
+  const std::scoped_lock lock(mutex_);
+  return waiting_ > 0;
 }
 
 Lsn SideChanges::needs_from(Lsn seen_there) const {

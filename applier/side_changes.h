@@ -38,6 +38,7 @@ class SideChanges final : public StreamObserver {
   void begin_session(Lsn from, Timestamp time, Lsn seen);
   void slice(TransactionSlice& slice) override;
   void passed(Lsn position) override;
+  [[nodiscard]] bool awaited() const override;
 
   /// Waits until the stream has delivered everything below `position`. Returns false when it has not after `wait`, or
   /// when it is time to stop.
@@ -76,7 +77,8 @@ class SideChanges final : public StreamObserver {
   std::condition_variable_any passed_on_;
   LocalChanges changes_;  // guarded by mutex_, like all below
   Lsn passed_;
-  Lsn entered_;  // commits up to here are, or were, in changes_
+  int waiting_ = 0;  // in wait_passed, for what has not passed
+  Lsn entered_;      // commits up to here are, or were, in changes_
   std::uint64_t commits_ = 0;
   Lsn seen_;  // the clock's
 };

@@ -80,6 +80,7 @@ void Link::run_session() {
   OpenedSink opened = open_sink_(abort_.get_token());
   const Lsn start = opened.start.held;
   opened.start.streaming = options_.reader.spool.bytes_max > 0 && core_.takes_streamed();
+  options_.reader.patience = core_.patience();
   progress_.reset();
   Session session(std::move(opened), options_, progress_, abort_.get_token());
   core_.begin_session(session.queue, *session.sink, start, Clock::now());

@@ -1,5 +1,6 @@
 #include "engine/link_core.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/log.h"
@@ -12,6 +13,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kIdleWait{20};  // between looks at durability while nothing arrives
+constexpr milliseconds kPatience{1'000};
+constexpr int kPatienceDoubledMost = 6;
 
 }  // namespace
 
@@ -25,8 +28,10 @@ LinkCore::LinkCore(LinkCoreOptions options, Progress& progress, std::stop_token 
 // After a spill that failed, the source keeps what is large, for as long as this one session lives.
 bool LinkCore::takes_streamed() { return std::exchange(streams_large_, true); }
 
+milliseconds LinkCore::patience() const { return kPatience * (1 << std::min(in_vain_, kPatienceDoubledMost)); }
+
 void LinkCore::begin_session(TransactionQueue& queue, TransactionSink& sink, Lsn start, Clock::time_point now) {
-  session_ = Session{.queue = &queue, .sink = &sink};
+  session_ = Session{.queue = &queue, .sink = &sink, .applied = sink.applied()};
   state_.connected(now);
   phase_ = state_.phase();
   ++sessions_;
@@ -55,8 +60,17 @@ void LinkCore::apply(std::optional<SourceItem> item) {
     session.flushed = true;
   }
   progress_.set_durable(session.sink->durable());
-  if (session.first_end && session.sink->applied() >= *session.first_end) state_.progressed();
+  const Lsn applied = session.sink->applied();
+  if (session.first_end && applied >= *session.first_end) state_.progressed();
+  if (applied > session.applied) progress_.set_advanced();
+  begin_again_when_used_up();
   look_for_stop();
+}
+
+void LinkCore::begin_again_when_used_up() {
+  if (!session_->flushed || !session_->queue->used_up()) return;
+  in_vain_ = progress_.advanced() ? 0 : in_vain_ + 1;
+  throw ReplayNeeded("what could not be kept is read again");
 }
 
 void LinkCore::take(SourceItem item) {

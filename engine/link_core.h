@@ -51,6 +51,10 @@ class LinkCore {
 
   /// Whether the session that is opened now asks for large transactions in blocks. To be asked once for each.
   [[nodiscard]] bool takes_streamed();
+  /// How long the queue may stand still before the session that is opened now lets go of what cannot be kept, although
+  /// the target has not come further in it. Longer with each session that ended so: a transaction that needs its time
+  /// gets it at some point.
+  [[nodiscard]] std::chrono::milliseconds patience() const;
   /// Both ends are there, the stream begins at `start`. Lifetime: both outlive the session, which ends with kDraining's
   /// end or with `failed`.
   void begin_session(TransactionQueue& queue, TransactionSink& sink, Lsn start, Clock::time_point now);
@@ -58,7 +62,8 @@ class LinkCore {
   /// How long to wait for the queue's next item before `apply` or `drain` is called without one.
   [[nodiscard]] std::chrono::milliseconds wait() const;
   /// One step while streaming: gives `item` to the sink; without one, has it apply what was gathered.
-  /// Errors: what the sink throws, ReplayNeeded when a new session was asked for: for `failed`.
+  /// Errors: what the sink throws, ReplayNeeded when a new session was asked for or the receiver has let go of
+  /// something and all before that is applied: for `failed`.
   void apply(std::optional<SourceItem> item);
   /// One step while draining, once the queue's writer was told to end: the same, until the queue has given all that it
   /// got and that is durable, or the time is over. Errors: as `apply`.
@@ -79,6 +84,7 @@ class LinkCore {
   struct Session {
     TransactionQueue* queue;
     TransactionSink* sink;
+    Lsn applied;                     // when it began
     std::optional<Lsn> first_end{};  // of the first transaction that the sink got
     bool flushed = false;            // nothing was taken since
     std::optional<Clock::time_point> drain_until{};
@@ -86,6 +92,7 @@ class LinkCore {
   };
 
   void take(SourceItem item);
+  void begin_again_when_used_up();
   void look_for_stop();
   void decide(const std::exception_ptr& error, Clock::time_point now);
   void end_session();
@@ -97,6 +104,7 @@ class LinkCore {
   std::stop_token abort_;
   LinkState state_;
   std::optional<Session> session_;
+  int in_vain_ = 0;            // sessions in a row that let go of something before the target came further
   bool streams_large_ = true;  // the next session may ask for large transactions in blocks
   std::exception_ptr stopped_by_;
   std::atomic<LinkPhase> phase_{LinkPhase::kConnecting};

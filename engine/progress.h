@@ -20,6 +20,7 @@ class Progress {
     behind_ = false;
     source_leaves_ = false;
     stalled_since_ = Clock::rep{0};
+    advanced_ = false;
   }
 
   /// END of what the receiver has taken off the wire. Writer: receiver.
@@ -34,13 +35,17 @@ class Progress {
   [[nodiscard]] bool behind() const { return behind_.load(std::memory_order_relaxed); }
   void set_behind(bool behind) { behind_.store(behind, std::memory_order_relaxed); }
 
-  /// For how long the receiver has taken nothing off the wire, because the applier took nothing from it; zero: it
-  /// reads. Writer: receiver.
+  /// For how long the applier has taken nothing from a receiver that has something for it; zero: nothing waits. Without
+  /// an observer the receiver takes nothing off the wire meanwhile. Writer: receiver.
   [[nodiscard]] Clock::duration stalled_for() const {
     const Clock::duration since(stalled_since_.load(std::memory_order_relaxed));
     return since.count() == 0 ? since : Clock::now().time_since_epoch() - since;
   }
   void set_stalled(bool stalled) { stalled_since_ = stalled ? Clock::now().time_since_epoch().count() : 0; }
+
+  /// The target's progress row has moved in this session. Writer: applier.
+  [[nodiscard]] bool advanced() const { return advanced_.load(std::memory_order_relaxed); }
+  void set_advanced() { advanced_ = true; }
 
   /// The source is shutting down, and waits for its walsender: the receiver hangs up. Writer: any thread.
   [[nodiscard]] bool source_leaves() const { return source_leaves_.load(std::memory_order_relaxed); }
@@ -55,6 +60,7 @@ class Progress {
   std::atomic<std::uint64_t> durable_{0};
   std::atomic<bool> behind_{false};
   std::atomic<bool> source_leaves_{false};
+  std::atomic<bool> advanced_{false};
   std::atomic<Clock::rep> stalled_since_{0};
 };
 

@@ -25,7 +25,7 @@ class Receiver::Impl {
         descriptor_(io_, stream_.socket()),
         pause_(io_),
         status_timer_(io_) {
-    queue_.on_space([this] { asio::post(io_, [this] { pause_.cancel(); }); });
+    queue_.on_space([this] { asio::post(io_, [this] { take_room(); }); });
   }
 
   ~Impl() {  // the socket is libpq's
@@ -73,6 +73,12 @@ class Receiver::Impl {
     status_timer_.cancel();
   }
 
+  void take_room() {
+    const bool held_up = reader_.held_up();
+    if (reader_.refill(Clock::now())) asio::post(io_, [this] { take_room(); });
+    if (held_up) pause_.cancel();  // no other pause: they are there to be slept through
+  }
+
   // The end of reading: by request (no error; acknowledging goes on), or by a failure, which ends everything.
   void reading_ended(const std::exception_ptr& error) {
     queue_.close(error);
@@ -98,8 +104,8 @@ class Receiver::Impl {
   // Nothing is read meanwhile; the other coroutine goes on acknowledging.
   awaitable<void> make_ready() {
     while (!reader_.ready() && !reader_.stopped()) {
-      if (reader_.parked()) {
-        co_await pause(reader_.status_interval());  // ended early when there is space
+      if (reader_.held_up()) {
+        co_await pause(reader_.hold_up_pause());  // ended early when there is space
       } else {
         co_await asio::post(io_, use_awaitable);
       }

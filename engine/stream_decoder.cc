@@ -86,6 +86,10 @@ void StreamDecoder::take(const StreamCommitMessage& commit, Lsn lsn) {
   committed_ = std::make_unique<Committed>(Committed{commit, std::move(*messages)});
 }
 
+std::uint64_t StreamDecoder::spooled_bytes() const {
+  return spool_.bytes() + (committed_ ? committed_->messages.bytes() : 0);
+}
+
 void StreamDecoder::stop_for(const DecodeError& error, Lsn lsn) const {
   throw Stopped(StopCode::kData, "link " + link_ + " stopped at LSN " + to_string(lsn) +
                                      ": the source's stream could not be decoded: " + to_string(error) +

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -42,6 +43,9 @@ class StreamDecoder {
 
   /// A transaction or a block was begun and not ended: a keepalive's end must not be taken for its end.
   [[nodiscard]] bool in_transaction() const { return assembler_.in_transaction() || spool_.in_block(); }
+
+  /// On disk, of transactions that came in blocks.
+  [[nodiscard]] std::uint64_t spooled_bytes() const;
 
   /// Throws what a stream that cannot be decoded is reported with.
   [[noreturn]] void stop_for(const DecodeError& error, Lsn lsn) const;

@@ -9,15 +9,17 @@ namespace teal {
 namespace {
 
 constexpr std::chrono::milliseconds kAcknowledgeInterval{200};
+// Somebody may begin to wait for the observer, with rows locked.
+constexpr std::chrono::milliseconds kObservedPause{20};
 
 }  // namespace
 
 StreamReader::StreamReader(StreamReaderOptions options, std::chrono::milliseconds sender_timeout,
                            TransactionQueue& queue, Progress& progress, Clock::time_point now)
     : options_(std::move(options)),
-      queue_(queue),
       progress_(progress),
       decoder_({options_.link, {options_.own_origin_prefix, options_.slice_bytes_max}, options_.spool}),
+      inlet_({options_.link, options_.observer, options_.spool, options_.patience}, queue, progress),
       heard_(now),
       told_(now) {
   if (sender_timeout.count() > 0) options_.status_interval = std::min(options_.status_interval, sender_timeout / 3);
@@ -35,19 +37,29 @@ bool StreamReader::add(Frame frame) {
   }
   const auto& data = std::get<XLogData>(*envelope);
   progress_.set_received(data.start);
-  if (auto slice = decoder_.add(data.start, data.payload, std::move(frame))) push(std::move(*slice));
+  auto slice = decoder_.add(data.start, data.payload, std::move(frame));
+  if (options_.observer != nullptr) inlet_.leave_room(decoder_.spooled_bytes());
+  if (slice) push(std::move(*slice));
   return false;
 }
 
 void StreamReader::go_on(Clock::time_point now) {
   heard_ = now;  // nobody listened meanwhile: silence proves nothing
-  if (parked_) {
-    if (!queue_.try_push(*parked_)) return;
-    parked_.reset();
-    progress_.set_stalled(false);
+  if (held_up()) {
+    if (options_.observer == nullptr) {
+      inlet_.refill(now);
+    } else {
+      inlet_.look(now);
+    }
   } else if (decoder_.replaying()) {
     if (auto slice = decoder_.replay()) push(std::move(*slice));
   }
+}
+
+bool StreamReader::refill(Clock::time_point now) { return options_.observer != nullptr && inlet_.refill(now); }
+
+std::chrono::milliseconds StreamReader::hold_up_pause() const {
+  return options_.observer == nullptr ? options_.status_interval : kObservedPause;
 }
 
 // The source has to show that it is the one whose changes the target has: before anything later may be applied.
@@ -83,22 +95,18 @@ void StreamReader::show(SourceItem& item) {
 void StreamReader::push(SourceItem item) {
   if (options_.expected) look_for_expected(item);
   if (options_.observer != nullptr) show(item);
-  if (queue_.try_push(item)) return;
-  parked_ = std::move(item);
-  progress_.set_behind(true);
-  progress_.set_stalled(true);
+  inlet_.push(std::move(item));
 }
 
 bool StreamReader::pace(Clock::time_point now) {
   pacer_.read(std::exchange(burst_bytes_, 0), now);
-  progress_.set_behind(pacer_.dense());
+  progress_.set_behind(pacer_.dense() || inlet_.waiting());
   return pacer_.dense();
 }
 
 void StreamReader::stop() {
   stopped_ = true;
-  parked_.reset();
-  progress_.set_stalled(false);
+  inlet_.stop();
 }
 
 std::chrono::milliseconds StreamReader::status_pause() const {
@@ -107,6 +115,7 @@ std::chrono::milliseconds StreamReader::status_pause() const {
 
 // Asking for a reply keeps the end of WAL known while the source is idle, and proves that somebody is there.
 std::optional<StandbyStatusUpdate> StreamReader::status_due(Clock::time_point now, bool last) {
+  inlet_.look(now);
   const bool due = now - told_ >= options_.status_interval;
   const StandbyStatusUpdate update = status(due);
   if (!due && !last && update.flushed == acknowledged_) return std::nullopt;

@@ -8,6 +8,7 @@
 #include "decoder/frame.h"
 #include "decoder/lsn.h"
 #include "engine/progress.h"
+#include "engine/queue_inlet.h"
 #include "engine/read_pacer.h"
 #include "engine/stream_decoder.h"
 #include "engine/stream_observer.h"
@@ -20,11 +21,15 @@ struct StreamReaderOptions {
   std::string link;  ///< for messages
   std::string own_origin_prefix;
   std::size_t slice_bytes_max = 1U << 20U;
-  SpoolOptions spool;  ///< for a stream that was opened with `StreamStart::streaming`
+  /// For a stream that was opened with `StreamStart::streaming`, and for what an observed one brings too early.
+  SpoolOptions spool;
   /// How often the source hears from us at least; shorter when its wal_sender_timeout asks for it.
   std::chrono::milliseconds status_interval{1'000};
-  /// Sees everything before it is queued; null: nobody. Lifetime: outlives the reader.
+  /// Sees everything before it is queued, and keeps it from waiting for the queue; null: nobody. Lifetime: outlives the
+  /// reader.
   StreamObserver* observer = nullptr;
+  /// See LinkCore::patience.
+  std::chrono::milliseconds patience{1'000};
   /// See ReplicationStream::sends_again.
   std::optional<CommitMark> expected = {};
   /// Nothing at all from the source for so long, although it was asked: the connection is dead.
@@ -35,11 +40,11 @@ struct StreamReaderOptions {
 /// becomes acknowledgements. It does no I/O, waits for nothing and reads no clock: messages and times go in, status
 /// updates come out, so that its rules are tested without a server. Receiver drives it.
 ///
-/// At most one item waits outside of the queue, for room in it; until that has found its place nothing may be added, so
-/// what is in memory stays bounded (I7). What is acknowledged is `Progress::durable`, never more (I4).
-/// Lifetime: `queue` and `progress` outlive it. Threads: one.
-/// Errors: `add` and `go_on` throw as StreamDecoder and the observer do, and Stopped(kRefused) when what was `expected`
-/// does not come; nothing may be added afterwards.
+/// What finds no room in the queue is QueueInlet's: one item waits, and nothing may be added until it has found its
+/// place, or, of a stream that is observed, most of what comes waits on disk. So what is in memory stays bounded (I7).
+/// What is acknowledged is `Progress::durable`, never more (I4). Lifetime: `queue` and `progress` outlive it. Threads:
+/// one. Errors: `add` and `go_on` throw as StreamDecoder and the observer do, and Stopped(kRefused) when what was
+/// `expected` does not come; nothing may be added afterwards.
 class StreamReader {
  public:
   using Clock = Progress::Clock;
@@ -52,13 +57,17 @@ class StreamReader {
   /// Returns whether the source waits for an answer: send `status(false)`.
   [[nodiscard]] bool add(Frame frame);
 
-  /// The next message may be added. Otherwise `go_on` comes first: at once, or, when an item is `parked`, as soon as
-  /// the queue tells of room, and at the latest after `status_interval`.
-  [[nodiscard]] bool ready() const { return !parked_ && !decoder_.replaying(); }
-  /// An item waits for room in the queue.
-  [[nodiscard]] bool parked() const { return parked_.has_value(); }
-  /// Offers the parked item again, or hands out a piece of a transaction that came in blocks.
+  /// The next message may be added. Otherwise `go_on` comes first: at once, or, while the stream is `held_up`, as soon
+  /// as the queue tells of room, and at the latest after `hold_up_pause`.
+  [[nodiscard]] bool ready() const { return !held_up() && !decoder_.replaying(); }
+  /// There is no room for what was added.
+  [[nodiscard]] bool held_up() const { return inlet_.full(); }
+  [[nodiscard]] std::chrono::milliseconds hold_up_pause() const;
+  /// Looks for room again, or hands out a piece of a transaction that came in blocks.
   void go_on(Clock::time_point now);
+  /// Of an observed stream, whether it is `ready` or not: to be called when the queue tells of room, and again soon for
+  /// as long as it returns true. Otherwise `go_on` does it.
+  bool refill(Clock::time_point now);
 
   /// The source showed that it is there.
   void heard(Clock::time_point now) { heard_ = now; }
@@ -85,12 +94,11 @@ class StreamReader {
   void look_for_expected(const SourceItem& item);
 
   StreamReaderOptions options_;
-  TransactionQueue& queue_;
   Progress& progress_;
   StreamDecoder decoder_;
   ReadPacer pacer_;
   std::size_t burst_bytes_ = 0;  // added since the socket was last empty
-  std::optional<SourceItem> parked_;
+  QueueInlet inlet_;
   Clock::time_point heard_;
   Clock::time_point told_;  // the last status that was due
   Lsn acknowledged_;        // by that

@@ -136,6 +136,15 @@ TEST_F(SideChangesTest, WaitingEndsWhenTheStreamPassesAndWhenItIsTimeToStop) {
   EXPECT_FALSE(side_.wait_passed(Lsn{0x901}, seconds(10), stop.get_token()));
 }
 
+TEST_F(SideChangesTest, TheStreamIsToldWhetherSomebodyWaitsForIt) {
+  EXPECT_FALSE(side_.awaited());
+  std::jthread waiter([this] { EXPECT_TRUE(side_.wait_passed(Lsn{0x900}, seconds(10), {})); });
+  while (!side_.awaited()) std::this_thread::yield();
+  side_.passed(Lsn{0x900});
+  waiter.join();
+  EXPECT_FALSE(side_.awaited());
+}
+
 TEST_F(SideChangesTest, WhatTheOtherSideHasIsForgottenAndTellsFromWhereItsOwnAreNeeded) {
   commit(1, {P::insert(kItem.id, {text("a"), text("x")})});
   echo(2, text("0/500"));

@@ -99,6 +99,39 @@ TEST_F(LinkCores, I4TellsTheReceiverWhatIsDurableAndNoMore) {
   EXPECT_EQ(progress_.durable(), Lsn{0x2000});
 }
 
+TEST_F(LinkCores, I1WhatTheReceiverLetGoIsReadAgainOnceAllBeforeItIsApplied) {
+  begin();
+  core_.apply(slice_of(true, true));
+  queue_.cut_short();
+  SourceItem last = slice_of(true, true);
+  ASSERT_TRUE(queue_.try_push(last));
+  core_.apply(std::nullopt);
+  core_.apply(queue_.next(milliseconds(0)));
+  sink_.calls.clear();
+  EXPECT_THROW(core_.apply(std::nullopt), ReplayNeeded);
+  EXPECT_EQ(sink_.calls, "flush ");
+}
+
+TEST_F(LinkCores, SessionThatLetGoOfSomethingInVainMakesTheNextOneMorePatient) {
+  const milliseconds first = core_.patience();
+  const auto session = [this](bool in_vain) {
+    TransactionQueue queue(1'000, progress_);
+    progress_.reset();
+    core_.begin_session(queue, sink_, Lsn{0x1000}, kStart);
+    if (!in_vain) sink_.ended.value += 0x1000;
+    queue.cut_short();
+    EXPECT_THROW(core_.apply(std::nullopt), ReplayNeeded);
+    fail(ReplayNeeded("again"));
+  };
+  session(true);
+  session(true);
+  EXPECT_EQ(core_.patience(), 4 * first);
+  for (int i = 0; i < 20; ++i) session(true);
+  EXPECT_EQ(core_.patience(), 64 * first);
+  session(false);
+  EXPECT_EQ(core_.patience(), first);
+}
+
 TEST_F(LinkCores, EachErrorHasItsConsequence) {
   const auto after = [this](auto error) {
     begin();

@@ -89,7 +89,8 @@ INSTANTIATE_TEST_SUITE_P(Plausible, LinkSimulationsFind,
                                          Mistake::kTrustsTheOrigin, Mistake::kReadsBeforeAcquiring,
                                          Mistake::kEndsBatchAnywhere, Mistake::kSkipsWhatIsRefused,
                                          Mistake::kMiscountsWhatIsKnown, Mistake::kStaysInBrokenSession,
-                                         Mistake::kIgnoresTheGap, Mistake::kDeafWhileApplying));
+                                         Mistake::kIgnoresTheGap, Mistake::kDeafWhileApplying, Mistake::kWaitsForRoom,
+                                         Mistake::kForgetsWhatItLetGo));
 
 }  // namespace
 }  // namespace teal::test

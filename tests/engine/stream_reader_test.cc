@@ -91,7 +91,9 @@ class NotingObserver final : public StreamObserver {
     seen += "slice " + to_string(slice.end_lsn) + " ";
   }
   void passed(Lsn position) override { seen += "passed " + to_string(position) + " "; }
+  [[nodiscard]] bool awaited() const override { return is_awaited; }
   std::string seen;
+  bool is_awaited = true;
 };
 
 // Whoever waits for what the observer learns must never wait for room in the queue.
@@ -103,10 +105,10 @@ TEST_F(StreamReaders, I6ObserverSeesEachItemOnceAlsoWhileTheQueueIsFull) {
   EXPECT_TRUE(next());
   fill();
   add(reader, Xid{7}, Lsn{0x2000}, Lsn{0x2030});
-  EXPECT_TRUE(reader.parked());
+  EXPECT_TRUE(reader.ready());
   EXPECT_EQ(observer.seen, "passed 0/1000 slice 0/2030 ");
   ASSERT_TRUE(next());
-  reader.go_on(kStart);
+  EXPECT_FALSE(reader.refill(kStart));
   EXPECT_EQ(std::get<TransactionSlice>(*next()).facts.seen, Lsn{0x77}) << "what it writes goes along";
   EXPECT_EQ(observer.seen, "passed 0/1000 slice 0/2030 ");
 }
@@ -126,7 +128,7 @@ TEST_F(StreamReaders, I7OneItemWaitsForRoomAndNothingElseIsTaken) {
   StreamReader reader = make();
   fill();
   EXPECT_FALSE(reader.add(keepalive(Lsn{0x2000})));
-  EXPECT_TRUE(reader.parked());
+  EXPECT_TRUE(reader.held_up());
   EXPECT_FALSE(reader.ready());
   EXPECT_TRUE(progress_.behind());
   EXPECT_GT(progress_.stalled_for().count(), 0);
@@ -145,7 +147,7 @@ TEST_F(StreamReaders, WhatWaitsForRoomIsLetGoWhenReadingEnds) {
   EXPECT_FALSE(reader.add(keepalive(Lsn{0x2000})));
   reader.stop();
   EXPECT_TRUE(reader.stopped());
-  EXPECT_FALSE(reader.parked());
+  EXPECT_FALSE(reader.held_up());
   ASSERT_TRUE(next());
   EXPECT_FALSE(next());
 }

@@ -27,6 +27,7 @@ LinkSimulation::LinkSimulation(std::uint64_t seed, Mistake mistake) : random_(se
   options_.spool_bytes_max = kSpools[below(kSpools.size())];
   constexpr std::array kTimeouts{milliseconds(0), milliseconds(2'000), milliseconds(60'000)};
   options_.sender_timeout = kTimeouts[below(kTimeouts.size())];
+  options_.observed = below(2) == 0;
   options_.mistake = mistake;
   start();
 }

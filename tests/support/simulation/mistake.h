@@ -20,6 +20,8 @@ enum class Mistake {
   kStaysInBrokenSession,  ///< takes the sink's failure for passing
   kIgnoresTheGap,         ///< streams from a slot that is beyond the progress row (I4)
   kDeafWhileApplying,     ///< answers nothing while the target holds it up (I8)
+  kWaitsForRoom,          ///< reads no further for the one who waits for its observer
+  kForgetsWhatItLetGo,    ///< stays in the session in which something found no room (I1)
 };
 
 }  // namespace teal::test

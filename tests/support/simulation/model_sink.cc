@@ -18,6 +18,7 @@ void ModelSink::look_alive() const {
 
 void ModelSink::begin(const TransactionFacts& facts) {
   look_alive();
+  if (facts.seen.valid() && facts.seen != facts.final_lsn) throw Violation("I6: what an observer wrote was lost");
   open_ = Pending{};
   open_->known = facts.final_lsn < row_.applied && mistake_ != Mistake::kAppliesAgain;
 }

@@ -18,12 +18,15 @@ constexpr milliseconds kLetGoWithin{1'000};
 // Nameless files in memory: a disk would hold the simulation up.
 constexpr const char* kSpoolDirectory = "/dev/shm";
 
-StreamReaderOptions reader_options(const SimulatedLinkOptions& options) {
+StreamReaderOptions reader_options(const SimulatedLinkOptions& options, StreamObserver& observer,
+                                   milliseconds patience) {
   StreamReaderOptions reader;
   reader.link = "simulation";
   reader.own_origin_prefix = ModelSource::kOwnOrigin;
   reader.slice_bytes_max = options.slice_bytes_max;
   reader.spool = {kSpoolDirectory, options.spool_bytes_max};
+  if (options.observed && options.mistake != Mistake::kWaitsForRoom) reader.observer = &observer;
+  reader.patience = patience;
   return reader;
 }
 
@@ -31,12 +34,18 @@ StreamReaderOptions reader_options(const SimulatedLinkOptions& options) {
 
 SimulatedLink::Session::Session(const SimulatedLink& link, const ModelTarget::Row& row, Progress& progress)
     : sink(link.target_, row, link.random_, link.options_.mistake),
+      observer(link.source_),
       queue(link.options_.queue_bytes_max, progress),
-      reader(reader_options(link.options_), link.options_.sender_timeout, queue, progress, link.now_),
+      reader(reader_options(link.options_, observer, link.core_.patience()), link.options_.sender_timeout, queue,
+             progress, link.now_),
       read_at(link.now_),
       status_at(link.now_),
-      told_at(link.now_) {
-  queue.on_space([this] { read_at = {}; });
+      told_at(link.now_),
+      patience(link.core_.patience()) {
+  queue.on_space([this] {
+    has_room = true;
+    if (reader.held_up()) read_at = {};
+  });
 }
 
 SimulatedLink::SimulatedLink(SimulatedLinkOptions options, ModelSource& source, ModelTarget& target,
@@ -83,6 +92,7 @@ SimulatedLink::Clock::time_point SimulatedLink::next_at() const {
   if (!receiver_lives()) return link_at_;
   const Clock::time_point next = std::min(link_at_, session_->status_at);
   if (session_->reading_ended) return next;
+  if (session_->has_room) return now_;
   return std::min(next, session_->reader.ready() ? std::max(held_until_, session_->read_at) : session_->read_at);
 }
 
@@ -114,6 +124,12 @@ void SimulatedLink::step_link() {
     }
   } catch (const Violation&) {
     throw;
+  } catch (const ReplayNeeded&) {
+    if (options_.mistake != Mistake::kForgetsWhatItLetGo || !session_->queue.used_up()) {
+      return fail(std::current_exception());
+    }
+    waiting_ = false;
+    link_at_ = now_ + milliseconds(100);
   } catch (const PgError&) {
     if (options_.mistake != Mistake::kStaysInBrokenSession || core_.phase() != LinkPhase::kStreaming) {
       return fail(std::current_exception());
@@ -212,7 +228,9 @@ void SimulatedLink::step_receiver() {
       session.reading_ended = true;
     }
     deliver();
+    if (std::exchange(session.has_room, false)) session.has_room = session.reader.refill(now_);
     if (!session.reading_ended) read();
+    check_observer_is_served();
     if (now_ < session.status_at) return;
     session.status_at = now_ + session.reader.status_pause();
     if (const auto update = session.reader.status_due(now_, false)) tell(*update);
@@ -231,7 +249,7 @@ void SimulatedLink::read() {
   if (!can_read()) return;
   if (!session.reader.ready()) {
     session.reader.go_on(now_);
-    session.read_at = session.reader.parked() ? now_ + session.reader.status_interval() : now_;
+    session.read_at = session.reader.held_up() ? now_ + session.reader.hold_up_pause() : now_;
     return;
   }
   if (session.cut) throw PgError("read the stream", "the source closed the connection", "");
@@ -247,7 +265,7 @@ void SimulatedLink::read() {
   }
   static_cast<void>(session.reader.pace(now_));
   if (!session.reader.ready()) {
-    session.read_at = session.reader.parked() ? now_ + session.reader.status_interval() : now_;
+    session.read_at = session.reader.held_up() ? now_ + session.reader.hold_up_pause() : now_;
   }
 }
 
@@ -284,6 +302,21 @@ void SimulatedLink::deliver() {
   if (now_ < held_until_ || session_->cut) return;
   for (const StandbyStatusUpdate& update : session_->on_the_way) source_.confirm(update);
   session_->on_the_way.clear();
+}
+
+// Somebody waits for it now and then.
+void SimulatedLink::check_observer_is_served() {
+  if (!options_.observed) return;
+  Session& session = *session_;
+  if (below(50) == 0) session.observer.wait();
+  if (!session.observer.awaited() || !session.reader.held_up() || session.reading_ended) {
+    session.held_up_since.reset();
+    return;
+  }
+  session.held_up_since = session.held_up_since.value_or(now_);
+  if (now_ - *session.held_up_since > session.patience + kLetGoWithin) {
+    throw Violation("I6: the other link waits for a receiver that waits for room");
+  }
 }
 
 void SimulatedLink::check_source_is_served() const {

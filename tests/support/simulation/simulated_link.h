@@ -13,6 +13,7 @@
 #include "engine/progress.h"
 #include "engine/stream_reader.h"
 #include "tests/support/simulation/mistake.h"
+#include "tests/support/simulation/model_observer.h"
 #include "tests/support/simulation/model_sink.h"
 #include "tests/support/simulation/model_source.h"
 #include "tests/support/simulation/model_target.h"
@@ -23,6 +24,7 @@ struct SimulatedLinkOptions {
   std::size_t queue_bytes_max = 0;
   std::size_t slice_bytes_max = 0;
   std::uint64_t spool_bytes_max = 0;
+  bool observed = false;                        ///< by somebody who is waited for at times, as in links of two ways
   std::chrono::milliseconds sender_timeout{0};  ///< the source's
   std::uint64_t seed = 0;
   Mistake mistake = Mistake::kNone;
@@ -69,11 +71,15 @@ class SimulatedLink {
     Session(const SimulatedLink& link, const ModelTarget::Row& row, Progress& progress);
 
     ModelSink sink;
+    ModelObserver observer;
     TransactionQueue queue;
     StreamReader reader;
     Clock::time_point read_at;    ///< the receiver's coroutine that reads, ...
     Clock::time_point status_at;  ///< ... and the one that acknowledges
     Clock::time_point told_at;    ///< the last acknowledgement
+    std::chrono::milliseconds patience;
+    bool has_room = false;  ///< the queue has told
+    std::optional<Clock::time_point> held_up_since;
     bool cut = false;
     bool stop_reading = false;
     bool reading_ended = false;
@@ -101,6 +107,7 @@ class SimulatedLink {
   void deliver();
   [[nodiscard]] bool can_read() const;
   void check_source_is_served() const;
+  void check_observer_is_served();
 
   std::uint64_t below(std::uint64_t limit) { return random_() % limit; }
 
