@@ -1,4 +1,6 @@
 #pragma once
+#include <chrono>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -13,6 +15,10 @@ struct TargetSessionOptions {
   /// on: every commit waits for its flush; off: the caller proves durability by itself (Durability). With synchronous
   /// standbys every commit waits for them, also that of an earlier session that may not have.
   bool synchronous_commit = false;
+  /// Where applications write to the same rows: how long to wait for one lock (SQLSTATE 55P03), so that an application
+  /// that waits for this session in turn is never the one that finds a deadlock. Half of the server's deadlock_timeout
+  /// where that is less. nullopt: no limit.
+  std::optional<std::chrono::milliseconds> lock_timeout = {};
 };
 
 /// Opens a session that writes rows under an origin: replica role (no triggers, no foreign key checks), plans pinned to
