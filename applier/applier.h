@@ -4,16 +4,21 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "applier/batch_plan.h"
 #include "applier/batch_writer.h"
 #include "applier/careful_tables.h"
 #include "applier/conflict_guard.h"
+#include "applier/contention.h"
 #include "applier/durability.h"
+#include "applier/gathered.h"
 #include "applier/progress_row.h"
 #include "applier/quarantine.h"
+#include "applier/table_loader.h"
 #include "engine/names.h"
+#include "engine/pg_error.h"
 #include "engine/transaction_sink.h"
 
 namespace teal {
@@ -38,8 +43,11 @@ struct ApplierOptions {
 /// A batch ends at a source commit. A transaction that is larger than a batch is written slice by slice inside one
 /// target transaction. Where the target refuses merged rows of a table, its changes are written again as the source
 /// made them, and if that is not enough, transaction by transaction (careful mode); what is refused then is the
-/// operator's to decide, named by table, key and LSN, and noted in teal.quarantine. Threads: one. Errors: see
-/// TransactionSink.
+/// operator's to decide, named by table, key and LSN, and noted in teal.quarantine.
+///
+/// In a two-way link applications write to the same rows. A target transaction that is in their way, or they in its
+/// way, is rolled back and tried again in place, with fewer source transactions: see Contention. Only a transaction
+/// whose first slices have left memory takes a new session for that. Threads: one. Errors: see TransactionSink.
 class Applier final : public TransactionSink {
  public:
   /// `connection` holds the link's origin, and `progress` was read after it was acquired.
@@ -56,39 +64,32 @@ class Applier final : public TransactionSink {
   [[nodiscard]] Lsn durable() override;
 
  private:
-  struct Pending {
-    TransactionSlice slice;
-    std::uint64_t changes_before = 0;  ///< see BatchPlan::SliceFacts
-  };
-  struct Ended {
-    std::size_t slices = 0;  ///< of `pending_` up to and including this transaction
-    Lsn end_lsn;
-    Timestamp commit_time;
-    Timestamp fresh_at;    ///< as in ProgressRow
-    Lsn seen = {};         ///< TransactionFacts::seen
-    CommitMark sent = {};  ///< the last one up to here that had changes
-    bool own = false;      ///< written by teal itself: no row of it is applied
-  };
+  using Ended = Gathered::Ended;
+  /// Why nothing was committed and what was written is undone, so that it has to be tried again; nothing: it was
+  /// committed.
+  using Retry = std::optional<std::string>;
 
+  [[nodiscard]] bool full() const;
   void apply_ended();
-  void apply_merged(std::size_t from, const Ended& last);
-  void apply_merged_or_one_by_one(bool streamed);
-  void apply_one_by_one();
-  void apply_one(std::size_t from, const Ended& last);
+  void apply_some();
+  [[nodiscard]] bool apply_run(Gathered::Run run);
+  void apply_streamed();
+  [[nodiscard]] bool attempt(Gathered::Run run, const std::function<Retry()>& apply);
+  [[nodiscard]] bool may_give_way(const PgError& error) const;
+  [[nodiscard]] bool apply_merged_or_one_by_one(Gathered::Run run);
+  [[nodiscard]] Retry apply_merged(std::size_t from, const Ended& last);
+  void apply_one_by_one(Gathered::Run run);
+  [[nodiscard]] Retry apply_one(std::size_t transaction);
   bool put_in_order(const RowsRefused& refused);
   [[nodiscard]] bool is_in_order(const std::string& table) const;
   void log_refused(const RowsRefused& refused) const;
   [[noreturn]] void read_again_or_stop(const RowsRefused& refused, const TransactionFacts& facts);
-  void recount_pending();
-  [[nodiscard]] const TransactionFacts& facts_of_last_ended() const;
-  [[nodiscard]] bool stopped_before() const;
+  [[nodiscard]] bool stopped_before(Gathered::Run run) const;
   [[noreturn]] void stop_at(const RowsRefused& refused, const TransactionFacts& facts);
   void write_open_slices();
   void plan(std::size_t from, std::size_t to);
-  TargetTable load_table(const Relation& relation);
-  bool truncates_whole(const TableName& table, const Change& change, Lsn final_lsn);
-  [[nodiscard]] bool finish(const Ended& last);
-  [[nodiscard]] bool confirm();
+  [[nodiscard]] Retry finish(const Ended& last);
+  [[nodiscard]] Retry confirm();
   [[nodiscard]] bool may_rest() const;
   [[nodiscard]] bool learns();
   void write_idle_progress();
@@ -100,17 +101,16 @@ class Applier final : public TransactionSink {
   std::shared_ptr<CarefulTables> careful_;
   BatchWriter writer_;
   ColumnFit types_;
+  TableLoader loader_;
   TargetTables tables_;
   BatchPlan plan_;
   Durability durability_;
 
   Quarantine quarantine_;
   std::optional<ConflictGuard> guard_;
+  Contention contention_;  // of a two-way link
 
-  std::vector<Pending> pending_;
-  std::vector<Ended> ended_;
-  std::size_t pending_rows_ = 0;
-  std::size_t pending_bytes_ = 0;
+  Gathered gathered_;
   Ledger open_ledger_;                      // of slices already written in the open target transaction
   std::vector<std::int64_t> open_skipped_;  // of the same: BatchPlan::skipped
   TransactionFacts facts_;

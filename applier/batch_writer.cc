@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "applier/origin_session.h"
 #include "decoder/value_text.h"
@@ -111,6 +112,12 @@ std::uint64_t BatchWriter::write(std::span<const Epoch> epochs, const ControlRow
   PgPipeline pipeline(connection_);
   if (!open_) pipeline.query("begin", "BEGIN");
   open_ = true;
+  if (give_way_.statement_time) {
+    pipeline.query("limit a statement's time",
+                   "SET LOCAL statement_timeout = " + std::to_string(give_way_.statement_time->count()));
+  }
+  locked_.clear();
+  if (give_way_.lock_tables) send_locks(pipeline, epochs);
   send_epochs(pipeline, epochs);
   send_markers(pipeline, control);
   if (last != nullptr) {
@@ -123,11 +130,27 @@ std::uint64_t BatchWriter::write(std::span<const Epoch> epochs, const ControlRow
     sent_.push_back(Sent{pipeline.size(), pipeline.size(), 1});
     pipeline.query("write the progress row", update_progress_sql(*last, names_.migration, names_.link));
   }
+  // COMMIT would end its wait for a synchronous standby by that, and say that it is committed.
+  if (give_way_.statement_time) pipeline.query("limit no more", "SET LOCAL statement_timeout = 0");
   TEAL_FAILPOINT("rows_sent");
   std::vector<ResultHandle> results;
   if (const auto failure = pipeline.run(results)) refuse(*failure, results);
   TEAL_FAILPOINT("rows_written");
   return check_counts(results);
+}
+
+// In one order, whatever the rows' order is. Readers go on.
+void BatchWriter::send_locks(PgPipeline& pipeline, std::span<const Epoch> epochs) {
+  std::set<std::string> names;
+  for (const Epoch& epoch : epochs) {
+    for (const std::vector<Segment>& segments : epoch.tables) {
+      for (const Segment& segment : segments) names.insert(segment.table->sql_name);
+    }
+  }
+  for (const std::string& name : names) locked_ += (locked_.empty() ? "" : ", ") + name;
+  if (locked_.empty()) return;
+  locks_call_ = pipeline.size();
+  pipeline.query("lock the tables", "LOCK TABLE " + locked_ + " IN EXCLUSIVE MODE");
 }
 
 void BatchWriter::send_epochs(PgPipeline& pipeline, std::span<const Epoch> epochs) {
@@ -216,6 +239,9 @@ void BatchWriter::refuse(const PipelineFailure& failure, const std::vector<Resul
   for (const Sent& sent : sent_) {
     if (sent.first_call <= failure.index && failure.index <= sent.call) culprit = &sent;
   }
+  if (!locked_.empty() && failure.index == locks_call_) {
+    connection_.raise("LOCK TABLE " + locked_, failure.result.get());
+  }
   const bool known = culprit != nullptr && culprit->table != nullptr;
   try {
     connection_.raise(known ? statement_name(*culprit->table, culprit->group) : kWholeTransaction,
@@ -272,7 +298,8 @@ void BatchWriter::note(const std::string& operation, const std::string& sql) {
 
 CommitPoint BatchWriter::commit(const ProgressRow& row, Timestamp commit_time) {
   TEAL_FAILPOINT("before_commit");
-  sent_.clear();  // what fails from here on is no row's fault
+  sent_.clear();  // what fails from here on is no row's fault, and no table's
+  locked_.clear();
   PgPipeline pipeline(connection_);
   pipeline.query("set the origin's position", xact_setup_sql(row.applied, commit_time));
   pipeline.query("commit", "COMMIT");

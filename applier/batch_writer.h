@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -41,6 +42,14 @@ struct ControlRows {
   Settlement quarantine;             ///< see Quarantine::settlement
 };
 
+/// How rows are written where other sessions write to the same ones.
+struct GiveWay {
+  /// Of one statement that writes rows; what exceeds it ends with PgError 57014. nullopt: as long as it takes.
+  std::optional<std::chrono::milliseconds> statement_time = {};
+  /// Takes the tables for itself first, so that it waits for sessions that hold rows while it holds none.
+  bool lock_tables = false;
+};
+
 /// Writes target transactions: rows, progress row and origin, in this order; commits them only when every statement
 /// touched the rows that it should.
 /// Threads: one, that of the session. Errors: RowsRefused (the transaction is rolled back), PgError.
@@ -55,6 +64,9 @@ class BatchWriter {
   /// which is the number that was asked for: everything else throws.
   /// With `last`, constraints are checked and the progress row is written too.
   std::uint64_t write(std::span<const Epoch> epochs, const ControlRows& control, const ProgressRow* last);
+
+  /// From now on.
+  void give_way(GiveWay how) { give_way_ = how; }
 
   /// A statement of teal's own in the open transaction, for what is known only once the rows are written; "": none.
   void note(const std::string& operation, const std::string& sql);
@@ -80,6 +92,7 @@ class BatchWriter {
   void send_group(PgPipeline& pipeline, const RowGroup& group);
   void send_truncate(PgPipeline& pipeline, const Epoch& epoch);
   void send_markers(PgPipeline& pipeline, const ControlRows& control);
+  void send_locks(PgPipeline& pipeline, std::span<const Epoch> epochs);
   void send_epochs(PgPipeline& pipeline, std::span<const Epoch> epochs);
   std::string spell(std::uint32_t type, const ColumnValue& value);
   RefusedChange describe(const Sent& sent);
@@ -94,6 +107,9 @@ class BatchWriter {
   std::vector<BinaryParam> params_;
   std::vector<std::vector<RowGroup>> groups_;  // of the pipeline under way, for error texts
   std::vector<Sent> sent_;
+  GiveWay give_way_;
+  std::string locked_;          // by LOCK TABLE in the pipeline under way; "": nothing
+  std::size_t locks_call_ = 0;  // that statement's index
   bool open_ = false;
 };
 

@@ -148,26 +148,41 @@ bool ConflictFilter::holds_row(const TargetTable& table, const RowKey& key, cons
   return true;
 }
 
-bool ConflictFilter::holds(std::span<const Epoch> epochs) {
-  const std::size_t known = records_.size();
-  const bool all = SideChanges::read(
-      *options_.source, *options_.target, [&](const LocalChanges& source, const LocalChanges& target) {
+// The table of the first row that is not `as_decided`, or of the first TRUNCATE that would not be.
+const TargetTable* ConflictFilter::find(std::span<const Epoch> epochs, const AsDecided& as_decided) const {
+  return SideChanges::read(
+      *options_.source, *options_.target,
+      [&](const LocalChanges& source, const LocalChanges& target) -> const TargetTable* {
         const Both both{source, target};
         for (const Epoch& epoch : epochs) {
-          if (!truncates_all(epoch, both)) return false;
+          if (!truncates_all(epoch, both)) return epoch.truncated.front();
           for (const std::vector<Segment>& segments : epoch.tables) {
             for (const Segment& segment : segments) {
               for (const NetRow& row : segment.rows) {
-                if (!holds_row(*segment.table, row.key, row, both)) return false;
-                if (segment.move_from && !holds_row(*segment.table, *segment.move_from, row, both)) return false;
+                if (!as_decided(*segment.table, row.key, row, both)) return segment.table;
+                if (segment.move_from && !as_decided(*segment.table, *segment.move_from, row, both))
+                  return segment.table;
               }
             }
           }
         }
-        return true;
+        return nullptr;
       });
-  if (!all) records_.resize(known);
-  return all;
+}
+
+const TargetTable* ConflictFilter::first_that_differs(std::span<const Epoch> epochs) {
+  const std::size_t known = records_.size();
+  const TargetTable* table = find(epochs, [this](const TargetTable& of, const RowKey& key, const NetRow& row,
+                                                 Both both) { return holds_row(of, key, row, both); });
+  if (table != nullptr) records_.resize(known);
+  return table;
+}
+
+bool ConflictFilter::decides_otherwise(std::span<const Epoch> epochs) const {
+  return find(epochs, [this](const TargetTable& of, const RowKey& key, const NetRow& row, Both both) {
+           std::optional<UnseenVersions> standing;
+           return look(of, key, row, both, &standing) == row.verdict;
+         }) != nullptr;
 }
 
 void ConflictFilter::decide(std::span<Epoch> epochs) {

@@ -45,11 +45,16 @@ class ConflictFilter {
   /// Errors: Stopped(kData) for the policy `error`, and for a winner whose row was not sent whole.
   void decide(std::span<Epoch> epochs);
 
-  /// Once the rows are written, and so locked, and the target's stream has passed that moment: whether `decide` would
-  /// come to the same. False: undo what was written, plan anew, and decide with what is known now.
-  [[nodiscard]] bool holds(std::span<const Epoch> epochs);
+  /// Once the rows are written, and so locked, and the target's stream has passed that moment: the table of a row that
+  /// should not have been written like that. Then undo what was written, plan anew, and decide with what is known now.
+  /// Null: all is well.
+  [[nodiscard]] const TargetTable* first_that_differs(std::span<const Epoch> epochs);
 
-  /// Of the last `decide`, and of what `holds` found to have won without having to be written otherwise.
+  /// Whether `decide` would come to something else by what is known now. Stricter than `first_that_differs`: rows that
+  /// the server refused hold no locks.
+  [[nodiscard]] bool decides_otherwise(std::span<const Epoch> epochs) const;
+
+  /// Of the last `decide`, and of what `first_that_differs` found to have won without having to be written otherwise.
   [[nodiscard]] const std::vector<ConflictRecord>& records() const { return records_; }
   /// Row operations that were taken out by the last `decide`, and how many changes they were.
   [[nodiscard]] std::uint64_t lost_rows() const { return lost_rows_; }
@@ -57,7 +62,9 @@ class ConflictFilter {
 
  private:
   struct Both;
+  using AsDecided = std::function<bool(const TargetTable&, const RowKey&, const NetRow&, Both)>;
 
+  [[nodiscard]] const TargetTable* find(std::span<const Epoch> epochs, const AsDecided& as_decided) const;
   Verdict look(const TargetTable& table, const RowKey& key, const NetRow& row, Both both,
                std::optional<UnseenVersions>* standing) const;
   void record(const TargetTable& table, const RowKey& key, const NetRow& row, NetOp op, const UnseenVersions& standing,

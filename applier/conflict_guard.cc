@@ -52,10 +52,7 @@ std::string key_text(const ConflictRecord& record) {
 
 ConflictGuard::ConflictGuard(ConflictGuardOptions options) : options_(std::move(options)), filter_(options_.sides) {}
 
-void ConflictGuard::decide(std::span<Epoch> epochs) {
-  known_ = options_.sides.target->commits_entered();
-  filter_.decide(epochs);
-}
+void ConflictGuard::decide(std::span<Epoch> epochs) { filter_.decide(epochs); }
 
 // A commit of its own, flushed at once: an application's commit with synchronous_commit = off is seen by others some
 // 180 ms before it can be decoded (measured on 15).
@@ -71,8 +68,15 @@ void ConflictGuard::put_fence() {
 bool ConflictGuard::confirm(std::span<const Epoch> epochs) {
   if (epochs.empty()) return true;
   put_fence();
-  return options_.sides.target->wait_passed(fence_, options_.wait_locked, session_->stop_token()) &&
-         filter_.holds(epochs);
+  if (!options_.sides.target->wait_passed(fence_, options_.wait_locked, session_->stop_token())) {
+    refusal_ = "the link that reads the target is not at " + to_string(fence_) + " of its log yet";
+    return false;
+  }
+  if (const TargetTable* table = filter_.first_that_differs(epochs); table != nullptr) {
+    refusal_ = "a row of " + table->display_name + " was changed on the target meanwhile";
+    return false;
+  }
+  return true;
 }
 
 void ConflictGuard::catch_up() {

@@ -39,8 +39,10 @@ class ConflictGuard {
   /// Waits for the target's stream, with nothing locked, and says so when that takes long.
   /// Errors: PgError 57014 when it is time to stop.
   void catch_up();
-  /// After a refusal and `catch_up`: something was learned that the last decision did not know of.
-  [[nodiscard]] bool knows_more() const { return options_.sides.target->commits_entered() != known_; }
+  /// Why `confirm` was false.
+  [[nodiscard]] const std::string& refusal() const { return refusal_; }
+  /// After the server refused rows, and `catch_up`: by what is known now they would be decided in another way.
+  [[nodiscard]] bool decides_otherwise(std::span<const Epoch> epochs) { return filter_.decides_otherwise(epochs); }
 
   [[nodiscard]] const ConflictFilter& decided() const { return filter_; }
   /// Lets go of what no change can meet any more, once the progress row says `seen` of the source.
@@ -56,7 +58,7 @@ class ConflictGuard {
   ConflictFilter filter_;
   std::optional<PgConnection> session_;
   Lsn fence_;
-  std::uint64_t known_ = 0;
+  std::string refusal_;
 };
 
 /// The rows of teal.conflict_log for these records, as one statement; "" for none.

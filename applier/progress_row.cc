@@ -20,6 +20,7 @@ nlohmann::json to_json(const ProgressRow& row) {
           {"conflict_lost", ledger.conflict_lost},
           {"transactions", ledger.transactions},
           {"batches", ledger.batches},
+          {"contended", ledger.contended},
           {"last_commit_time", to_string(row.max_commit_time)},
           {"fresh_at", to_string(row.fresh_at)},
           {"source_timeline", row.source_timeline},
@@ -39,6 +40,7 @@ Ledger ledger_from(const nlohmann::json& json) {
   ledger.conflict_lost = json.value("conflict_lost", std::uint64_t{0});
   ledger.transactions = json.value("transactions", std::uint64_t{0});
   ledger.batches = json.value("batches", std::uint64_t{0});
+  ledger.contended = json.value("contended", std::uint64_t{0});
   return ledger;
 }
 

@@ -131,7 +131,6 @@ void SideChanges::enter(const TransactionSlice& slice, const LocalCommit& commit
   if (commit.lsn < entered_) return;
   changes_.add(commit, changes);
   entered_ = commit.lsn;
-  ++commits_;
 }
 
 bool SideChanges::wait_passed(Lsn position, std::chrono::milliseconds wait, const std::stop_token& stop) {
@@ -160,11 +159,6 @@ void SideChanges::forget(Lsn position) {
 std::optional<LocalCommit> SideChanges::oldest() const {
   const std::scoped_lock lock(mutex_);
   return changes_.oldest();
-}
-
-std::uint64_t SideChanges::commits_entered() const {
-  const std::scoped_lock lock(mutex_);
-  return commits_;
 }
 
 std::size_t SideChanges::bytes() const {

@@ -59,8 +59,6 @@ class SideChanges final : public StreamObserver {
   /// See LocalChanges::oldest.
   [[nodiscard]] std::optional<LocalCommit> oldest() const;
   [[nodiscard]] std::size_t bytes() const;
-  /// Commits entered so far, in pieces: what differs has learned something.
-  [[nodiscard]] std::uint64_t commits_entered() const;
 
  private:
   const std::optional<KeyShape>& shape_of(const Relation& relation);
@@ -79,8 +77,7 @@ class SideChanges final : public StreamObserver {
   Lsn passed_;
   int waiting_ = 0;  // in wait_passed, for what has not passed
   Lsn entered_;      // commits up to here are, or were, in changes_
-  std::uint64_t commits_ = 0;
-  Lsn seen_;  // the clock's
+  Lsn seen_;         // the clock's
 };
 
 }  // namespace teal

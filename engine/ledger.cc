@@ -13,6 +13,7 @@ Ledger& Ledger::operator+=(const Ledger& other) {
   conflict_lost += other.conflict_lost;
   transactions += other.transactions;
   batches += other.batches;
+  contended += other.contended;
   return *this;
 }
 

@@ -19,6 +19,9 @@ struct Ledger {
 
   std::uint64_t transactions = 0;  ///< source transactions, not part of the balance
   std::uint64_t batches = 0;       ///< target transactions, not part of the balance
+  /// Of two-way links, not part of the balance: target transactions that were given up because other sessions were in
+  /// the way.
+  std::uint64_t contended = 0;
 
   [[nodiscard]] bool closes() const {
     return received == applied + own + filtered + below_watermark + already_applied + quarantined + conflict_lost;

@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,10 +51,14 @@ class ApplierFixture : public TwoNodeFixture {
         sql_text(table) + ")) AS v (t)");
   }
 
-  std::unique_ptr<Applier> open_applier(ApplierOptions options = {}) {
+  /// `session`: where to and under which origin is filled in here.
+  std::unique_ptr<Applier> open_applier(ApplierOptions options = {}, TargetSessionOptions session = {},
+                                        const std::stop_token& stop = {}) {
     options.names = names_;
     options.open_source = [connect = blue_connect()] { return PgConnection::connect(connect); };
-    PgConnection connection = open_target_session({green_connect(), names_.origin()}, {});
+    session.connect = green_connect();
+    session.origin = names_.origin();
+    PgConnection connection = open_target_session(session, stop);
     ProgressRow row = read_progress(connection, "shop", "blue_to_green");
     return std::make_unique<Applier>(options, std::move(connection), std::move(row), careful_);
   }
