@@ -113,7 +113,8 @@ SinkFactory sink_factory(const Config& config, const LinkNames& names, TwoSides*
   options.batch_rows_max = sides == nullptr ? config.apply.batch_rows_max : config.apply.two_way_batch_rows;
   options.batch_bytes_max = config.apply.batch_bytes_max;
   if (sides != nullptr) options.conflicts = guard_options(config, names, *sides);
-  const TargetSessionOptions session{target_connect(config, names, names.link), names.origin()};
+  TargetSessionOptions session{.connect = target_connect(config, names, names.link), .origin = names.origin()};
+  if (sides != nullptr) session.lock_timeout = config.apply.lock_timeout;
   // Outlives each sink: a table that has to be applied in source order stays known over reconnects.
   auto careful = std::make_shared<CarefulTables>();
   return [options, session, careful, sides, &config](const std::stop_token& abort) mutable {

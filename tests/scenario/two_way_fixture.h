@@ -66,6 +66,7 @@ class TwoWayFixture : public SidecarFixture {
   void wait_for_mark(Sql& target, const std::string& id) {
     wait_until("marker " + id + " has arrived", std::chrono::seconds(120), [&] {
       if (!teal_->running()) throw std::runtime_error("teal ended before the marker arrived");
+      if (times_logged("link stopped") > 0) throw std::runtime_error("a link stopped before the marker arrived");
       return target.truth("SELECT count(*) > 0 FROM teal.marker_applied WHERE id = " + id);
     });
   }
