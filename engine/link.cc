@@ -4,6 +4,7 @@
 
 #include "engine/log.h"
 #include "engine/pause.h"
+#include "engine/pg_error.h"
 #include "engine/receiver.h"
 #include "engine/transaction_queue.h"
 
@@ -11,6 +12,9 @@ namespace teal {
 namespace {
 
 using Clock = LinkCore::Clock;
+
+constexpr std::chrono::milliseconds kLook{100};  // whether it is time to stop, while nothing is applied
+constexpr std::chrono::milliseconds kObserveAgain{1'000};
 
 }  // namespace
 
@@ -71,9 +75,41 @@ void Link::run() {
     }
   }
   log_event(LogLevel::kInfo, "link ended", {{"link", name()}, {"durable", to_string(progress_.durable())}});
-  const std::scoped_lock lock(mutex_);
-  ended_ = true;
-  changed_.notify_all();
+  {
+    const std::scoped_lock lock(mutex_);
+    ended_ = true;
+    changed_.notify_all();
+  }
+  if (options_.reader.observer != nullptr) observe();
+}
+
+// Sessions that apply nothing, each from the progress row.
+void Link::observe() {
+  bool told = false;
+  while (!abort_.stop_requested()) {
+    try {
+      observe_session();
+    } catch (const PgError& error) {
+      if (!std::exchange(told, true) && !abort_.stop_requested()) {
+        log_event(LogLevel::kWarn, "stream is not read on for the other link, trying again",
+                  {{"link", name()}, {"reason", error.what()}});
+      }
+      pause_for(kObserveAgain, abort_.get_token());
+    } catch (const std::exception& error) {
+      log_event(LogLevel::kError, "stream is not read on for the other link",
+                {{"link", name()}, {"reason", error.what()}});
+      return;
+    }
+  }
+}
+
+void Link::observe_session() {
+  OpenedSink opened = open_sink_(abort_.get_token());
+  progress_.reset();
+  const Lsn applied = opened.sink->applied();
+  Session session(std::move(opened), options_, progress_, abort_.get_token());
+  log_event(LogLevel::kInfo, "stream is read on for the other link", {{"link", name()}, {"lsn", to_string(applied)}});
+  while (!abort_.stop_requested()) (void)session.queue.next(kLook);
 }
 
 void Link::run_session() {

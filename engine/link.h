@@ -50,9 +50,10 @@ class Link {
   Link& operator=(const Link&) = delete;
 
   void start();
-  /// Drains (applies what was received), then ends. A second call gives up draining.
+  /// Drains (applies what was received), then ends. A second call gives up draining, and observing.
   void request_stop();
-  /// Waits until the link has ended. Returns false when it still runs after `wait`.
+  /// Waits until the link has ended. Returns false when it still runs after `wait`. An observed stream is read on for
+  /// the observer also then, whatever ended the link: another link may depend on what it learns.
   bool wait_ended(std::chrono::milliseconds wait);
 
   /// Ends the session and begins another from the progress row: the source then decodes with nothing remembered.
@@ -74,6 +75,8 @@ class Link {
 
   void run();
   void run_session();
+  void observe();
+  void observe_session();
   std::optional<SourceItem> next_item(Session& session);
 
   LinkOptions options_;

@@ -19,6 +19,7 @@ QueueInlet::QueueInlet(QueueInletOptions options, TransactionQueue& queue, Progr
 }
 
 void QueueInlet::push(SourceItem item) {
+  if (stopped_) return;
   if (lets_go_) return cut_when_done();
   if (head_) return spill(std::move(item));
   if (queue_.try_push(item)) return;
@@ -80,6 +81,7 @@ std::optional<SourceItem> QueueInlet::next() {
 }
 
 void QueueInlet::look(Clock::time_point now) {
+  if (stopped_) return;
   if (lets_go_) return cut_when_done();
   if (!held_back_) return;
   if (!stands_since_) stands_since_ = now;
@@ -93,6 +95,7 @@ void QueueInlet::cut_when_done() {
 }
 
 void QueueInlet::leave_room(std::uint64_t bytes) {
+  if (stopped_) return;
   const std::uint64_t rest = options_.spill.bytes_max - std::min(options_.spill.bytes_max, bytes);
   spill_.set_bytes_max(rest);
   if (spill_.bytes() <= rest) return;
@@ -112,6 +115,7 @@ void QueueInlet::tell(const char* event, const std::string& reason) const {
 }
 
 void QueueInlet::stop() {
+  stopped_ = true;
   head_.reset();
   spill_.clear();
   held_back_.reset();

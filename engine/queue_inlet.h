@@ -55,7 +55,8 @@ class QueueInlet {
 
   /// Others need so much of the disk: more than the rest of the cap is let go.
   void leave_room(std::uint64_t bytes);
-  /// Nothing will be pushed any more. What waits is let go: the source sends it again.
+  /// The queue gets nothing more, and what waits is let go: the source sends it again. What is still pushed is for the
+  /// observer alone.
   void stop();
 
  private:
@@ -78,6 +79,7 @@ class QueueInlet {
   bool told_ = false;                              // that it refused
   std::optional<Clock::time_point> stands_since_;  // the queue, while something is held back
   bool lets_go_ = false;                           // of what is pushed
+  bool stopped_ = false;
 };
 
 }  // namespace teal

@@ -48,7 +48,11 @@ class Receiver::Impl {
   }
 
   void stop_reading() {
-    asio::post(io_, [this] { end_reading(); });
+    asio::post(io_, [this] {
+      if (!reader_.observe_only()) return end_reading();
+      queue_.close(nullptr);
+      pause_.cancel();
+    });
   }
 
   void finish() {

@@ -24,7 +24,8 @@ class Receiver {
   /// Returns after `finish`, or after an error, which the queue then hands to its reader. Errors: none.
   void run() noexcept;
 
-  /// Takes nothing more off the wire and closes the queue; feedback goes on.
+  /// Closes the queue, and takes nothing more off the wire, or, of an observed stream, only for the observer; feedback
+  /// goes on.
   void stop_reading();
 
   /// Sends the last acknowledgement and ends `run`.

@@ -104,6 +104,12 @@ bool StreamReader::pace(Clock::time_point now) {
   return pacer_.dense();
 }
 
+bool StreamReader::observe_only() {
+  if (options_.observer == nullptr) return false;
+  inlet_.stop();
+  return true;
+}
+
 void StreamReader::stop() {
   stopped_ = true;
   inlet_.stop();

@@ -74,6 +74,8 @@ class StreamReader {
   /// Everything that the socket had was added. Returns whether the stream is dense: rest for ReadPacer::kNap.
   [[nodiscard]] bool pace(Clock::time_point now);
 
+  /// What is added from now on is for the observer alone. Returns false when there is none.
+  bool observe_only();
   /// Nothing will be added any more. What waits for room is let go: the source sends it again.
   void stop();
   [[nodiscard]] bool stopped() const { return stopped_; }

@@ -68,6 +68,41 @@ TEST_F(TwoWay, G1RowsThatAreChangedOnBothSidesEndUpAlike) {
   expect_ledgers_close();
 }
 
+TEST_F(TwoWay, LinkGoesOnWhenTheOtherHasStoppedAtARow) {
+  start_both(kItems, {"public.item"});
+  blue_owner().exec("INSERT INTO item SELECT i, 'old', 0 FROM generate_series(1, 10) i");
+  wait_both_caught_up();
+  blue_owner().exec("ALTER TABLE item ADD CHECK (n < 100)");
+  green_owner().exec("UPDATE item SET n = 100 WHERE id = 1");
+  teal_->wait_for_log("link stopped link=green_to_blue", seconds(30));
+  EXPECT_TRUE(teal_->running());
+  blue_owner().exec("UPDATE item SET v = 'blue' WHERE id = 2; INSERT INTO item VALUES (11, 'blue', 0)");
+  green_owner().exec("UPDATE item SET v = 'green' WHERE id = 3");
+  wait_for_count("item", 11);
+  EXPECT_EQ(green().value("SELECT v FROM item WHERE id = 2"), "blue");
+  // What blue changes of a row that green has changed meanwhile is decided, too.
+  blue_owner().exec("UPDATE item SET v = 'blue' WHERE id = 3");
+  wait_until("blue's later version is on green", seconds(30),
+             [&] { return green().value("SELECT v FROM item WHERE id = 3") == "blue"; });
+  EXPECT_EQ(teal_->terminate(), 5);
+  blue_owner().exec("ALTER TABLE item DROP CONSTRAINT item_n_check");
+  run_both();
+  wait_both_caught_up();
+  expect_all_equal();
+  EXPECT_EQ(blue().value("SELECT v FROM item WHERE id = 3"), "blue");
+  EXPECT_EQ(blue().number("SELECT n FROM item WHERE id = 1"), 100);
+}
+
+TEST_F(TwoWay, BothLinksDrainWhenTheyAreAskedToStop) {
+  start_both(kItems, {"public.item"});
+  blue_owner().exec("INSERT INTO item SELECT i, 'blue', i FROM generate_series(1, 20000) i");
+  green_owner().exec("INSERT INTO item SELECT i, 'green', i FROM generate_series(20001, 40000) i");
+  const auto asked = std::chrono::steady_clock::now();
+  EXPECT_EQ(teal_->terminate(), 0);
+  EXPECT_LT(std::chrono::steady_clock::now() - asked, seconds(8));
+  EXPECT_EQ(times_logged("not drained"), 0U);
+}
+
 TEST_F(TwoWay, FinishLeavesNoTraceOfTheWayBack) {
   start_both(kItems, {"public.item"});
   EXPECT_EQ(teal_->terminate(), 0);
