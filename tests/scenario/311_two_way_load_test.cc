@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -91,6 +94,22 @@ TEST_F(TwoWayLoad, W3W8BothSidesAreAlikeWhenTheWritersStop) {
   std::printf("%lld transactions, lost %lld to green, %lld to blue\n", static_cast<long long>(transactions_),
               static_cast<long long>(counter("blue_to_green", "conflict_lost")),
               static_cast<long long>(counter("green_to_blue", "conflict_lost")));
+}
+
+// A change is decided only once the target's own stream has been read up to it: that must not take a timer's round.
+TEST_F(TwoWayLoad, OneChangeIsOnTheOtherSideAtOnce) {
+  start_both(kRegister, {"public.register"});
+  std::vector<milliseconds> times;
+  for (int i = 0; i < 41; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    blue_owner().exec("INSERT INTO register VALUES (" + std::to_string(i) + ", 'blue', 0)");
+    wait_for_count("register", i + 1);
+    times.push_back(std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begin));
+  }
+  std::sort(times.begin(), times.end());
+  std::printf("median %lld ms, most %lld ms\n", static_cast<long long>(times[20].count()),
+              static_cast<long long>(times.back().count()));
+  EXPECT_LT(times[20], milliseconds(100));
 }
 
 }  // namespace
