@@ -35,7 +35,8 @@ Applier::Applier(ApplierOptions options, PgConnection connection, ProgressRow pr
           tables_, [this](const TargetTable& table) { return all_in_order_ || careful_->contains(table.display_name); },
           [this](const TableName& table, const Change& change, Lsn final_lsn) {
             return loader_.truncates_whole(table, change, final_lsn);
-          }),
+          },
+          options_.conflicts.has_value()),
       quarantine_(connection_, options_.names),
       contention_(options_.names.link, BatchPace(options_.batch_rows_max, std::random_device()())),
       written_(std::chrono::steady_clock::now()) {
@@ -114,6 +115,7 @@ void Applier::plan(std::size_t from, std::size_t to) {
 // If so, its conflicts are logged; if not, it is undone, and there is something to plan anew with.
 Applier::Retry Applier::confirm() {
   if (!guard_) return {};
+  writer_.lock_absent();
   if (guard_->confirm(plan_.epochs())) {
     writer_.note("log conflicts", conflict_log_sql(options_.names, guard_->decided().records()));
     return {};

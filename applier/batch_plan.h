@@ -21,8 +21,10 @@ class BatchPlan {
   /// it names all of them, and the rows of none are younger.
   using WholeTable = std::function<bool(const TableName& table, const Change& truncate, Lsn final_lsn)>;
 
-  BatchPlan(TargetTables& tables, std::function<bool(const TargetTable&)> in_order, WholeTable whole_table)
-      : tables_(tables), coalescer_(std::move(in_order)), whole_table_(std::move(whole_table)) {}
+  /// `in_order` and `writes_keys`: see Coalescer.
+  BatchPlan(TargetTables& tables, std::function<bool(const TargetTable&)> in_order, WholeTable whole_table,
+            bool writes_keys = false)
+      : tables_(tables), coalescer_(std::move(in_order), writes_keys), whole_table_(std::move(whole_table)) {}
 
   /// What is known of a slice besides its changes.
   struct SliceFacts {

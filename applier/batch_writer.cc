@@ -263,6 +263,7 @@ std::uint64_t BatchWriter::check_count(const Sent& sent, std::uint64_t count) {
   // What won a conflict may find its row gone already.
   const bool removal = sent.group->shape.kind == StatementKind::kRemove && count <= sent.expected;
   if (removal) {
+    if (count < sent.expected) absent_.insert(sent.table->sql_name);
     const std::vector<const NetRow*>& rows = sent.group->rows;
     return static_cast<std::uint64_t>(
         std::count_if(rows.begin(), rows.end(), [](const NetRow* row) { return row->counted; }));
@@ -290,6 +291,14 @@ std::uint64_t BatchWriter::check_counts(const std::vector<ResultHandle>& results
     }
   }
   return rows;
+}
+
+void BatchWriter::lock_absent() {
+  for (const std::string& table : absent_) {
+    connection_.exec("lock a table for a row that is not in it",
+                     "LOCK TABLE " + table + " IN SHARE ROW EXCLUSIVE MODE");
+  }
+  absent_.clear();
 }
 
 void BatchWriter::note(const std::string& operation, const std::string& sql) {
@@ -328,6 +337,7 @@ void BatchWriter::rollback() {
   connection_.exec("roll back", "ROLLBACK");
   connection_.exec("forget the origin's position", std::string(kXactResetSql));
   open_ = false;
+  absent_.clear();
   statements_.forget_all(connection_);
 }
 

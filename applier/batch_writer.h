@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -68,6 +69,10 @@ class BatchWriter {
   /// From now on.
   void give_way(GiveWay how) { give_way_ = how; }
 
+  /// Locks the tables in which a row that was to go was not there: nothing else keeps others from its key until the
+  /// commit. Of those who write there, everybody waits; readers go on. Errors: PgError 55P03.
+  void lock_absent();
+
   /// A statement of teal's own in the open transaction, for what is known only once the rows are written; "": none.
   void note(const std::string& operation, const std::string& sql);
 
@@ -107,6 +112,7 @@ class BatchWriter {
   std::vector<BinaryParam> params_;
   std::vector<std::vector<RowGroup>> groups_;  // of the pipeline under way, for error texts
   std::vector<Sent> sent_;
+  std::set<std::string> absent_;  // tables that `lock_absent` locks
   GiveWay give_way_;
   std::string locked_;          // by LOCK TABLE in the pipeline under way; "": nothing
   std::size_t locks_call_ = 0;  // that statement's index

@@ -57,7 +57,8 @@ bool RowKey::operator==(const RowKey& other) const {
          std::equal(columns.begin(), columns.end(), other.columns.begin(), other.columns.end(), same_value);
 }
 
-Coalescer::Coalescer(std::function<bool(const TargetTable&)> in_order) : in_order_(std::move(in_order)) {}
+Coalescer::Coalescer(std::function<bool(const TargetTable&)> in_order, bool writes_keys)
+    : in_order_(std::move(in_order)), writes_keys_(writes_keys) {}
 
 void Coalescer::clear() {
   epochs_.clear();
@@ -248,6 +249,7 @@ bool Coalescer::merge(const TargetTable& table, NetRow& row, NetOp op, TupleView
     return true;
   }
   if (op == NetOp::kDelete && row_is_there) {
+    if (writes_keys_ && row.op == NetOp::kInsert) return false;
     counts_.merged += row.op == NetOp::kInsert ? 2 : 1;
     row.op = row.op == NetOp::kInsert ? NetOp::kNone : NetOp::kDelete;
     row.values = {};

@@ -60,6 +60,8 @@ struct NetRow {
   bool moved_away = false;             ///< the old key's half of a change that became delete + insert
   bool counted = true;                 ///< false: a kRemove that stands for no change of its own
   Verdict verdict = Verdict::kApplies;
+  Lsn standing =
+      {};  ///< of a kRemove: the newest change of the key on the target that was known of when it was decided
 };
 
 /// Rows of one table that may be written in any order, because every key occurs once.
@@ -99,7 +101,9 @@ struct CoalesceCounts {
 class Coalescer {
  public:
   /// `in_order(table)`: every change of that table gets a segment of its own, as the source made it.
-  explicit Coalescer(std::function<bool(const TargetTable&)> in_order);
+  /// `writes_keys`: a row that came and went is written and taken away again, because nothing else keeps others from
+  /// its key until the commit.
+  explicit Coalescer(std::function<bool(const TargetTable&)> in_order, bool writes_keys = false);
 
   /// A row change of `table`, which stands at `place`. Truncates go to `truncate`.
   void add(const TargetTable& table, const Change& change, ChangePlace place);
@@ -126,6 +130,7 @@ class Coalescer {
   std::span<ColumnValue> allocate(std::size_t count);
 
   std::function<bool(const TargetTable&)> in_order_;
+  bool writes_keys_;
   std::pmr::monotonic_buffer_resource arena_;
   std::vector<Epoch> epochs_;
   boost::unordered_flat_map<std::uint64_t, std::size_t> slots_;  // of the open epoch, by TargetTable::target_id

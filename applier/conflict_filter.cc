@@ -76,6 +76,14 @@ void ConflictFilter::lose(NetRow& row) {
   row.op = NetOp::kNone;
 }
 
+// What is taken away because it lost is gone, and so may be what came after it was decided: whoever changed the key
+// since may have found it free.
+Lsn ConflictFilter::newest_there(const TargetTable& table, const RowKey& key, Both both) {
+  const KeyShape& shape = table.row_key;
+  const UnseenVersions known = both.target.unseen(key_hash(shape, key.columns), shape.table, Lsn{});
+  return known.count == 0 ? Lsn{} : known.last.lsn;
+}
+
 void ConflictFilter::decide_row(const TargetTable& table, NetRow& row, Both both) {
   std::optional<UnseenVersions> standing;
   row.verdict = look(table, row.key, row, both, &standing);
@@ -86,6 +94,7 @@ void ConflictFilter::decide_row(const TargetTable& table, NetRow& row, Both both
   } else if (takes_away(row.op)) {
     if (row.op == NetOp::kNone) row.counted = false;
     row.op = NetOp::kRemove;
+    row.standing = newest_there(table, row.key, both);
   } else {
     if (!is_whole(row.values)) {
       stop_for(table, row,
@@ -113,7 +122,10 @@ void ConflictFilter::decide_move(Segment& segment, Both both) {
   segment.move_from.reset();
   decide_row(*segment.table, to, both);
   decide_row(*segment.table, from, both);
-  if (from.op == NetOp::kDelete) from.op = NetOp::kRemove;
+  if (from.op == NetOp::kDelete) {
+    from.op = NetOp::kRemove;
+    from.standing = newest_there(*segment.table, from.key, both);
+  }
   if (to.op == NetOp::kUpdate) to.op = NetOp::kPut;
   segment.rows.push_back(from);
 }
@@ -138,6 +150,7 @@ bool ConflictFilter::truncates_all(const Epoch& epoch, Both both) const {
 // Whether each row would be decided as it was. What was written as it is may have won meanwhile: it holds its row's
 // lock, and brought all of it.
 bool ConflictFilter::holds_row(const TargetTable& table, const RowKey& key, const NetRow& row, Both both) {
+  if (row.op == NetOp::kRemove && newest_there(table, key, both) != row.standing) return false;
   if (row.verdict == Verdict::kLoses) return true;  // later versions of the target lose to nothing that lost to them
   std::optional<UnseenVersions> standing;
   const Verdict verdict = look(table, key, row, both, &standing);

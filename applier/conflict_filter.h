@@ -71,6 +71,7 @@ class ConflictFilter {
               bool applied);
   void lose(NetRow& row);
   void decide_row(const TargetTable& table, NetRow& row, Both both);
+  [[nodiscard]] static Lsn newest_there(const TargetTable& table, const RowKey& key, Both both);
   void decide_move(Segment& segment, Both both);
   [[nodiscard]] bool truncates_all(const Epoch& epoch, Both both) const;
   bool holds_row(const TargetTable& table, const RowKey& key, const NetRow& row, Both both);

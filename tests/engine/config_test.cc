@@ -119,7 +119,7 @@ log: { level: debug, format: json }
   EXPECT_EQ(result.config.green, "host=new password=s");
   EXPECT_EQ(result.config.pg_bindir, "/usr/bin");
   ASSERT_EQ(result.config.tables.include.size(), 2U);
-  EXPECT_EQ(result.config.tables.include[1].where(), "teal.yml:8: tables.include");
+  EXPECT_EQ(result.config.tables.include[1].where(), "teal.yml:9: tables.include");
   ASSERT_EQ(result.config.tables.exclude.size(), 1U);
   EXPECT_EQ(result.config.copy.jobs, 4);
   EXPECT_FALSE(result.config.copy.schema);
