@@ -6,8 +6,12 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/scenario/two_way_fixture.h"
@@ -41,19 +45,19 @@ int load_seconds() {
 
 class TwoWayLoad : public TwoWayFixture {
  protected:
-  std::unique_ptr<Pgbench> write(const PgServer& server, const std::string& side, const std::string& script,
-                                 std::vector<std::string> more = {}) {
+  std::unique_ptr<Pgbench> write(const PgServer& server, const std::string& side, const std::string& script) {
     const std::filesystem::path file = make_scratch_directory("script") / "write.sql";
     write_file(file, script);
-    std::vector<std::string> arguments{"-n", "-f", file.string(), "-D", "side=" + side};
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    return std::make_unique<Pgbench>(server, kOwnerRole, kShopDatabase,
-                                     PgbenchOptions{.clients = 3, .seconds = load_seconds(), .more = arguments});
+    return std::make_unique<Pgbench>(
+        server, kOwnerRole, kShopDatabase,
+        PgbenchOptions{
+            .clients = 3, .seconds = load_seconds(), .more = {"-n", "-f", file.string(), "-D", "side=" + side}});
   }
 
-  void write_on_both(const std::string& script, const std::vector<std::string>& more = {}) {
-    const auto on_blue = write(blue_server(), "blue", script, more);
-    const auto on_green = write(green_server(), "green", script, more);
+  void write_on_both(const std::string& script, const std::function<void()>& meanwhile = {}) {
+    const auto on_blue = write(blue_server(), "blue", script);
+    const auto on_green = write(green_server(), "green", script);
+    if (meanwhile) meanwhile();
     for (Pgbench* writer : {on_blue.get(), on_green.get()}) {
       const PgbenchResult result = writer->wait(seconds(load_seconds() + 60));
       EXPECT_EQ(result.exit_code, 0) << result.output;
@@ -74,27 +78,85 @@ class TwoWayLoad : public TwoWayFixture {
     return count;
   }
 
+  /// Both sides have the same rows, each side's changes were received once, and nothing of them came back.
+  void expect_alike();
+
+  void wait_for_rows_of(const std::string& side) {
+    wait_until("rows of " + side, seconds(30),
+               [&] { return green().truth("SELECT count(*) > 5 FROM register WHERE v = " + sql_text(side)); });
+  }
+
   std::int64_t transactions_ = 0;
 };
 
-TEST_F(TwoWayLoad, W3W8BothSidesAreAlikeWhenTheWritersStop) {
-  start_both(kRegister, {"public.register"});
-  count_local_changes(blue());
-  count_local_changes(green());
-  write_on_both(kWrite);
+void TwoWayLoad::expect_alike() {
   wait_both_caught_up();
   expect_all_equal();
   expect_ledgers_close();
   // B1: what is not teal's own is what the applications wrote, and nothing of it came back.
   EXPECT_EQ(counter("blue_to_green", "received") - counter("blue_to_green", "own"), local_changes(blue()));
   EXPECT_EQ(counter("green_to_blue", "received") - counter("green_to_blue", "own"), local_changes(green()));
-  RecordProperty("transactions", std::to_string(transactions_));
-  RecordProperty("lost",
-                 std::to_string(counter("blue_to_green", "conflict_lost") + counter("green_to_blue", "conflict_lost")));
   std::printf("%lld transactions, lost %lld to green, %lld to blue\n", static_cast<long long>(transactions_),
               static_cast<long long>(counter("blue_to_green", "conflict_lost")),
               static_cast<long long>(counter("green_to_blue", "conflict_lost")));
 }
+
+TEST_F(TwoWayLoad, W3W8BothSidesAreAlikeWhenTheWritersStop) {
+  start_both(kRegister, {"public.register"});
+  count_local_changes(blue());
+  count_local_changes(green());
+  write_on_both(kWrite);
+  expect_alike();
+}
+
+// Green's clock is another one: libfaketime reads its offset from a file at each call.
+class OtherClock : public TwoWayLoad, public testing::WithParamInterface<std::pair<const char*, const char*>> {
+ protected:
+  [[nodiscard]] PgServerOptions green_options() const override {
+    PgServerOptions options;
+    options.environment = {"LD_PRELOAD=" + library(), "FAKETIME_TIMESTAMP_FILE=" + clock_.string(),
+                           "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", "FAKETIME_DONT_RESET=1"};
+    return options;
+  }
+  void SetUp() override {
+    set_clock(GetParam().first);
+    TwoWayLoad::SetUp();
+  }
+  void set_clock(const std::string& offset) {
+    const std::filesystem::path next = clock_.string() + ".next";
+    write_file(next, offset + "\n");
+    std::filesystem::permissions(next, std::filesystem::perms(0644));
+    std::filesystem::rename(next, clock_);
+  }
+
+ private:
+  // In the directory of the machine's architecture.
+  static std::string library() {
+    for (const auto& directory : std::filesystem::directory_iterator("/usr/lib")) {
+      const std::filesystem::path found = directory.path() / "faketime" / "libfaketime.so.1";
+      if (std::filesystem::exists(found)) return found.string();
+    }
+    throw std::runtime_error("libfaketime is not installed: tools/setup.sh tests");
+  }
+
+  const std::filesystem::path clock_ = make_scratch_directory("clock") / "offset";
+};
+
+TEST_P(OtherClock, W3W8G2BothSidesAreAlikeAlsoWhenItSteps) {
+  start_both(kRegister, {"public.register"});
+  count_local_changes(blue());
+  count_local_changes(green());
+  write_on_both(kWrite, [this] {
+    wait_for_rows_of("green");
+    set_clock(GetParam().second);
+  });
+  expect_alike();
+}
+
+INSTANTIATE_TEST_SUITE_P(Offsets, OtherClock,
+                         testing::Values(std::pair{"+3600", "+3600"}, std::pair{"-3600", "-3600"},
+                                         std::pair{"+0", "-3600"}, std::pair{"+0", "+600"}),
+                         [](const auto& clock) { return "Number" + std::to_string(clock.index); });
 
 // A change is decided only once the target's own stream has been read up to it: that must not take a timer's round.
 TEST_F(TwoWayLoad, OneChangeIsOnTheOtherSideAtOnce) {
