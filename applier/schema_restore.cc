@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -32,6 +33,8 @@ struct SafeConninfo {
 constexpr const char* kPinned =
     "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 "
     "-c idle_in_transaction_session_timeout=0 -c lc_monetary=C";
+
+constexpr const char* kConnectionFailure = "08006";
 
 int server_major(const std::string& conninfo) {
   return PgConnection::connect({conninfo, "the server whose schema is moved", "teal/schema"}).server_major();
@@ -92,11 +95,28 @@ bool is_there_already(const std::string& line, const std::set<std::string>& sche
   return false;
 }
 
+// Of libpq, in the language that is asked for below: the programs' exit code is the same for whatever goes wrong.
+constexpr std::array kLostConnection{"server closed the connection unexpectedly",
+                                     "could not receive data from server",
+                                     "could not send data to server",
+                                     "SSL connection has been closed unexpectedly",
+                                     "SSL SYSCALL error",
+                                     "connection to server "};
+
+bool lost_connection(const std::string& said) {
+  return std::any_of(kLostConnection.begin(), kLostConnection.end(),
+                     [&](const char* words) { return said.find(words) != std::string::npos; });
+}
+
 void run_or_stop(const std::string& what, const std::vector<std::string>& argv, const SafeConninfo& conninfo,
                  const std::stop_token& stop) {
-  const SubprocessResult result = run_subprocess(argv, conninfo.environment, stop);
+  std::map<std::string, std::string> environment = conninfo.environment;
+  environment["LC_ALL"] = "";
+  environment["LC_MESSAGES"] = "C";
+  const SubprocessResult result = run_subprocess(argv, environment, stop);
   if (result.exit_code == 0) return;
   if (stop.stop_requested()) throw Interrupted("stopped while " + what + "; nothing of it was kept");
+  if (lost_connection(result.err)) throw PgError(what, result.err, kConnectionFailure);
   throw Stopped(StopCode::kRefused, what + " failed (" + argv[0] + " exited with " + std::to_string(result.exit_code) +
                                         "), nothing of it was kept: " + result.err);
 }

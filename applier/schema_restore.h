@@ -15,7 +15,9 @@ struct SchemaRestoreOptions {
 /// A dump of the source's schema (custom format), in a file that only we can read, for as long as the object lives.
 /// Ownership and grants are not taken over: roles are the administrator's. Schema teal, publications and subscriptions
 /// are left out.
-/// Errors: Stopped(kRefused) with what pg_dump or pg_restore said. Passwords travel in the environment, never in argv.
+/// Errors: Stopped(kRefused) with what pg_dump or pg_restore said; PgError when they lost their connection: whether a
+/// section that was being restored is there has to be looked at then. Passwords travel in the environment, never in
+/// argv.
 class SchemaDump {
  public:
   SchemaDump(SchemaRestoreOptions options, std::stop_token stop);

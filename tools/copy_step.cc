@@ -1,6 +1,7 @@
 #include "tools/copy_step.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -50,6 +51,19 @@ std::set<TableName> connected_by_foreign_keys(PgConnection& source, const std::v
   return reached;
 }
 
+// The pg_restore of a teal that was killed lives on, and may have been faster.
+void restore_unless_done(const std::string& link, const std::function<void()>& restore,
+                         const std::function<bool()>& missing) {
+  try {
+    restore();
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const Stopped&) {
+    if (missing()) throw;
+    log_event(LogLevel::kInfo, "schema was restored meanwhile by what a killed teal had begun", {{"link", link}});
+  }
+}
+
 }  // namespace
 
 CopyStep::CopyStep(const Config& config, LinkNames names, bool quiet, std::stop_token stop)
@@ -82,7 +96,7 @@ void CopyStep::run(bool no_copy) {
     mark_copied();
     return;
   }
-  if (config_.copy.schema) restore_tables_if_missing();
+  if (config_.copy.schema) through_interruptions(&CopyStep::restore_tables_if_missing);
   start_over_for_foreign_keys();
   const std::vector<CopyTable> pending = pending_tables();
   if (!pending.empty()) {
@@ -90,7 +104,22 @@ void CopyStep::run(bool no_copy) {
     const CopyProgress progress(counters, pending, quiet_);
     copy_with_retries(pending, counters);
   }
-  if (config_.copy.schema && !stop_.stop_requested()) restore_keys_if_missing();
+  if (config_.copy.schema && !stop_.stop_requested()) through_interruptions(&CopyStep::restore_keys_if_missing);
+}
+
+// A lost connection leaves open whether a section was restored: what is there is looked at each time.
+void CopyStep::through_interruptions(void (CopyStep::*restore)()) {
+  for (int interruptions = 0;;) {
+    try {
+      (this->*restore)();
+      return;
+    } catch (const PgError& error) {
+      if (stop_.stop_requested() || error.needs_somebody() || ++interruptions == kInterruptions) throw;
+      log_event(LogLevel::kWarn, "restoring the schema interrupted, trying again",
+                {{"link", names_.link}, {"reason", error.what()}});
+    }
+    if (!pause_for(kAttemptPause, stop_)) throw Interrupted("stopped while the schema was being restored");
+  }
 }
 
 // A crash of a server costs the tables under way, not the finished ones; they come from a new snapshot, as do tables
@@ -173,18 +202,25 @@ std::vector<CopyTable> CopyStep::pending_tables() {
   return pending;
 }
 
-void CopyStep::restore_tables_if_missing() {
+std::size_t CopyStep::count_missing_tables() {
   PgConnection target = connect(false);
   const std::vector<TargetRelation> relations = find_target_relations(target, tables_);
-  const auto missing = std::count_if(relations.begin(), relations.end(), [](const auto& r) { return !r.exists; });
+  return static_cast<std::size_t>(
+      std::count_if(relations.begin(), relations.end(), [](const auto& r) { return !r.exists; }));
+}
+
+void CopyStep::restore_tables_if_missing() {
+  const std::size_t missing = count_missing_tables();
   if (missing == 0) return;
-  if (missing < std::ssize(relations)) {
+  if (missing < tables_.size()) {
     throw Stopped(StopCode::kRefused,
                   "some of the selected tables are on green and others are not: create these as on blue (`teal check` "
                   "names them), then start again");
   }
   log_event(LogLevel::kInfo, "restoring tables on green", {{"tables", missing}});
-  SchemaDump({config_.blue, config_.green, config_.pg_bindir}, stop_).restore_pre_data();
+  restore_unless_done(
+      names_.link, [this] { SchemaDump({config_.blue, config_.green, config_.pg_bindir}, stop_).restore_pre_data(); },
+      [this] { return count_missing_tables() > 0; });
 }
 
 bool CopyStep::keys_missing() {
@@ -251,7 +287,12 @@ void CopyStep::restore_keys_if_missing() {
   if (!keys_missing()) return;
   check_partitions();
   log_event(LogLevel::kInfo, "restoring keys, indexes and constraints on green");
-  SchemaDump({config_.blue, config_.green, config_.pg_bindir, tables_of_others()}, stop_).restore_post_data();
+  restore_unless_done(
+      names_.link,
+      [this] {
+        SchemaDump({config_.blue, config_.green, config_.pg_bindir, tables_of_others()}, stop_).restore_post_data();
+      },
+      [this] { return keys_missing(); });
   if (keys_missing()) {
     throw Stopped(StopCode::kRefused,
                   "green lacks the keys that rows are found by, although blue's were restored: "

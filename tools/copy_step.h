@@ -27,6 +27,8 @@ class CopyStep {
   void look_at_source();
   void copy_with_retries(const std::vector<CopyTable>& pending, CopyCounters& counters);
   [[nodiscard]] std::vector<CopyTable> pending_tables();
+  void through_interruptions(void (CopyStep::*restore)());
+  [[nodiscard]] std::size_t count_missing_tables();
   void restore_tables_if_missing();
   void restore_keys_if_missing();
   void mark_copied();
