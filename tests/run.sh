@@ -7,8 +7,9 @@
 #   tests/run.sh --versions 13,17,18   what depends on the server, also on other majors (13, 17, 18): each as blue,
 #                           each from 15 on as green, 15 included. Needs root: their roots are made by debootstrap
 #   tests/run.sh --long     everything there is
-#   tests/run.sh --chaos SECONDS [--seed N]   only the run in which everything breaks at random, so long; the seed that
-#                           it prints gives the same faults again
+#   tests/run.sh --chaos SECONDS [--seed N] [--pairs 13:17,15:18]   only the run in which everything breaks at random,
+#                           so long; the seed that it prints gives the same faults again. --pairs: BLUE:GREEN, on servers
+#                           of these versions instead, one after the other (needs root)
 # The last line is "N passed, N failed"; a lint check counts as a test, a failed build as one failed test.
 # Exit code 0 only when something passed and nothing failed. Environment: TEAL_TEST_JOBS (2) tests at a time,
 # TEAL_BUILD_JOBS (number of cores) compilers, TEAL_TEST_PG_BIN another PostgreSQL's programs.
@@ -40,6 +41,7 @@ while (($#)); do
     --versions) pairs=$(all_pairs "${1:?--versions needs a list, as in 13,17,18}") && shift ;;
     --chaos) chaos+=(--chaos "${1:?--chaos needs seconds}") && shift ;;
     --seed) chaos+=(--seed "${1:?--seed needs a number}") && shift ;;
+    --pairs) pairs=${1:?--pairs needs a list, as in 13:17,15:18} && shift ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
     -*) echo "run.sh: unknown option $argument" >&2; exit 2 ;;
     *) names+=("$argument") ;;

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/support/link_marker.h"
 #include "tests/support/two_node_fixture.h"
 #include "tests/support/wait_until.h"
 
@@ -81,12 +82,10 @@ class SidecarFixture : public TwoNodeFixture {
   /// took: the lag.
   std::chrono::milliseconds wait_caught_up() {
     const auto start = std::chrono::steady_clock::now();
-    const std::string id =
-        blue().value("INSERT INTO teal.marker (migration, link) VALUES ('shop', 'blue_to_green') RETURNING id");
-    const std::string arrived = "SELECT count(*) > 0 FROM teal.marker_applied WHERE id = " + id;
+    LinkMarker marker("shop");
     wait_until("the marker has arrived", std::chrono::seconds(120), [&] {
       if (teal_ && !teal_->running()) throw std::runtime_error("teal ended before the marker arrived");
-      return green().truth(arrived);
+      return marker.arrived(blue(), green());
     });
     return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
   }

@@ -190,10 +190,20 @@ def lint_jobs(arguments):
     return [job for job in jobs if wanted(job.title, arguments.names)]
 
 
+def pair_environment(pair):
+    return {"TEAL_TEST_BLUE": str(pair[0]), "TEAL_TEST_GREEN": str(pair[1])}
+
+
 def chaos_jobs(arguments):
-    environment = {"TEAL_CHAOS_SECONDS": str(arguments.chaos)}
+    """One for each pair of server versions, by default one with our own."""
     program = pathlib.Path(arguments.build).resolve() / "scenario_tests"
-    return gtest_jobs(program, ["Chaos.*"], "", arguments.chaos * 2 + SCENARIO_SECONDS_MAX, True, environment=environment)
+    jobs = []
+    for pair in arguments.pairs or [(OWN_MAJOR, OWN_MAJOR)]:
+        prefix = f"{pair[0]}-{pair[1]}: " if arguments.pairs else ""
+        environment = {"TEAL_CHAOS_SECONDS": str(arguments.chaos), **pair_environment(pair)}
+        jobs += gtest_jobs(program, ["Chaos.*"], prefix, arguments.chaos * 2 + SCENARIO_SECONDS_MAX, True,
+                           environment=environment)
+    return jobs
 
 
 def fuzz_jobs(arguments):
@@ -223,7 +233,7 @@ def all_jobs(arguments):
             jobs += gtest_jobs(program, arguments.names, f"{sanitizer}: ", UNIT_SECONDS_MAX * 3, False, launcher)
     jobs += gtest_jobs(build / "scenario_tests", arguments.names, "", SCENARIO_SECONDS_MAX * factor, True)
     for pair in arguments.pairs:
-        environment = {"TEAL_TEST_BLUE": str(pair[0]), "TEAL_TEST_GREEN": str(pair[1])}
+        environment = pair_environment(pair)
         names = [name for suites in listed_tests([str(build / "scenario_tests")]).values() for name in suites]
         names = [name for name in names if wanted(name, arguments.names) and wanted(name, PAIR_TESTS)]
         for name in names:
@@ -328,16 +338,16 @@ def report(outcome, label, whole):
         print(f"---- output of {outcome.title}\n{outcome.output.rstrip()}\n----", flush=True)
 
 
-def run_all(jobs, runner, passed, failed, whole):
-    """Adds the full names of the tests to `passed` or `failed`. `whole`: what they said is shown in any case."""
-    with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("TEAL_TEST_JOBS", "2"))) as pool:
+def run_all(jobs, runner, passed, failed, chaos):
+    """Adds the full names of the tests to `passed` or `failed`. `chaos`: one at a time, and all that they said."""
+    with concurrent.futures.ThreadPoolExecutor(1 if chaos else int(os.environ.get("TEAL_TEST_JOBS", "2"))) as pool:
         pending = [pool.submit(runner.run, job) for job in jobs]
         for count, future in enumerate(concurrent.futures.as_completed(pending), 1):
             outcome = future.result()
             prefix = outcome.title.split(": ")[0] + ": " if ": " in outcome.title else ""
             passed += [prefix + name for name in outcome.passed]
             failed += [prefix + name for name in outcome.failed]
-            report(outcome, f"[{count}/{len(jobs)}]", whole)
+            report(outcome, f"[{count}/{len(jobs)}]", chaos)
 
 
 def main():
@@ -347,7 +357,8 @@ def main():
     parser.add_argument("--tsan")
     parser.add_argument("--fuzz", help="the directory of the fuzz targets")
     parser.add_argument("--tier", default="default", choices=["default", "ci", "long"])
-    parser.add_argument("--pairs", type=server_pairs, default=[], help="also run PAIR_TESTS on servers BLUE:GREEN,...")
+    parser.add_argument("--pairs", type=server_pairs, default=[],
+                        help="also run PAIR_TESTS on servers BLUE:GREEN,...; with --chaos, that run only on these")
     parser.add_argument("--chaos", type=int, metavar="SECONDS", help="only the run in which everything breaks")
     parser.add_argument("--seed", type=int, help="for what is drawn at random")
     parser.add_argument("names", nargs="*")

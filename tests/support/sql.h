@@ -22,6 +22,9 @@ class SqlError : public std::runtime_error {
   SqlError(const std::string& text, std::string sqlstate) : std::runtime_error(text), sqlstate_(std::move(sqlstate)) {}
   /// "" when the connection was lost or could not be made.
   [[nodiscard]] const std::string& sqlstate() const { return sqlstate_; }
+  /// The session is gone, or could not be made, because the server ends, ended or begins. A COMMIT that was under way
+  /// may have been done.
+  [[nodiscard]] bool session_lost() const { return sqlstate_.empty() || sqlstate_.starts_with("57"); }
 
  private:
   std::string sqlstate_;

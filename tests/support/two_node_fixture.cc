@@ -11,13 +11,13 @@ namespace teal::test {
 
 namespace fs = std::filesystem;
 
-void run_roles_sql(const PgServer& server, const std::vector<std::string>& variables) {
+void run_roles_sql(const PgServer& server, const std::vector<std::string>& variables, std::string_view database) {
   SpawnOptions psql;
   psql.argv = {pg_installation().bin / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1"};
   std::vector<std::string> all = {"teal_role=" + std::string(kTealRole), "owner_role=" + std::string(kOwnerRole)};
   all.insert(all.end(), variables.begin(), variables.end());
   for (const std::string& variable : all) psql.argv.insert(psql.argv.end(), {"-v", variable});
-  psql.argv.insert(psql.argv.end(), {"-f", TEAL_TEST_ROLES_SQL, "-d", server.conninfo("postgres", kShopDatabase)});
+  psql.argv.insert(psql.argv.end(), {"-f", TEAL_TEST_ROLES_SQL, "-d", server.conninfo("postgres", database)});
   const fs::path files = make_scratch_directory("roles");
   psql.stdout_path = psql.stderr_path = files / "said";
   if (run_program(psql, std::chrono::seconds(60)) != 0) {
@@ -28,8 +28,12 @@ void run_roles_sql(const PgServer& server, const std::vector<std::string>& varia
 void prepare_shop(PgServer& server) {
   Sql sql = server.connect();
   sql.exec("CREATE ROLE " + sql_name(kOwnerRole) + " LOGIN");
-  sql.exec("CREATE DATABASE " + sql_name(kShopDatabase) + " OWNER " + sql_name(kOwnerRole));
-  run_roles_sql(server);
+  prepare_database(server, kShopDatabase);
+}
+
+void prepare_database(PgServer& server, std::string_view name, const std::vector<std::string>& variables) {
+  server.psql("CREATE DATABASE " + sql_name(name) + " OWNER " + sql_name(kOwnerRole));
+  run_roles_sql(server, variables, name);
 }
 
 void TwoNodeFixture::SetUp() {

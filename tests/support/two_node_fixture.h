@@ -87,9 +87,12 @@ class TwoNodeFixture : public testing::Test {
 
 /// Makes the roles and the database on one server, as the fixture does: for tests with more than two.
 void prepare_shop(PgServer& server);
+/// One more database of `shop_owner`. `variables`: for docs/roles.sql, as below.
+void prepare_database(PgServer& server, std::string_view name, const std::vector<std::string>& variables = {});
 
-/// Runs docs/roles.sql through psql as a superuser, in database shop. `variables`: "name=value", for psql's -v.
+/// Runs docs/roles.sql through psql as a superuser. `variables`: "name=value", for psql's -v.
 /// Errors: std::runtime_error with what psql said.
-void run_roles_sql(const PgServer& server, const std::vector<std::string>& variables = {});
+void run_roles_sql(const PgServer& server, const std::vector<std::string>& variables = {},
+                   std::string_view database = kShopDatabase);
 
 }  // namespace teal::test

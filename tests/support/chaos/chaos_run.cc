@@ -16,6 +16,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr seconds kCaughtUpWithin{60};
+constexpr seconds kMigrationsWithin{600};
 constexpr seconds kAnswerWithin{5};
 constexpr milliseconds kLull{2'500};  // longer than a link waits before it writes idle progress
 constexpr double kRandomProbability = 0.01;
@@ -28,8 +29,14 @@ std::uint64_t passes(std::string_view point, std::uint64_t drawn) {
 
 }  // namespace
 
-ChaosRun::ChaosRun(ChaosSide blue, ChaosSide green, TealSupervisor& teal, WorkloadRun& workloads, std::uint64_t seed)
-    : blue_(std::move(blue)), green_(std::move(green)), teal_(teal), workloads_(workloads), schedule_(seed) {}
+ChaosRun::ChaosRun(ChaosSide blue, ChaosSide green, TealSupervisor& teal, WorkloadRun& workloads, ProblemsOf beside,
+                   std::uint64_t seed)
+    : blue_(std::move(blue)),
+      green_(std::move(green)),
+      teal_(teal),
+      workloads_(workloads),
+      beside_(std::move(beside)),
+      schedule_(seed) {}
 
 void ChaosRun::run(seconds length) {
   started_ = Clock::now();
@@ -45,11 +52,19 @@ void ChaosRun::run(seconds length) {
   mend();
 }
 
+void ChaosRun::look_after(const std::function<bool()>& until) {
+  if (!holds_within(kMigrationsWithin, [&] { return until() || tick(); })) {
+    problems_.emplace_back("what runs beside the link does not come to an end");
+  }
+  tick();  // why it came to its end
+}
+
 // Looks after teal and ends what is due. Returns whether something is wrong.
 bool ChaosRun::tick() {
   const std::string ended = teal_.look();
   if (!ended.empty()) problems_.push_back(ended);
   for (const std::string& violation : workloads_.violations()) problems_.push_back(violation);
+  for (const std::string& problem : beside_()) problems_.push_back(problem);
   while (!later_.empty() && later_.begin()->first <= Clock::now()) {
     const std::function<void()> what = std::move(later_.begin()->second);
     later_.erase(later_.begin());
@@ -229,15 +244,11 @@ void ChaosRun::mend() {
 }
 
 // A marker that is written now comes out at the other end. Servers may still be recovering.
-bool ChaosRun::caught_up(std::optional<std::string>& marker) {
+bool ChaosRun::caught_up(LinkMarker& marker) {
   try {
-    if (!marker) {
-      marker = session(blue_).value(
-          "INSERT INTO teal.marker (migration, link) VALUES ('shop', 'blue_to_green') RETURNING id");
-    }
-    return session(green_).truth("SELECT count(*) > 0 FROM teal.marker_applied WHERE id = " + *marker);
+    return marker.arrived(session(blue_), session(green_));
   } catch (const SqlError& error) {
-    if (error.sqlstate().empty() || error.sqlstate().starts_with("57")) return false;
+    if (error.session_lost()) return false;
     throw;
   }
 }
@@ -259,7 +270,7 @@ void ChaosRun::check_acknowledged() {
 void ChaosRun::settle() {
   mend();
   const auto start = Clock::now();
-  std::optional<std::string> marker;
+  LinkMarker marker("shop");
   bool done = false;
   static_cast<void>(holds_within(kCaughtUpWithin, [&] {
     done = caught_up(marker);

@@ -5,13 +5,13 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "tests/support/chaos/fault_schedule.h"
 #include "tests/support/chaos/teal_supervisor.h"
 #include "tests/support/fault_proxy.h"
+#include "tests/support/link_marker.h"
 #include "tests/support/pg_server.h"
 #include "tests/support/workloads/workload_run.h"
 
@@ -30,10 +30,15 @@ struct ChaosSide {
 /// Threads: one, in which the servers and teal were started.
 class ChaosRun {
  public:
-  ChaosRun(ChaosSide blue, ChaosSide green, TealSupervisor& teal, WorkloadRun& workloads, std::uint64_t seed);
+  using ProblemsOf = std::function<std::vector<std::string>()>;
+  /// `beside`: what is wrong with what else runs on the two servers; asked again and again.
+  ChaosRun(ChaosSide blue, ChaosSide green, TealSupervisor& teal, WorkloadRun& workloads, ProblemsOf beside,
+           std::uint64_t seed);
 
   /// Returns after that time, with everything mended and caught up; earlier when something is wrong.
   void run(std::chrono::seconds length);
+  /// Looks after teal, and breaks nothing, until that is so or something is wrong.
+  void look_after(const std::function<bool()>& until);
 
   /// What must not be: seen by readers, an end of teal that nobody caused, a link that does not go on.
   [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
@@ -58,7 +63,7 @@ class ChaosRun {
   void later(std::chrono::milliseconds time, std::function<void()> what);
   void mend();
   void settle();
-  [[nodiscard]] bool caught_up(std::optional<std::string>& marker);
+  [[nodiscard]] bool caught_up(LinkMarker& marker);
   void check_acknowledged();
   std::vector<std::string> backends(ChaosSide& side);
   ChaosSide& side(bool blue) { return blue ? blue_ : green_; }
@@ -69,6 +74,7 @@ class ChaosRun {
   ChaosSide green_;
   TealSupervisor& teal_;
   WorkloadRun& workloads_;
+  ProblemsOf beside_;
   FaultSchedule schedule_;
   Clock::time_point started_ = Clock::now();
   std::multimap<Clock::time_point, std::function<void()>> later_;  ///< what ends faults that last

@@ -65,22 +65,17 @@ std::string Fault::text() const {
   return text + ")";
 }
 
-FaultSchedule::FaultSchedule(std::uint64_t seed) : random_(seed) {
+FaultSchedule::FaultSchedule(std::uint64_t seed) : draw_(seed) {
   for (std::size_t i = 0; i < kFailpoints.size(); ++i) {
     if (kFailpoints[i].steady) steady_.push_back(i);
   }
-  // std::shuffle draws in another way with each library.
-  for (std::size_t i = steady_.size(); i > 1; --i) std::swap(steady_[i - 1], steady_[between(0, i - 1)]);
-}
-
-std::uint64_t FaultSchedule::between(std::uint64_t least, std::uint64_t most) {
-  return least + random_() % (most - least + 1);
+  draw_.shuffle(steady_);
 }
 
 FaultKind FaultSchedule::draw_kind() {
   std::uint64_t sum = 0;
   for (const Kind& kind : kKinds) sum += kind.weight;
-  std::uint64_t drawn = between(0, sum - 1);
+  std::uint64_t drawn = draw_.between(0, sum - 1);
   for (const Kind& kind : kKinds) {
     if (drawn < kind.weight) return kind.kind;
     drawn -= kind.weight;
@@ -92,17 +87,17 @@ Fault FaultSchedule::next() {
   Fault fault;
   fault.kind = draw_kind();
   // Short gaps more often than long ones, so that faults meet.
-  const std::uint64_t scale = between(0, 1000);
+  const std::uint64_t scale = draw_.between(0, 1000);
   fault.gap = kGapLeast + (kGapMost - kGapLeast) * scale * scale / 1'000'000;
-  fault.length = milliseconds(between(50, 1500));
-  fault.on_blue = between(0, 1) == 0;
-  fault.toward = between(0, 1) == 0 ? Toward::kServer : Toward::kClient;
-  fault.amount = fault.kind == FaultKind::kTruncate ? between(0, 200'000) : between(1, 20);
-  fault.seed = random_();
+  fault.length = milliseconds(draw_.between(50, 1500));
+  fault.on_blue = draw_.between(0, 1) == 0;
+  fault.toward = draw_.between(0, 1) == 0 ? Toward::kServer : Toward::kClient;
+  fault.amount = fault.kind == FaultKind::kTruncate ? draw_.between(0, 200'000) : draw_.between(1, 20);
+  fault.seed = draw_.next();
   if (fault.kind == FaultKind::kFailpoint) fault.failpoint = steady_[failpoints_drawn_++ % steady_.size()];
   if (--until_settled_ == 0) {
     fault.settles_after = true;
-    until_settled_ = between(4, 12);
+    until_settled_ = draw_.between(4, 12);
   }
   return fault;
 }

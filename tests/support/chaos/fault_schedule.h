@@ -2,10 +2,10 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <random>
 #include <string>
 #include <vector>
 
+#include "tests/support/chaos/draw.h"
 #include "tests/support/fault_proxy.h"
 
 namespace teal::test {
@@ -60,10 +60,9 @@ class FaultSchedule {
   [[nodiscard]] Fault next();
 
  private:
-  std::uint64_t between(std::uint64_t least, std::uint64_t most);
   FaultKind draw_kind();
 
-  std::mt19937_64 random_;
+  Draw draw_;
   std::vector<std::size_t> steady_;  ///< failpoints, shuffled
   std::size_t failpoints_drawn_ = 0;
   std::uint64_t until_settled_ = 5;

@@ -23,13 +23,13 @@ std::string end_of(const std::string& text) {
 TealSupervisor::TealSupervisor(std::vector<std::string> arguments, std::filesystem::path counts)
     : arguments_(std::move(arguments)), counts_(std::move(counts)) {}
 
-void TealSupervisor::start() { spawn(""); }
+void TealSupervisor::start(const std::string& failpoints) { spawn(failpoints); }
 
 void TealSupervisor::spawn(const std::string& failpoints) {
   TealOptions options;
   options.environment = {"TEAL_FAILPOINT_COUNTS=" + counts_.string()};
   if (!failpoints.empty()) options.environment.push_back(failpoints);
-  armed_ = !failpoints.empty();
+  failpoints_ = failpoints;
   spawned_at_ = Clock::now();
   if (teal_) last_log_ = end_of(teal_->err());
   teal_ = std::make_unique<TealProcess>(arguments_, options);
@@ -54,17 +54,19 @@ void TealSupervisor::kill_and_start(const std::string& failpoints) {
 std::string TealSupervisor::look() {
   if (!teal_->running()) {
     const int code = teal_->wait_exit(milliseconds(0));
-    if (code == kKilled && armed_) {
+    std::string next;
+    if (code == kKilled && !failpoints_.empty()) {
       ++killed_by_failpoints_;
     } else if (code == kUnreachable) {
       if (Clock::now() - spawned_at_ < kStartPause) return "";
       ++unreachable_;
       undisturbed_ = false;
+      next = failpoints_;
     } else {
       return "teal ended with " + std::to_string(code);
     }
     died();
-    spawn("");
+    spawn(next);
     return "";
   }
   const auto now = Clock::now();

@@ -23,11 +23,12 @@ class TealSupervisor {
   /// `arguments`: of `teal run`. `counts`: where failpoints count; see TEAL_FAILPOINT_COUNTS.
   TealSupervisor(std::vector<std::string> arguments, std::filesystem::path counts);
 
-  /// Starts the first one.
-  void start();
-  /// SIGKILL, and another one at once. `failpoints`: of its environment, as "TEAL_FAILPOINT=commit_sent:3".
+  /// Starts the first one. `failpoints`: of its environment, as "TEAL_FAILPOINT=commit_sent:3".
+  void start(const std::string& failpoints = "");
+  /// SIGKILL, and another one at once.
   void kill_and_start(const std::string& failpoints = "");
-  /// Starts another one when it has ended; notes when it streams. Returns "", or that it ended as it must not.
+  /// Starts another one when it has ended; notes when it streams. One that found no server leaves its failpoints to the
+  /// next one, one that they killed does not. Returns "", or that it ended as it must not.
   std::string look();
   /// Something else broke: a recovery that is going on will take longer.
   void disturbed() { undisturbed_ = false; }
@@ -50,7 +51,7 @@ class TealSupervisor {
   std::vector<std::string> arguments_;
   std::filesystem::path counts_;
   std::unique_ptr<TealProcess> teal_;
-  bool armed_ = false;
+  std::string failpoints_;                    ///< of the one that runs
   std::optional<Clock::time_point> died_at_;  ///< until it streams again
   Clock::time_point log_read_;
   Clock::time_point spawned_at_;

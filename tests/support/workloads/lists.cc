@@ -89,8 +89,9 @@ class ListsReader final : public WorkloadReader {
       lists[{*row[0], *row[1]}] = *row[2] + " ";
     }
     for (const SqlRow& row : rows_) {
-      if (!lists[{*row[0], *row[1]}].starts_with(*row[2] + " ")) {
-        return "lists: " + *row[0] + "/" + *row[1] + " on green is no beginning of blue's";
+      const std::string& there = lists[{*row[0], *row[1]}];
+      if (!there.starts_with(*row[2] + " ")) {
+        return "lists: " + *row[0] + "/" + *row[1] + " on green, " + *row[2] + ", is no beginning of blue's, " + there;
       }
     }
     return "";

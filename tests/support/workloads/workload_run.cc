@@ -14,11 +14,9 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kReconnectPause{30};
 constexpr milliseconds kReadPause{30};
-constexpr milliseconds kBacklogMax{500};  // after a pause of the server, what was missed is not caught up with
+constexpr milliseconds kBacklogMax{500};           // after a pause of the server, what was missed is not caught up with
+constexpr std::chrono::seconds kVisibleWithin{5};  // a committing session that is kept from the processor
 constexpr std::size_t kViolationsMax = 20;
-
-// A session that ends answers with class 57 or not at all; the COMMIT before that may have been done.
-bool leaves_doubt(const SqlError& error) { return error.sqlstate().empty() || error.sqlstate().starts_with("57"); }
 
 }  // namespace
 
@@ -79,7 +77,7 @@ class WorkloadRun::Writer {
     try {
       sql_->exec("BEGIN; " + step.sql + done + (step.rolled_back ? "ROLLBACK" : "COMMIT"));
     } catch (const SqlError& error) {
-      if (leaves_doubt(error)) {
+      if (error.session_lost()) {
         ++run_.in_doubt_;
         doubt_ = true;
         throw;
@@ -205,7 +203,7 @@ void WorkloadRun::read(const std::stop_token& stop) {
       green->exec("COMMIT");
       ++snapshots_;
     } catch (const SqlError& error) {
-      if (!leaves_doubt(error)) throw;
+      if (!error.session_lost()) throw;
       green.reset();
     }
     pause_for(kReadPause, stop);
@@ -217,10 +215,15 @@ void WorkloadRun::look(Sql& green, WorkloadReader& reader, std::unique_ptr<Sql>&
   if (!contradiction.empty()) violated(contradiction);
   try {
     if (!blue) blue = std::make_unique<Sql>(options_.blue);
-    const std::string difference = reader.compare(*blue);
+    // A transaction is sent to green once its commit is flushed, and visible on blue only after that.
+    std::string difference;
+    static_cast<void>(holds_within(kVisibleWithin, [&] {
+      difference = reader.compare(*blue);
+      return difference.empty();
+    }));
     if (!difference.empty()) violated(difference);
   } catch (const SqlError& error) {  // blue is away: the next look compares again
-    if (!leaves_doubt(error)) throw;
+    if (!error.session_lost()) throw;
     blue.reset();
   }
 }
