@@ -248,7 +248,7 @@ void Applier::stop_at(const RowsRefused& refused, const TransactionFacts& facts)
   std::string way_on;
   try {
     way_on = "or pass over this change with teal quarantine skip " +
-             std::to_string(quarantine_.record(facts, refused.change()));
+             std::to_string(quarantine_.record(facts, refused.change())) + " --link " + options_.names.link;
   } catch (const PgError& error) {
     if (error.error_class() != ErrorClass::kStop) throw;
     way_on = "it could not be noted in teal.quarantine: " + std::string(error.what());

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "engine/config_values.h"
+#include "engine/names.h"
 #include "engine/nearest_name.h"
 #include "engine/pg_error.h"
 
@@ -123,6 +124,9 @@ void CommandLine::add_quarantine() {
     sub->callback([&options, value] { options.action = value; });
     if (value != QuarantineAction::kList) {
       sub->add_option("ID", options.id, "The change's number in the list")->required()->check(CLI::PositiveNumber);
+      sub->add_option("--link", options.link, "Whose change, where both links have one of that number")
+          ->check(CLI::IsMember({std::string(kBlueToGreen), std::string(kGreenToBlue)}))
+          ->type_name("LINK");
     }
     return sub;
   };

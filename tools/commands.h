@@ -29,6 +29,7 @@ enum class QuarantineAction { kList, kRetry, kSkip };
 struct QuarantineOptions {
   QuarantineAction action = QuarantineAction::kList;
   std::int64_t id = 0;  ///< of the row in teal.quarantine
+  std::string link;     ///< whose; "": of the one that has such a row
   bool yes = false;     ///< do not ask
 };
 

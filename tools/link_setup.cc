@@ -108,10 +108,6 @@ void create_origins(LinkSetup& setup, int copy_workers) {
 // Before the publication is completed: afterwards it would look as if nothing had been missing.
 void check_published_all_along(LinkSetup& setup) {
   std::map<TableName, TableCopyState> copied = read_table_states(setup.target, setup.link);
-  // One that was noted and not published yet has missed nothing.
-  std::erase_if(copied, [](const auto& entry) {
-    return entry.second.state == "copied" && entry.second.publication_entry.empty();
-  });
   std::set<TableName> selected(setup.published.tables.begin(), setup.published.tables.end());
   for (const SourceTable& table : setup.tables) selected.insert(table.name);
   keep_selected(copied, selected);

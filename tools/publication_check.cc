@@ -35,6 +35,12 @@ std::string copy_again(const LinkNames& names, const Copied& tables) {
     targets.insert(state.target);
     parts = parts || state.is_part(table);
   }
+  // The way back copies nothing: what is on blue stays.
+  if (names.link == kGreenToBlue) {
+    return "compare each on both sides and mend on blue what applications changed on green meanwhile, run on blue "
+           "UPDATE teal.table_state SET publication_entry = ''" +
+           states_where(names, StatesOf::kTables, own) + "; and start again.";
+  }
   std::string way = "empty each on the target, run there " + delete_states(names, StatesOf::kTables, own) +
                     " and start again: what was emptied is copied.";
   if (parts) {
@@ -161,7 +167,9 @@ PublicationChanges check_publication(PgConnection& source, const LinkNames& name
                                      const std::map<TableName, TableCopyState>& states) {
   Copied copied;
   for (const auto& [table, state] : states) {
-    if (state.state == "copied" || state.state == "detached") copied.emplace(table, state);
+    // One that was noted for the way back and is not published yet has missed nothing.
+    const bool noted = state.state == "copied" && state.publication_entry.empty();
+    if (!noted && (state.state == "copied" || state.state == "detached")) copied.emplace(table, state);
   }
   if (copied.empty()) return {};
   const std::string name = names.publication();

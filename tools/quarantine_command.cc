@@ -1,5 +1,7 @@
 #include <iostream>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "engine/pg_error.h"
 #include "tools/commands.h"
@@ -21,17 +23,56 @@ std::string consequence(const QuarantineRow& row) {
   return "the sides differ in this row until somebody makes them equal; later changes of it may stop the link again";
 }
 
-QuarantineRow open_row(PgConnection& target, const LinkNames& link, std::int64_t id) {
-  const std::optional<QuarantineRow> row = read_quarantined(target, link, id);
-  if (row && row->open()) return *row;
-  throw Stopped(StopCode::kRefused,
-                row ? "change " + std::to_string(id) + " is " + row->state + ": the link has passed it"
-                    : "there is no change " + std::to_string(id) + "; teal quarantine list shows which there are");
+// A link's rows are on its target.
+struct Place {
+  LinkNames link;
+  PgConnection target;
+};
+
+std::vector<Place> open_places(const Config& config) {
+  std::vector<Place> places;
+  const LinkNames forward = forward_link(config);
+  places.push_back({forward, PgConnection::connect(connect_options(config, false, "quarantine"))});
+  places.push_back({forward.reverse(), PgConnection::connect(connect_options(config, true, "quarantine"))});
+  return places;
 }
 
-void mark(PgConnection& target, const LinkNames& link, const QuarantineRow& row, const std::string& state) {
-  if (mark_quarantined(target, link, row.id, state)) return;
+// The one link that has such a change, or that was named.
+std::pair<Place*, QuarantineRow> find_open(std::vector<Place>& places, const QuarantineOptions& options) {
+  std::vector<std::pair<Place*, QuarantineRow>> found;
+  for (Place& place : places) {
+    if (!options.link.empty() && options.link != place.link.link) continue;
+    if (auto row = read_quarantined(place.target, place.link, options.id)) found.emplace_back(&place, *row);
+  }
+  const std::string change = "change " + std::to_string(options.id);
+  if (found.empty()) {
+    throw Stopped(StopCode::kRefused, "there is no " + change + "; teal quarantine list shows which there are");
+  }
+  if (found.size() > 1) {
+    throw Stopped(StopCode::kUsage, "both links have a " + change + ": say which with --link");
+  }
+  if (!found.front().second.open()) {
+    throw Stopped(StopCode::kRefused, change + " is " + found.front().second.state + ": the link has passed it");
+  }
+  return found.front();
+}
+
+void mark(Place& place, const QuarantineRow& row, const std::string& state) {
+  if (mark_quarantined(place.target, place.link, row.id, state)) return;
   throw Stopped(StopCode::kRefused, "the link has passed change " + std::to_string(row.id) + " meanwhile");
+}
+
+int list(const Config& config, const OutputOptions& output, std::vector<Place>& places) {
+  std::vector<QuarantineRow> rows;
+  for (Place& place : places) {
+    for (QuarantineRow& row : read_quarantine(place.target, place.link)) rows.push_back(std::move(row));
+  }
+  if (output.json) {
+    print_json(quarantine_json(config.name, rows));
+  } else {
+    std::cout << quarantine_text(rows);
+  }
+  return 0;
 }
 
 void report_mark(const OutputOptions& output, const QuarantineRow& row, const std::string& state,
@@ -46,20 +87,11 @@ void report_mark(const OutputOptions& output, const QuarantineRow& row, const st
 }  // namespace
 
 int quarantine_command(const Config& config, const OutputOptions& output, const QuarantineOptions& options) {
-  const LinkNames link = forward_link(config);
-  PgConnection target = PgConnection::connect(connect_options(config, false, "quarantine"));
-  if (options.action == QuarantineAction::kList) {
-    const std::vector<QuarantineRow> rows = read_quarantine(target, link);
-    if (output.json) {
-      print_json(quarantine_json(config.name, link.link, rows));
-    } else {
-      std::cout << quarantine_text(rows);
-    }
-    return 0;
-  }
-  const QuarantineRow row = open_row(target, link, options.id);
+  std::vector<Place> places = open_places(config);
+  if (options.action == QuarantineAction::kList) return list(config, output, places);
+  const auto [place, row] = find_open(places, options);
   if (options.action == QuarantineAction::kRetry) {
-    mark(target, link, row, "retry");
+    mark(*place, row, "retry");
     report_mark(output, row, "retry", "the next teal run tries it again");
     return 0;
   }
@@ -69,7 +101,7 @@ int quarantine_command(const Config& config, const OutputOptions& output, const 
     std::cerr << "nothing was changed\n";
     return static_cast<int>(StopCode::kRefused);
   }
-  mark(target, link, row, "skip");
+  mark(*place, row, "skip");
   report_mark(output, row, "skip", "the next teal run passes over it; " + consequence(row));
   return 0;
 }

@@ -10,7 +10,7 @@ namespace {
 
 constexpr const char* kSelect =
     "SELECT id, state, table_name, operation, key, commit_lsn, lsn, position, xid, sqlstate, message, times, first_at, "
-    "at FROM teal.quarantine WHERE migration = $1 AND link = $2";
+    "at, link FROM teal.quarantine WHERE migration = $1 AND link = $2";
 
 QuarantineRow row_at(const Rows& rows, int i) {
   QuarantineRow row;
@@ -28,6 +28,7 @@ QuarantineRow row_at(const Rows& rows, int i) {
   row.times = rows.integer(i, 11);
   row.first_at = rows.str(i, 12);
   row.at = rows.str(i, 13);
+  row.link = rows.str(i, 14);
   return row;
 }
 
@@ -95,7 +96,8 @@ std::string quarantine_text(const std::vector<QuarantineRow>& rows) {
   std::size_t open = 0;
   for (const QuarantineRow& row : rows) {
     if (row.open()) ++open;
-    out += std::to_string(row.id) + "  " + row.state + "  " + row.title() + "\n";
+    out += std::to_string(row.id) + "  " + row.state + "  " + row.title();
+    out += row.link == kGreenToBlue ? "  (link " + row.link + ")\n" : "\n";
     out += "     " + shown(row.message) + (row.sqlstate.empty() ? "" : " (SQLSTATE " + row.sqlstate + ")") + "\n";
     out += "     transaction " + std::to_string(row.xid) + ", commit " + row.commit_lsn;
     if (row.position > 0) out += ", change " + std::to_string(row.position) + " at " + row.lsn;
@@ -109,8 +111,7 @@ std::string quarantine_text(const std::vector<QuarantineRow>& rows) {
          "over it with teal quarantine skip ID\n";
 }
 
-nlohmann::ordered_json quarantine_json(const std::string& name, const std::string& link,
-                                       const std::vector<QuarantineRow>& rows) {
+nlohmann::ordered_json quarantine_json(const std::string& name, const std::vector<QuarantineRow>& rows) {
   nlohmann::ordered_json json;
   json["name"] = name;
   json["open"] = std::count_if(rows.begin(), rows.end(), [](const QuarantineRow& row) { return row.open(); });
@@ -118,7 +119,7 @@ nlohmann::ordered_json quarantine_json(const std::string& name, const std::strin
   for (const QuarantineRow& row : rows) {
     json["changes"].push_back({{"id", row.id},
                                {"state", row.state},
-                               {"link", link},
+                               {"link", row.link},
                                {"table", row.table},
                                {"operation", row.operation},
                                {"key", row.key},

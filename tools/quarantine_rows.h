@@ -12,6 +12,7 @@ namespace teal {
 
 /// A row of teal.quarantine: a change at which a link stopped. See applier/quarantine.h.
 struct QuarantineRow {
+  std::string link;
   std::int64_t id = 0;
   std::string state;  ///< stopped, retry, skip: open; skipped, resolved: the link has passed it
   std::string table;  ///< "": not known
@@ -57,7 +58,6 @@ struct QuarantineCounts {
 /// For people, with line ends, and with what can be done.
 [[nodiscard]] std::string quarantine_text(const std::vector<QuarantineRow>& rows);
 /// For machines.
-[[nodiscard]] nlohmann::ordered_json quarantine_json(const std::string& name, const std::string& link,
-                                                     const std::vector<QuarantineRow>& rows);
+[[nodiscard]] nlohmann::ordered_json quarantine_json(const std::string& name, const std::vector<QuarantineRow>& rows);
 
 }  // namespace teal

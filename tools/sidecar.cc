@@ -103,7 +103,7 @@ Sidecar::Outcome Sidecar::watch(LinkRuns& runs, TwoSides* sides, bool only_until
   milliseconds look_around = kLookAround;
   while (!stop_.stop_requested()) {
     const auto ended = std::count_if(runs.begin(), runs.end(), [](const auto& run) { return run->ended(); });
-    if (ended == std::ssize(runs)) return Outcome::kStopped;
+    if (ended == std::ssize(runs) || (ended > 0 && options_.until_synced)) return Outcome::kStopped;
     for (const auto& run : runs) run->tell_end();
     if (only_until_level && is_level_with_copy(options_.config)) return Outcome::kLevel;
     if (sides != nullptr && sides->text_needed()) return Outcome::kTextNeeded;

@@ -52,7 +52,7 @@ void publish(LinkSetup& setup) {
     std::string sql;
     for (const std::string& statement : gap.sql) sql += "\n  " + statement;
     throw Stopped(StopCode::kRefused, "on green, teal may not publish the tables for the way back (" + error.text() +
-                                          "): have their owner run there" + sql + "\nthen start again");
+                                          "): have their owner run there" + sql);
   }
 }
 

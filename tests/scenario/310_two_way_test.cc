@@ -2,12 +2,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "tests/scenario/two_way_fixture.h"
 
 namespace teal::test {
 namespace {
 
 using std::chrono::seconds;
+using testing::HasSubstr;
 
 constexpr const char* kItems = "CREATE TABLE item (id int PRIMARY KEY, v text, n int)";
 
@@ -84,6 +87,10 @@ TEST_F(TwoWay, LinkGoesOnWhenTheOtherHasStoppedAtARow) {
   blue_owner().exec("UPDATE item SET v = 'blue' WHERE id = 3");
   wait_until("blue's later version is on green", seconds(30),
              [&] { return green().value("SELECT v FROM item WHERE id = 3") == "blue"; });
+  const TealResult listed = command({"quarantine", "list"});
+  EXPECT_THAT(listed.out, HasSubstr("UPDATE on public.item key (\"id\")=(1)  (link green_to_blue)"));
+  EXPECT_EQ(command({"quarantine", "retry", "1", "--link", "blue_to_green"}).exit_code, 1);
+  EXPECT_EQ(command({"quarantine", "retry", "1"}).exit_code, 0);
   EXPECT_EQ(teal_->terminate(), 5);
   blue_owner().exec("ALTER TABLE item DROP CONSTRAINT item_n_check");
   run_both();
@@ -101,6 +108,90 @@ TEST_F(TwoWay, BothLinksDrainWhenTheyAreAskedToStop) {
   EXPECT_EQ(teal_->terminate(), 0);
   EXPECT_LT(std::chrono::steady_clock::now() - asked, seconds(8));
   EXPECT_EQ(times_logged("not drained"), 0U);
+}
+
+TEST_F(TwoWay, TableThatComesLaterIsReplicatedBothWays) {
+  start_both(kItems, {"public.item"});
+  create_tables_both("CREATE TABLE late (id int PRIMARY KEY, v text)");
+  blue_owner().exec("INSERT INTO late VALUES (1, 'blue')");
+  blue_owner().exec("ALTER PUBLICATION teal_shop_blue_to_green ADD TABLE late");
+  wait_joined("late");
+  // Its owner has to publish it on green, too.
+  teal_->wait_for_log("tables are not taken into the way back", seconds(30));
+  EXPECT_THAT(teal_->err(), HasSubstr("ALTER PUBLICATION \\\"teal_shop_green_to_blue\\\" ADD TABLE"));
+  green_owner().exec("ALTER PUBLICATION teal_shop_green_to_blue ADD TABLE late");
+  teal_->wait_for_log("table is replicated in both directions table=public.late", seconds(30));
+  green_owner().exec("INSERT INTO late VALUES (2, 'green'); UPDATE late SET v = 'green' WHERE id = 1");
+  wait_both_caught_up();
+  expect_all_equal();
+  EXPECT_EQ(blue().value("SELECT string_agg(v, ' ' ORDER BY id) FROM late"), "green green");
+}
+
+TEST_F(TwoWay, I9TableThatLeftTheWayBacksPublicationForAWhileIsTheOperatorsToCompare) {
+  start_both(kItems, {"public.item"});
+  blue_owner().exec("INSERT INTO item VALUES (1, 'blue', 0)");
+  wait_both_caught_up();
+  EXPECT_EQ(teal_->terminate(), 0);
+  green_owner().exec("ALTER PUBLICATION teal_shop_green_to_blue DROP TABLE item");
+  green_owner().exec("UPDATE item SET v = 'missed'");
+  green_owner().exec("ALTER PUBLICATION teal_shop_green_to_blue ADD TABLE item");
+  const TealResult refused = command({"run"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, testing::Not(HasSubstr("empty each on the target")));
+  blue_owner().exec("UPDATE item SET v = 'missed'");
+  const std::string begin = "UPDATE teal.table_state SET publication_entry = ''";
+  const std::size_t at = refused.err.find(begin);
+  ASSERT_NE(at, std::string::npos) << refused.err;
+  blue().exec(refused.err.substr(at, refused.err.find(';', at) - at));
+  run_both();
+  green_owner().exec("UPDATE item SET n = 2");
+  wait_both_caught_up();
+  expect_all_equal();
+}
+
+TEST_F(TwoWay, WayBackIsOpenedLaterAndNotForgotten) {
+  create_tables_both(kItems);
+  publish_both({"public.item"});
+  blue_owner().exec("INSERT INTO item VALUES (1, 'old', 0)");
+  configure("copy: { schema: false }\n");
+  run_streaming();
+  wait_caught_up();
+  blue_owner().exec("INSERT INTO item VALUES (2, 'blue', 0)");
+  wait_for_count("item", 2);
+  EXPECT_EQ(teal_->terminate(), 0);
+  const std::string forward = config_;
+  config_ = write_config({.more = "direction: both\ncopy: { schema: false }\n"}).string();
+  run_both();
+  green_owner().exec("UPDATE item SET v = 'green'");
+  wait_both_caught_up();
+  expect_all_equal();
+  EXPECT_EQ(blue().number("SELECT count(*) FROM item WHERE v = 'green'"), 2);
+  EXPECT_EQ(teal_->terminate(), 0);
+  config_ = forward;
+  const TealResult refused = command({"run"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("say direction: both, or end the migration"));
+}
+
+TEST_F(TwoWay, UntilSyncedWaitsForBothDirections) {
+  start_both(kItems, {"public.item"});
+  EXPECT_EQ(teal_->terminate(), 0);
+  blue_owner().exec("INSERT INTO item SELECT i, 'blue', i FROM generate_series(1, 5000) i");
+  green_owner().exec("INSERT INTO item SELECT i, 'green', i FROM generate_series(5001, 10000) i");
+  const TealResult synced = run_until_synced();
+  EXPECT_EQ(synced.exit_code, 0) << synced.err;
+  expect_all_equal();
+  EXPECT_EQ(blue().number("SELECT count(*) FROM item"), 10000);
+}
+
+TEST_F(TwoWay, StatusShowsBothLinks) {
+  start_both(kItems, {"public.item"});
+  const auto status = nlohmann::json::parse(command({"status", "--json"}).out);
+  ASSERT_EQ(status.at("links").size(), 2U);
+  EXPECT_EQ(status.at("links").at(0).at("link"), "blue_to_green");
+  EXPECT_EQ(status.at("links").at(1).at("link"), "green_to_blue");
+  EXPECT_EQ(status.at("links").at(1).at("phase"), "streaming");
+  EXPECT_THAT(command({"status"}).out, HasSubstr("link       green_to_blue"));
 }
 
 TEST_F(TwoWay, FinishLeavesNoTraceOfTheWayBack) {
