@@ -117,7 +117,11 @@ std::uint64_t BatchWriter::write(std::span<const Epoch> epochs, const ControlRow
                    "SET LOCAL statement_timeout = " + std::to_string(give_way_.statement_time->count()));
   }
   locked_.clear();
-  if (give_way_.lock_tables) send_locks(pipeline, epochs);
+  if (give_way_.lock_tables) {
+    send_locks(pipeline, epochs);
+  } else if (!lock_first_.empty()) {
+    send_lock(pipeline, lock_first_, "SHARE ROW EXCLUSIVE");
+  }
   send_epochs(pipeline, epochs);
   send_markers(pipeline, control);
   if (last != nullptr) {
@@ -147,10 +151,14 @@ void BatchWriter::send_locks(PgPipeline& pipeline, std::span<const Epoch> epochs
       for (const Segment& segment : segments) names.insert(segment.table->sql_name);
     }
   }
-  for (const std::string& name : names) locked_ += (locked_.empty() ? "" : ", ") + name;
+  send_lock(pipeline, names, "EXCLUSIVE");
+}
+
+void BatchWriter::send_lock(PgPipeline& pipeline, const std::set<std::string>& tables, const std::string& mode) {
+  for (const std::string& name : tables) locked_ += (locked_.empty() ? "" : ", ") + name;
   if (locked_.empty()) return;
   locks_call_ = pipeline.size();
-  pipeline.query("lock the tables", "LOCK TABLE " + locked_ + " IN EXCLUSIVE MODE");
+  pipeline.query("lock the tables", "LOCK TABLE " + locked_ + " IN " + mode + " MODE");
 }
 
 void BatchWriter::send_epochs(PgPipeline& pipeline, std::span<const Epoch> epochs) {
@@ -293,12 +301,15 @@ std::uint64_t BatchWriter::check_counts(const std::vector<ResultHandle>& results
   return rows;
 }
 
+// Not waited for: an application that waits for one of our rows holds the table, and would find a deadlock. Next time
+// the table is locked before any row is.
 void BatchWriter::lock_absent() {
-  for (const std::string& table : absent_) {
+  lock_first_.insert(absent_.begin(), absent_.end());
+  for (const std::string& table : std::exchange(absent_, {})) {
     connection_.exec("lock a table for a row that is not in it",
-                     "LOCK TABLE " + table + " IN SHARE ROW EXCLUSIVE MODE");
+                     "LOCK TABLE " + table + " IN SHARE ROW EXCLUSIVE MODE NOWAIT");
   }
-  absent_.clear();
+  lock_first_.clear();
 }
 
 void BatchWriter::note(const std::string& operation, const std::string& sql) {

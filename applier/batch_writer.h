@@ -70,7 +70,8 @@ class BatchWriter {
   void give_way(GiveWay how) { give_way_ = how; }
 
   /// Locks the tables in which a row that was to go was not there: nothing else keeps others from its key until the
-  /// commit. Of those who write there, everybody waits; readers go on. Errors: PgError 55P03.
+  /// commit. Of those who write there, everybody waits; readers go on.
+  /// Errors: PgError 55P03 when somebody has it; the next attempt locks it first.
   void lock_absent();
 
   /// A statement of teal's own in the open transaction, for what is known only once the rows are written; "": none.
@@ -97,6 +98,7 @@ class BatchWriter {
   void send_group(PgPipeline& pipeline, const RowGroup& group);
   void send_truncate(PgPipeline& pipeline, const Epoch& epoch);
   void send_markers(PgPipeline& pipeline, const ControlRows& control);
+  void send_lock(PgPipeline& pipeline, const std::set<std::string>& tables, const std::string& mode);
   void send_locks(PgPipeline& pipeline, std::span<const Epoch> epochs);
   void send_epochs(PgPipeline& pipeline, std::span<const Epoch> epochs);
   std::string spell(std::uint32_t type, const ColumnValue& value);
@@ -112,7 +114,8 @@ class BatchWriter {
   std::vector<BinaryParam> params_;
   std::vector<std::vector<RowGroup>> groups_;  // of the pipeline under way, for error texts
   std::vector<Sent> sent_;
-  std::set<std::string> absent_;  // tables that `lock_absent` locks
+  std::set<std::string> absent_;      // tables that `lock_absent` locks
+  std::set<std::string> lock_first_;  // those that could not be locked then
   GiveWay give_way_;
   std::string locked_;          // by LOCK TABLE in the pipeline under way; "": nothing
   std::size_t locks_call_ = 0;  // that statement's index

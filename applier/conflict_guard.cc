@@ -1,5 +1,6 @@
 #include "applier/conflict_guard.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "decoder/value_text.h"
@@ -14,6 +15,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kFirstTold{2'000};
 constexpr milliseconds kLook{1'000};
+constexpr int kLateMost = 4;
 
 std::string name_of(ConflictType type) {
   switch (type) {
@@ -68,10 +70,12 @@ void ConflictGuard::put_fence() {
 bool ConflictGuard::confirm(std::span<const Epoch> epochs) {
   if (epochs.empty()) return true;
   put_fence();
-  if (!options_.sides.target->wait_passed(fence_, options_.wait_locked, session_->stop_token())) {
+  if (!options_.sides.target->wait_passed(fence_, options_.wait_locked * (1 << late_), session_->stop_token())) {
+    late_ = std::min(late_ + 1, kLateMost);
     refusal_ = "the link that reads the target is not at " + to_string(fence_) + " of its log yet";
     return false;
   }
+  late_ = 0;
   if (const TargetTable* table = filter_.first_that_differs(epochs); table != nullptr) {
     refusal_ = "a row of " + table->display_name + " was changed on the target meanwhile";
     return false;
@@ -85,6 +89,10 @@ void ConflictGuard::catch_up() {
   auto told = begin;
   while (!options_.sides.target->wait_passed(fence_, kLook, session_->stop_token())) {
     if (session_->stop_requested()) throw PgError("wait for the other link's stream", "it is time to stop", "57014");
+    // Two links whose streams were lost together would wait for each other: whoever waits here does not read its own.
+    if (!options_.sides.source->reading()) {
+      throw PgError("wait for the other link's stream", "this link's own stream has ended", "08006");
+    }
     const auto now = std::chrono::steady_clock::now();
     if (now - begin < kFirstTold || (told != begin && now - told < 10 * kLook)) continue;
     log_event(LogLevel::kWarn, "waiting for the other link to read",

@@ -20,6 +20,8 @@ struct ConflictGuardOptions {
   /// Opens a session on the target that has no origin. Errors: PgError.
   std::function<PgConnection()> open_target;
   /// For how long rows may stay locked while the target's stream is waited for: an application may wait for them.
+  /// Twice as long each time that it was not enough, up to sixteen times: where applications write faster than the
+  /// target decodes its log, the stream is never nearer than that.
   std::chrono::milliseconds wait_locked{500};
 };
 
@@ -37,7 +39,7 @@ class ConflictGuard {
   /// After the rows were written: whether that was right. False: roll back, `catch_up`, plan and decide again.
   [[nodiscard]] bool confirm(std::span<const Epoch> epochs);
   /// Waits for the target's stream, with nothing locked, and says so when that takes long.
-  /// Errors: PgError 57014 when it is time to stop.
+  /// Errors: PgError 57014 when it is time to stop, 08006 when the source's stream has ended meanwhile.
   void catch_up();
   /// Why `confirm` was false.
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
@@ -58,6 +60,7 @@ class ConflictGuard {
   ConflictFilter filter_;
   std::optional<PgConnection> session_;
   Lsn fence_;
+  int late_ = 0;  // confirmations in a row for which the stream was too late
   std::string refusal_;
 };
 

@@ -51,6 +51,7 @@ void SideChanges::begin_session(Lsn from, Timestamp time, Lsn seen) {
   const std::scoped_lock lock(mutex_);
   // A server that crashed writes new commits where others had stood that were not flushed, and were not sent either.
   passed_ = from;
+  reading_ = true;
   seen_ = std::max(seen_, seen);
 }
 
@@ -73,6 +74,16 @@ void SideChanges::passed(Lsn position) {
     seen_ = std::max(seen_, clock_.seen());
   }
   passed_on_.notify_all();
+}
+
+void SideChanges::ended() {
+  const std::scoped_lock lock(mutex_);
+  reading_ = false;
+}
+
+bool SideChanges::reading() const {
+  const std::scoped_lock lock(mutex_);
+  return reading_;
 }
 
 void SideChanges::note_echo(const TransactionSlice& slice) {

@@ -38,6 +38,7 @@ class SideChanges final : public StreamObserver {
   void begin_session(Lsn from, Timestamp time, Lsn seen);
   void slice(TransactionSlice& slice) override;
   void passed(Lsn position) override;
+  void ended() override;
   [[nodiscard]] bool awaited() const override;
 
   /// Waits until the stream has delivered everything below `position`. Returns false when it has not after `wait`, or
@@ -50,6 +51,9 @@ class SideChanges final : public StreamObserver {
     const std::scoped_lock lock(one.mutex_, other.mutex_);
     return look(one.changes_, other.changes_);
   }
+
+  /// The link that reads the side has a stream.
+  [[nodiscard]] bool reading() const;
 
   /// The oldest position of the other side's log whose changes an unseen change of this side may not have seen, when
   /// the other side has this one up to `seen_there`.
@@ -75,6 +79,7 @@ class SideChanges final : public StreamObserver {
   std::condition_variable_any passed_on_;
   LocalChanges changes_;  // guarded by mutex_, like all below
   Lsn passed_;
+  bool reading_ = false;
   int waiting_ = 0;  // in wait_passed, for what has not passed
   Lsn entered_;      // commits up to here are, or were, in changes_
   Lsn seen_;         // the clock's

@@ -42,6 +42,7 @@ class Receiver::Impl {
     } catch (...) {  // a handler of ours threw: the reader of the queue has to hear of it
       queue_.close(std::current_exception());
     }
+    reader_.end();
     // The applier may be held up for minutes before it hears of the end: the source must not wait for that.
     descriptor_.release();
     stream_.close();

@@ -17,6 +17,8 @@ class StreamObserver {
   virtual void slice(TransactionSlice& slice) = 0;
   /// Everything that was committed below `position` has been seen.
   virtual void passed(Lsn position) = 0;
+  /// The stream has ended: nothing more is seen before another begins.
+  virtual void ended() {}
   /// Somebody waits for a position that has not passed. Where nothing more can be kept, the stream goes on all the same
   /// while this is so, and what cannot be kept is read again; else the stream waits for room. Threads: the receiver's.
   [[nodiscard]] virtual bool awaited() const = 0;

@@ -115,6 +115,10 @@ void StreamReader::stop() {
   inlet_.stop();
 }
 
+void StreamReader::end() {
+  if (options_.observer != nullptr) options_.observer->ended();
+}
+
 std::chrono::milliseconds StreamReader::status_pause() const {
   return std::min(options_.status_interval, kAcknowledgeInterval);
 }

@@ -80,6 +80,9 @@ class StreamReader {
   void stop();
   [[nodiscard]] bool stopped() const { return stopped_; }
 
+  /// The stream has ended, however that came.
+  void end();
+
   /// The acknowledgement to send now, if one is due; `last` makes it due. To be asked every `status_pause`.
   [[nodiscard]] std::optional<StandbyStatusUpdate> status_due(Clock::time_point now, bool last);
   [[nodiscard]] std::chrono::milliseconds status_pause() const;

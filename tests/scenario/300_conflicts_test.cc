@@ -119,5 +119,18 @@ TEST_F(Conflicts, TruncateTakesWhatIsOlderAndStopsAtWhatIsLater) {
   EXPECT_EQ(items(), "");
 }
 
+// Both streams may be lost at once, and who waits for the other's does not look at its own.
+TEST_F(Conflicts, LinkWhoseOwnStreamIsLostDoesNotWaitForTheOtherOne) {
+  reader_ = {};
+  TransactionSlice slice = blue(3, {insert("1", "blue")});
+  blue_changes_.ended();
+  try {
+    apply(std::move(slice));
+    FAIL() << "it was applied without green's stream";
+  } catch (const PgError& error) {
+    EXPECT_EQ(error.sqlstate(), "08006");
+  }
+}
+
 }  // namespace
 }  // namespace teal::test

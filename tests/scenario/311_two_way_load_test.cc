@@ -61,9 +61,16 @@ class TwoWayLoad : public TwoWayFixture {
     for (Pgbench* writer : {on_blue.get(), on_green.get()}) {
       const PgbenchResult result = writer->wait(seconds(load_seconds() + 60));
       EXPECT_EQ(result.exit_code, 0) << result.output;
-      EXPECT_EQ(result.failed, 0) << result.output;
+      EXPECT_EQ(result.failed, 0) << result.output << deadlocks(blue_server()) << deadlocks(green_server());
       transactions_ += result.transactions;
     }
+  }
+
+  /// What the server said of deadlocks.
+  static std::string deadlocks(const PgServer& server) {
+    const std::string log = server.log();
+    const std::size_t at = log.find("deadlock detected");
+    return at == std::string::npos ? "" : log.substr(at > 300 ? at - 300 : 0, 3000);
   }
 
   static void count_local_changes(Sql& side) {
