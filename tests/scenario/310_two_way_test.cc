@@ -117,10 +117,10 @@ TEST_F(TwoWay, TableThatComesLaterIsReplicatedBothWays) {
   blue_owner().exec("ALTER PUBLICATION teal_shop_blue_to_green ADD TABLE late");
   wait_joined("late");
   // Its owner has to publish it on green, too.
-  teal_->wait_for_log("tables are not taken into the way back", seconds(30));
+  teal_->wait_for_log("tables are not taken into the way back", seconds(60));
   EXPECT_THAT(teal_->err(), HasSubstr("ALTER PUBLICATION \\\"teal_shop_green_to_blue\\\" ADD TABLE"));
   green_owner().exec("ALTER PUBLICATION teal_shop_green_to_blue ADD TABLE late");
-  teal_->wait_for_log("table is replicated in both directions table=public.late", seconds(30));
+  teal_->wait_for_log("table is replicated in both directions table=public.late", seconds(90));
   green_owner().exec("INSERT INTO late VALUES (2, 'green'); UPDATE late SET v = 'green' WHERE id = 1");
   wait_both_caught_up();
   expect_all_equal();
