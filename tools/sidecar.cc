@@ -120,11 +120,26 @@ Sidecar::Outcome Sidecar::watch(LinkRuns& runs, TwoSides* sides, bool only_until
     const auto now = std::chrono::steady_clock::now();
     if (now - looked < look_around) continue;
     for (const auto& run : runs) run->check_publication();
-    if (sides != nullptr) way_back.look();
+    if (sides != nullptr) {
+      way_back.look();
+      tell_memory(*sides);
+    }
     looked = std::chrono::steady_clock::now();
     look_around = rest_after(looked - now, kLookAround);
   }
   return Outcome::kStopped;
+}
+
+// A link that stands still costs memory for each change that it does not bring.
+void Sidecar::tell_memory(const TwoSides& sides) {
+  const std::size_t bytes = sides.bytes();
+  if (bytes < unseen_told_ * 2) {
+    if (bytes < kUnseenBytes / 2) unseen_told_ = kUnseenBytes / 2;
+    return;
+  }
+  unseen_told_ = bytes;
+  log_event(LogLevel::kWarn, "changes that the other side has not seen take memory: look why a link stands still",
+            {{"bytes", bytes}});
 }
 
 bool Sidecar::all_synced(LinkRuns& runs, const TableJoiner& joiner) {

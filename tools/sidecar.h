@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <memory>
 #include <stop_token>
 #include <vector>
@@ -24,6 +25,8 @@ class Sidecar {
   bool run();
 
  private:
+  static constexpr std::size_t kUnseenBytes = std::size_t{64} << 20;  // told from here on, and whenever it has doubled
+
   enum class Outcome { kStopped, kSynced, kLevel, kTextNeeded };
   using LinkRuns = std::vector<std::unique_ptr<LinkRun>>;
 
@@ -34,6 +37,7 @@ class Sidecar {
   Outcome run_links(std::vector<LinkNames> links, TwoSides* sides, bool only_until_level = false);
   Outcome watch(LinkRuns& runs, TwoSides* sides, bool only_until_level);
   bool all_synced(LinkRuns& runs, const TableJoiner& joiner);
+  void tell_memory(const TwoSides& sides);
   void end(LinkRuns& runs);
   [[nodiscard]] bool done(Outcome outcome) const { return outcome == Outcome::kSynced || !options_.until_synced; }
 
@@ -41,6 +45,7 @@ class Sidecar {
   LockKeeper& lock_;
   std::stop_token stop_;
   LinkNames names_;  // of the link to green
+  std::size_t unseen_told_ = kUnseenBytes / 2;
 };
 
 }  // namespace teal

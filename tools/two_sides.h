@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <cstddef>
 
 #include "applier/side_changes.h"
 #include "conflict/decide.h"
@@ -21,6 +22,9 @@ class TwoSides {
   [[nodiscard]] static Side source_side(const LinkNames& link) {
     return link.link == kBlueToGreen ? Side::kBlue : Side::kGreen;
   }
+
+  /// What is known of changes that the other side may not have seen. Units: bytes of memory.
+  [[nodiscard]] std::size_t bytes() const { return blue_.bytes() + green_.bytes(); }
 
   [[nodiscard]] bool binary() const { return binary_; }
   /// A link cannot go on with binary values: both have to begin anew, with others of these.

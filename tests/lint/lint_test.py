@@ -32,7 +32,6 @@ BAD = (
     ("includes", "decoder/bad.cc", '#include "engine/pg_handle.h"\n', "decoder/ must not include engine/"),
     ("includes", "conflict/bad.cc", '#include "engine/pg_handle.h"\n', "conflict/ must not include engine/"),
     ("includes", "engine/bad.cc", '#include "applier/applier.cc"\n', "engine/ must not include applier/"),
-    ("includes", "engine/bad.cc", '#include "conflict/decide.h"\n', "engine/ must not include conflict/"),
     ("includes", "applier/bad.cc", '#include "verifier/hash.cc"\n', "applier/ must not include verifier/"),
     ("includes", "verifier/bad.cc", '#include "applier/applier.cc"\n', "verifier/ must not include applier/"),
     ("includes", "tools/bad.cc", '#include "tests/support/wait_until.h"\n', "tools/ must not include tests/"),
