@@ -348,7 +348,7 @@ Applier::Retry Applier::finish(const Ended& last) {
   next.held = next.applied;
   next.held_time = next.max_commit_time;
   next.held_seen = next.seen;
-  if (guard_) guard_->hold_back(next, row_.held);
+  if (guard_) guard_->hold_back(next, row_);
   next.fresh_at = std::max(row_.fresh_at, last.fresh_at);
   next.ledger = sum(before, plan_.expected());
   next.ledger.batches += 1;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "decoder/value_text.h"
 #include "engine/pg_error.h"
 
 namespace teal {
@@ -38,6 +39,17 @@ ConflictType type_of(NetOp op, bool standing_removed) {
                     "there, or pass over the TRUNCATE and delete the others");
 }
 
+std::string key_text(const TargetTable& table, const RowKey& key) {
+  std::string names;
+  std::string values;
+  for (std::size_t i = 0; i < table.key.size(); ++i) {
+    const MappedColumn& column = table.columns[table.key[i]];
+    names += (i == 0 ? "" : ", ") + column.name;
+    values += (i == 0 ? "" : ", ") + value_text(TypeId{column.element}, key.columns[i]);
+  }
+  return "(" + names + ")=(" + values + ")";
+}
+
 // Rows of one batch are looked at under both locks, so nothing changes between two of them.
 struct ConflictFilter::Both {
   const LocalChanges& source;
@@ -53,7 +65,11 @@ Verdict ConflictFilter::look(const TargetTable& table, const RowKey& key, const 
   const Verdict verdict =
       teal::decide(options_.policy(table.target), options_.source_side, change, both.source, both.target);
   if (verdict == Verdict::kStops) {
-    stop_for(table, row, "the row was changed on both sides, and the table's conflict policy is error");
+    stop_for(table, row,
+             "the row " + key_text(table, key) +
+                 " was changed on both sides, and the table's conflict "
+                 "policy is error: choose another one that says which version stays "
+                 "(conflicts.tables)");
   }
   if (verdict == Verdict::kWins || verdict == Verdict::kLoses) {
     *standing = both.target.unseen(change.key, change.table, facts.seen);
@@ -98,8 +114,9 @@ void ConflictFilter::decide_row(const TargetTable& table, NetRow& row, Both both
   } else {
     if (!is_whole(row.values)) {
       stop_for(table, row,
-               "a row that was changed on both sides was not sent whole by the source; ALTER TABLE ... "
-               "REPLICA IDENTITY FULL on both sides");
+               "the row " + key_text(table, row.key) +
+                   " was changed on both sides, and was not sent whole by the "
+                   "source; ALTER TABLE ... REPLICA IDENTITY FULL on both sides");
     }
     row.op = NetOp::kPut;
   }

@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "applier/coalescer.h"
@@ -25,6 +26,9 @@ struct ConflictRecord {
   Timestamp standing_time;  ///< its effective time
   bool applied = false;     ///< the incoming change won
 };
+
+/// A key as messages and teal.conflict_log show it: `("id")=(7)`.
+[[nodiscard]] std::string key_text(const TargetTable& table, const RowKey& key);
 
 /// What a two-way link knows of its two sides. Lifetime: all of it outlives the link's sessions.
 struct ConflictOptions {

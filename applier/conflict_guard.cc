@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "decoder/value_text.h"
 #include "engine/log.h"
 #include "engine/pg_error.h"
 #include "engine/time_text.h"
@@ -37,17 +36,6 @@ std::string name_of(ConflictType type) {
       return "multiple_unique_conflicts";
   }
   return "";
-}
-
-std::string key_text(const ConflictRecord& record) {
-  std::string names;
-  std::string values;
-  for (std::size_t i = 0; i < record.table->key.size(); ++i) {
-    const MappedColumn& column = record.table->columns[record.table->key[i]];
-    names += (i == 0 ? "" : ", ") + column.name;
-    values += (i == 0 ? "" : ", ") + value_text(TypeId{column.element}, record.key.columns[i]);
-  }
-  return "(" + names + ")=(" + values + ")";
 }
 
 }  // namespace
@@ -103,12 +91,15 @@ void ConflictGuard::catch_up() {
   }
 }
 
-void ConflictGuard::hold_back(ProgressRow& next, Lsn held_before) const {
-  const std::optional<LocalCommit> oldest = options_.sides.source->oldest();
+void ConflictGuard::hold_back(ProgressRow& next, const ProgressRow& now) const {
+  // In this order: what it passes meanwhile is known, too.
+  const bool complete = options_.sides.source->has_passed(next.applied);
+  std::optional<LocalCommit> oldest = options_.sides.source->oldest();
+  if (!oldest && !complete) oldest = LocalCommit{now.held, now.held_time, now.held_seen};
   if (!oldest || oldest->lsn >= next.applied) return;
-  if (oldest->lsn < held_before) {
+  if (oldest->lsn < now.held) {
     throw Stopped(StopCode::kBug, "link " + options_.names.link + ": its slot would have to go back from " +
-                                      to_string(held_before) + " to " + to_string(oldest->lsn));
+                                      to_string(now.held) + " to " + to_string(oldest->lsn));
   }
   next.held = oldest->lsn;
   next.held_time = oldest->time;
@@ -122,9 +113,9 @@ std::string conflict_log_sql(const LinkNames& names, std::span<const ConflictRec
   for (const ConflictRecord& record : records) {
     rows += (rows.empty() ? "(" : ", (") + quote_literal(names.migration) + ", " + quote_literal(names.link) + ", " +
             quote_literal(name_of(record.type)) + ", " + quote_literal(record.table->display_name) + ", " +
-            quote_literal(key_text(record)) + ", " + (record.applied ? "'applied'" : "'kept'") + ", '" +
-            to_string(record.lsn) + "', '" + to_string(record.time) + "', '" + to_string(record.standing_lsn) + "', '" +
-            to_string(record.standing_time) + "')";
+            quote_literal(key_text(*record.table, record.key)) + ", " + (record.applied ? "'applied'" : "'kept'") +
+            ", '" + to_string(record.lsn) + "', '" + to_string(record.time) + "', '" + to_string(record.standing_lsn) +
+            "', '" + to_string(record.standing_time) + "')";
   }
   if (rows.empty()) return "";
   return "INSERT INTO teal.conflict_log (migration, link, type, table_name, key, resolution, source_lsn, source_time, "

@@ -50,8 +50,10 @@ class ConflictGuard {
   /// Lets go of what no change can meet any more, once the progress row says `seen` of the source.
   void forget(Lsn seen);
   /// A stream that starts at `next.held` has to bring back every change of the source that is still needed: moves it
-  /// back to the oldest, where that was applied already. Errors: Stopped(kBug) when that is below `held_before`.
-  void hold_back(ProgressRow& next, Lsn held_before) const;
+  /// back to the oldest, where that was applied already. A stream that has not come to `next.applied` yet, as after a
+  /// restart, has not brought all of them back: then it stays where it was, at `now`.
+  /// Errors: Stopped(kBug) when the oldest is below that.
+  void hold_back(ProgressRow& next, const ProgressRow& now) const;
 
  private:
   void put_fence();

@@ -47,6 +47,7 @@ SideChanges::SideChanges(std::string echo_link, FindKeyShape find_shape)
 
 void SideChanges::begin_session(Lsn from, Timestamp time, Lsn seen) {
   clock_ = StreamClock(time, seen);
+  from_ = from;
   shapes_.clear();
   const std::scoped_lock lock(mutex_);
   // A server that crashed writes new commits where others had stood that were not flushed, and were not sent either.
@@ -58,7 +59,7 @@ void SideChanges::begin_session(Lsn from, Timestamp time, Lsn seen) {
 void SideChanges::slice(TransactionSlice& slice) {
   if (slice.facts.own) {
     note_echo(slice);
-  } else {
+  } else if (slice.facts.final_lsn >= from_) {
     const LocalCommit commit = clock_.stamp(slice.facts.final_lsn, slice.facts.commit_time);
     slice.facts.effective_time = commit.time;
     enter(slice, commit);
@@ -142,6 +143,11 @@ void SideChanges::enter(const TransactionSlice& slice, const LocalCommit& commit
   if (commit.lsn < entered_) return;
   changes_.add(commit, changes);
   entered_ = commit.lsn;
+}
+
+bool SideChanges::has_passed(Lsn position) const {
+  const std::scoped_lock lock(mutex_);
+  return passed_ >= position;
 }
 
 bool SideChanges::wait_passed(Lsn position, std::chrono::milliseconds wait, const std::stop_token& stop) {

@@ -28,7 +28,8 @@ using FindKeyShape = std::function<std::optional<KeyShape>(const Relation&)>;
 /// The link that reads the side fills it, as observer of its stream; the link that writes to the side asks it, once its
 /// own rows are locked there and the stream has passed that moment (`wait_passed`). Lifetime: outlives both links'
 /// sessions. A session of the reading link that begins earlier than the last one ended changes nothing: what is known
-/// is not entered twice. Threads: any; nothing is done under its lock that waits.
+/// is not entered twice. Nor is what the source sends again from before the session's position, to show that its log is
+/// the same: every change that can still meet it was decided. Threads: any; nothing is done under its lock that waits.
 class SideChanges final : public StreamObserver {
  public:
   /// `echo_link`: whose progress row on this side says up to where the other side has been applied here.
@@ -41,7 +42,9 @@ class SideChanges final : public StreamObserver {
   void ended() override;
   [[nodiscard]] bool awaited() const override;
 
-  /// Waits until the stream has delivered everything below `position`. Returns false when it has not after `wait`, or
+  /// Whether this session has delivered everything below `position`.
+  [[nodiscard]] bool has_passed(Lsn position) const;
+  /// Waits for that. Returns false when it has not after `wait`, or
   /// when it is time to stop.
   [[nodiscard]] bool wait_passed(Lsn position, std::chrono::milliseconds wait, const std::stop_token& stop);
 
@@ -72,6 +75,7 @@ class SideChanges final : public StreamObserver {
 
   const std::string echo_link_;
   const FindKeyShape find_shape_;
+  Lsn from_;                                                                                       // the receiver's
   StreamClock clock_;                                                                              // the receiver's
   boost::unordered_flat_map<std::uint32_t, std::pair<Relation, std::optional<KeyShape>>> shapes_;  // the receiver's
 

@@ -120,6 +120,16 @@ TEST_F(SideChangesTest, A7SessionThatBeginsEarlierEntersNothingTwice) {
   EXPECT_EQ(side_.oldest()->lsn, Lsn{0x100});
 }
 
+// A source sends again what it has not seen acknowledged, so that its last commit can be compared.
+TEST_F(SideChangesTest, A7WhatComesFromBeforeTheSessionsBeginIsNotEntered) {
+  side_.begin_session(Lsn{0x200}, Timestamp{5}, Lsn{0x700});
+  commit(1, {P::insert(kItem.id, {text("a"), text("x")})});
+  EXPECT_EQ(unseen(kItem, "a").count, 0U);
+  EXPECT_FALSE(side_.oldest());
+  EXPECT_EQ(commit(2, {P::insert(kItem.id, {text("b"), text("x")})}).effective_time, Timestamp{5});
+  EXPECT_EQ(side_.oldest()->lsn, Lsn{0x200}) << "nothing below the slot's position is needed again";
+}
+
 // A server that crashed gives positions again that were not flushed: what an earlier session passed says nothing.
 TEST_F(SideChangesTest, SessionHasToPassAgainWhatAnEarlierOnePassed) {
   side_.passed(Lsn{0x900});

@@ -132,5 +132,18 @@ TEST_F(Conflicts, LinkWhoseOwnStreamIsLostDoesNotWaitForTheOtherOne) {
   }
 }
 
+// What comes again after a restart is only looked at; what green has not seen of it is known once it has come.
+TEST_F(Conflicts, I6StreamStartsWhereItDidUntilAllHasComeBack) {
+  TransactionSlice unseen = blue(1, {insert("1", "blue")});
+  const Lsn oldest = unseen.facts.final_lsn;
+  apply(std::move(unseen));
+  apply(blue(2, {insert("2", "blue")}));
+  EXPECT_EQ(green().value("SELECT held FROM teal.progress"), to_string(oldest));
+  blue_changes_.forget(Lsn{0x10000});  // as in a process that has just begun
+  blue_changes_.begin_session(oldest, Timestamp{}, Lsn{});
+  apply(slice_of(at(1), {item()}, {insert("1", "blue")}));
+  EXPECT_EQ(green().value("SELECT held FROM teal.progress"), to_string(oldest));
+}
+
 }  // namespace
 }  // namespace teal::test
