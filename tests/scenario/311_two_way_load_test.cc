@@ -14,8 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include "tests/scenario/two_way_fixture.h"
-#include "tests/support/pgbench.h"
+#include "tests/scenario/two_way_load_fixture.h"
 #include "tests/support/scratch_directory.h"
 
 namespace teal::test {
@@ -43,47 +42,9 @@ int load_seconds() {
   return long_tier() ? 120 : 6;
 }
 
-class TwoWayLoad : public TwoWayFixture {
+class TwoWayLoad : public TwoWayLoadFixture {
  protected:
-  std::unique_ptr<Pgbench> write(const PgServer& server, const std::string& side, const std::string& script) {
-    const std::filesystem::path file = make_scratch_directory("script") / "write.sql";
-    write_file(file, script);
-    return std::make_unique<Pgbench>(
-        server, kOwnerRole, kShopDatabase,
-        PgbenchOptions{
-            .clients = 3, .seconds = load_seconds(), .more = {"-n", "-f", file.string(), "-D", "side=" + side}});
-  }
-
-  void write_on_both(const std::string& script, const std::function<void()>& meanwhile = {}) {
-    const auto on_blue = write(blue_server(), "blue", script);
-    const auto on_green = write(green_server(), "green", script);
-    if (meanwhile) meanwhile();
-    for (Pgbench* writer : {on_blue.get(), on_green.get()}) {
-      const PgbenchResult result = writer->wait(seconds(load_seconds() + 60));
-      EXPECT_EQ(result.exit_code, 0) << result.output;
-      EXPECT_EQ(result.failed, 0) << result.output << deadlocks(blue_server()) << deadlocks(green_server());
-      transactions_ += result.transactions;
-    }
-  }
-
-  /// What the server said of deadlocks.
-  static std::string deadlocks(const PgServer& server) {
-    const std::string log = server.log();
-    const std::size_t at = log.find("deadlock detected");
-    return at == std::string::npos ? "" : log.substr(at > 300 ? at - 300 : 0, 3000);
-  }
-
-  static void count_local_changes(Sql& side) {
-    side.exec("SELECT pg_create_logical_replication_slot('judge', 'test_decoding')");
-  }
-  /// What applications have changed on this side since.
-  static std::int64_t local_changes(Sql& side) {
-    const std::int64_t count = side.number(
-        "SELECT count(*) FROM pg_logical_slot_get_changes('judge', NULL, NULL, 'only-local', '1') WHERE data LIKE "
-        "'table public.%'");
-    side.exec("SELECT pg_drop_replication_slot('judge')");
-    return count;
-  }
+  TwoWayLoad() : TwoWayLoadFixture(load_seconds()) {}
 
   /// Both sides have the same rows, each side's changes were received once, and nothing of them came back.
   void expect_alike();
@@ -97,8 +58,6 @@ class TwoWayLoad : public TwoWayFixture {
   std::int64_t first_received(const std::string& link) {
     return counter(link, "received") - counter(link, "own") - counter(link, "already_applied");
   }
-
-  std::int64_t transactions_ = 0;
 };
 
 void TwoWayLoad::expect_alike() {
@@ -113,7 +72,7 @@ void TwoWayLoad::expect_alike() {
               static_cast<long long>(counter("green_to_blue", "conflict_lost")));
 }
 
-TEST_F(TwoWayLoad, W3W8BothSidesAreAlikeWhenTheWritersStop) {
+TEST_F(TwoWayLoad, B1W3W8BothSidesAreAlikeWhenTheWritersStop) {
   start_both(kRegister, {"public.register"});
   count_local_changes(blue());
   count_local_changes(green());

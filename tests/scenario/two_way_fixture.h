@@ -47,6 +47,19 @@ class TwoWayFixture : public SidecarFixture {
     return target.number("SELECT (counters->>" + sql_text(name) +
                          ")::bigint FROM teal.progress WHERE link = " + sql_text(link));
   }
+  /// From here on `local_changes` counts.
+  static void count_local_changes(Sql& side) {
+    side.exec("SELECT pg_create_logical_replication_slot('judge', 'test_decoding')");
+  }
+  /// What applications have changed on this side since: the server's own decoding of what has no origin.
+  static std::int64_t local_changes(Sql& side) {
+    const std::int64_t count = side.number(
+        "SELECT count(*) FROM pg_logical_slot_get_changes('judge', NULL, NULL, 'only-local', '1') WHERE data LIKE "
+        "'table public.%'");
+    side.exec("SELECT pg_drop_replication_slot('judge')");
+    return count;
+  }
+
   /// Received is what became of the changes, and nothing was made of teal's own.
   void expect_ledgers_close() {
     for (const std::string link : {"blue_to_green", "green_to_blue"}) {
