@@ -24,6 +24,16 @@ using std::chrono::steady_clock;
 constexpr std::chrono::seconds kOtherSetupTimeout{10};
 constexpr std::chrono::milliseconds kRetryInterval{200};
 
+// The log knows origins by number, and a number without a name says nothing: the link that reads the target would take
+// what this one wrote there, and it has not read yet, for what applications wrote.
+void check_origin_kept(LinkSetup& setup) {
+  if (!read_link_row(setup.target, setup.link) || !read_slot(setup.target, setup.link.reverse().slot())) return;
+  throw Stopped(StopCode::kRefused,
+                "on " + setup.target.label() + ", the replication origin " + setup.link.origin() +
+                    " is gone, by which teal knows its own changes there: link " + setup.link.reverse().link +
+                    " could send some of them back; end this migration with teal finish, and begin another");
+}
+
 }  // namespace
 
 LinkSetup open_link_setup(const Config& config, const LinkNames& link, const std::stop_token& stop) {
@@ -100,6 +110,7 @@ void create_origins(LinkSetup& setup, int copy_workers) {
     const Rows known = setup.target.exec("look for the origin " + name,
                                          "SELECT 1 FROM pg_replication_origin WHERE roname = $1", {name});
     if (!known.empty()) continue;
+    if (name == setup.link.origin()) check_origin_kept(setup);
     setup.target.exec("create the origin " + name, "SELECT pg_replication_origin_create($1)", {name});
     log_event(LogLevel::kInfo, "origin created", {{"origin", name}});
   }

@@ -40,6 +40,7 @@ void claim_source(LinkSetup& setup);
 /// Makes the publication, or adds what it lacks.
 void complete_publication(LinkSetup& setup, const std::string& name, const TablesToPublish& tables);
 /// The link's, and those of so many copy workers.
+/// Errors: Stopped(kRefused) when the link had one, and another link reads what was written under it.
 void create_origins(LinkSetup& setup, int copy_workers);
 
 /// The slot, and with its consistent point the progress row, in one transaction with what `note_tables` writes to the
