@@ -7,8 +7,8 @@
 #   tests/run.sh --versions 13,17,18   what depends on the server, also on other majors (13, 17, 18): each as blue,
 #                           each from 15 on as green, 15 included. Needs root: their roots are made by debootstrap
 #   tests/run.sh --long     everything there is
-#   tests/run.sh --chaos SECONDS [--seed N] [--pairs 13:17,15:18]   only the run in which everything breaks at random,
-#                           so long; the seed that it prints gives the same faults again. --pairs: BLUE:GREEN, on servers
+#   tests/run.sh --chaos SECONDS [--seed N] [--pairs 13:17,15:18]   only the runs in which everything breaks at random,
+#                           so long, one way and then both ways; the seed that it prints gives the same faults again. --pairs: BLUE:GREEN, on servers
 #                           of these versions instead, one after the other (needs root)
 # The last line is "N passed, N failed"; a lint check counts as a test, a failed build as one failed test.
 # Exit code 0 only when something passed and nothing failed. Environment: TEAL_TEST_JOBS (2) tests at a time,

@@ -105,10 +105,11 @@ class Chaos : public SidecarFixture {
   ChaosSide blue_side() {
     return {blue_server(), *blue_proxy_, std::string(kShopDatabase),
             "SELECT active_pid FROM pg_replication_slots WHERE slot_name = '" + std::string(kSlot) +
-                "' AND active_pid IS NOT NULL"};
+                "' AND active_pid IS NOT NULL",
+            ""};
   }
   ChaosSide green_side() {
-    return {green_server(), *green_proxy_, std::string(kShopDatabase),
+    return {green_server(), *green_proxy_, std::string(kShopDatabase), "",
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'teal/shop/blue_to_green'"};
   }
 
@@ -192,7 +193,8 @@ TEST_F(Chaos, I1I3NothingIsLostNothingIsTwiceAndNobodySeesHalfATransaction) {
   wait_caught_up();
   workloads_->start_readers();
   MigrationsBeside beside(beside_place(), seed_);
-  ChaosRun run(blue_side(), green_side(), teal, *workloads_, [&beside] { return beside.problems(); }, seed_);
+  ChaosRun run(blue_side(), green_side(), teal, *workloads_,
+               {.seed = seed_, .beside = [&beside] { return beside.problems(); }});
   beside.start();
   run.run(seconds(chaos_seconds()));
   beside.end_when([this] { return failpoints_missing(false).empty(); });

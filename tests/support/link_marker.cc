@@ -2,13 +2,13 @@
 
 namespace teal::test {
 
-bool LinkMarker::arrived(Sql& blue, Sql& green) {
+bool LinkMarker::arrived(Sql& source, Sql& target) {
   if (!id_) {
-    id_ = blue.value("INSERT INTO teal.marker (migration, link) VALUES (" + sql_text(migration_) +
-                     ", 'blue_to_green') RETURNING id");
+    id_ = source.value("INSERT INTO teal.marker (migration, link) VALUES (" + sql_text(migration_) + ", " +
+                       sql_text(link_) + ") RETURNING id");
   }
-  return green.truth("SELECT count(*) > 0 FROM teal.marker_applied WHERE migration = " + sql_text(migration_) +
-                     " AND id = " + *id_);
+  return target.truth("SELECT count(*) > 0 FROM teal.marker_applied WHERE migration = " + sql_text(migration_) +
+                      " AND id = " + *id_);
 }
 
 }  // namespace teal::test

@@ -195,14 +195,16 @@ def pair_environment(pair):
 
 
 def chaos_jobs(arguments):
-    """One for each pair of server versions, by default one with our own."""
+    """Both runs for each pair of server versions, by default with our own."""
     program = pathlib.Path(arguments.build).resolve() / "scenario_tests"
     jobs = []
     for pair in arguments.pairs or [(OWN_MAJOR, OWN_MAJOR)]:
         prefix = f"{pair[0]}-{pair[1]}: " if arguments.pairs else ""
         environment = {"TEAL_CHAOS_SECONDS": str(arguments.chaos), **pair_environment(pair)}
-        jobs += gtest_jobs(program, ["Chaos.*"], prefix, arguments.chaos * 2 + SCENARIO_SECONDS_MAX, True,
+        runs = gtest_jobs(program, ["Chaos.*"], prefix, arguments.chaos * 2 + SCENARIO_SECONDS_MAX, True,
                            environment=environment)
+        # Below 15, a superuser would have to write to blue.
+        jobs += [run for run in runs if pair[0] >= 15 or "TwoWay" not in run.title]
     return jobs
 
 

@@ -29,14 +29,13 @@ std::uint64_t passes(std::string_view point, std::uint64_t drawn) {
 
 }  // namespace
 
-ChaosRun::ChaosRun(ChaosSide blue, ChaosSide green, TealSupervisor& teal, WorkloadRun& workloads, ProblemsOf beside,
-                   std::uint64_t seed)
+ChaosRun::ChaosRun(ChaosSide blue, ChaosSide green, TealSupervisor& teal, ChaosLoad& load, ChaosRunOptions options)
     : blue_(std::move(blue)),
       green_(std::move(green)),
       teal_(teal),
-      workloads_(workloads),
-      beside_(std::move(beside)),
-      schedule_(seed) {}
+      load_(load),
+      options_(std::move(options)),
+      schedule_(options_.seed, options_.without) {}
 
 void ChaosRun::run(seconds length) {
   started_ = Clock::now();
@@ -63,8 +62,10 @@ void ChaosRun::look_after(const std::function<bool()>& until) {
 bool ChaosRun::tick() {
   const std::string ended = teal_.look();
   if (!ended.empty()) problems_.push_back(ended);
-  for (const std::string& violation : workloads_.violations()) problems_.push_back(violation);
-  for (const std::string& problem : beside_()) problems_.push_back(problem);
+  for (const std::string& violation : load_.violations()) problems_.push_back(violation);
+  if (options_.beside) {
+    for (const std::string& problem : options_.beside()) problems_.push_back(problem);
+  }
   while (!later_.empty() && later_.begin()->first <= Clock::now()) {
     const std::function<void()> what = std::move(later_.begin()->second);
     later_.erase(later_.begin());
@@ -158,18 +159,32 @@ Sql& ChaosRun::session(ChaosSide& side) {
   return *sql;
 }
 
-std::vector<std::string> ChaosRun::backends(ChaosSide& side) {
+std::vector<std::string> ChaosRun::backends(ChaosSide& side, const std::string& query) {
   std::vector<std::string> pids;
-  for (const SqlRow& row : session(side).rows(side.link_backends)) pids.push_back(*row[0]);
+  for (const SqlRow& row : session(side).rows(query)) pids.push_back(*row[0]);
   if (pids.empty()) throw std::runtime_error("the link has no backend there now");
   return pids;
+}
+
+// Where links have such backends: with two links that is either side.
+ChaosSide& ChaosRun::side_with(std::string ChaosSide::* backends, bool rather_blue) {
+  ChaosSide& wanted = side(rather_blue);
+  return (wanted.*backends).empty() ? side(!rather_blue) : wanted;
+}
+
+std::vector<ChaosRun::ChaosEnds> ChaosRun::links() {
+  std::vector<ChaosEnds> links;
+  if (!blue_.walsenders.empty()) links.push_back({"blue_to_green", blue_, green_});
+  if (!green_.walsenders.empty()) links.push_back({"green_to_blue", green_, blue_});
+  return links;
 }
 
 void ChaosRun::strike_backend(const Fault& fault) {
   const bool walsender = fault.kind == FaultKind::kTerminateWalsender || fault.kind == FaultKind::kKillWalsender ||
                          fault.kind == FaultKind::kStopWalsender;
-  ChaosSide& struck = side(walsender);
-  for (const std::string& pid : backends(struck)) {
+  std::string ChaosSide::* const kind = walsender ? &ChaosSide::walsenders : &ChaosSide::appliers;
+  ChaosSide& struck = side_with(kind, fault.on_blue);
+  for (const std::string& pid : backends(struck, struck.*kind)) {
     const int number = std::stoi(pid);
     if (fault.kind == FaultKind::kTerminateWalsender || fault.kind == FaultKind::kTerminateApplier) {
       session(struck).exec("SELECT pg_terminate_backend(" + pid + ")");
@@ -199,19 +214,19 @@ void ChaosRun::crash(const Fault& fault) {
 
 // Something moves blue's WAL meanwhile, though it is nothing that a link would apply.
 void ChaosRun::lull(const Fault& /*fault*/) {
-  workloads_.pause_writers(true);
+  load_.pause_writers(true);
   later(kLull / 5, [this] {
     try {
       session(blue_).exec("SELECT pg_logical_emit_message(false, 'teal test', repeat('x', 1000))");
     } catch (const std::runtime_error&) {  // blue is down: then this lull is quieter
     }
   });
-  later(kLull, [this] { workloads_.pause_writers(false); });
+  later(kLull, [this] { load_.pause_writers(false); });
 }
 
 void ChaosRun::strike_network(const Fault& fault) {
   FaultProxy& proxy = side(fault.on_blue).proxy;
-  FaultProxy& target = green_.proxy;  // the one that COMMITs pass
+  FaultProxy& target = side_with(&ChaosSide::appliers, fault.on_blue).proxy;  // one that COMMITs pass
   switch (fault.kind) {
     case FaultKind::kCut:
       return proxy.cut();
@@ -243,37 +258,48 @@ void ChaosRun::mend() {
   }
 }
 
-// A marker that is written now comes out at the other end. Servers may still be recovering.
-bool ChaosRun::caught_up(LinkMarker& marker) {
+// Markers that are written now come out at the other ends. Servers may still be recovering.
+bool ChaosRun::caught_up(std::vector<LinkMarker>& markers) {
   try {
-    return marker.arrived(session(blue_), session(green_));
+    bool all = true;
+    const std::vector<ChaosEnds> ends = links();
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      all = markers[i].arrived(session(ends[i].source), session(ends[i].target)) && all;
+    }
+    return all;
   } catch (const SqlError& error) {
     if (error.session_lost()) return false;
     throw;
   }
 }
 
-// I4: what blue's slot has confirmed, green's row holds. The row only grows while no server crashes.
+// I4: what a link's slot has confirmed, the target's row holds. The row only grows while no server crashes.
 void ChaosRun::check_acknowledged() {
-  const SqlRows slots = session(blue_).rows(
-      "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'teal_shop_blue_to_green'");
-  if (slots.size() != 1) {
-    problems_.emplace_back("the slot is gone");
-    return;
-  }
-  const std::string held = session(green_).value("SELECT held FROM teal.progress");
-  if (!session(green_).truth("SELECT " + sql_text(*slots[0][0]) + "::pg_lsn <= " + sql_text(held) + "::pg_lsn")) {
-    problems_.push_back("I4: the slot has confirmed " + *slots[0][0] + ", and green holds " + held);
+  for (const ChaosEnds& ends : links()) {
+    const SqlRows slots = session(ends.source)
+                              .rows("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = " +
+                                    sql_text("teal_shop_" + ends.link));
+    if (slots.size() != 1) {
+      problems_.push_back("the slot of " + ends.link + " is gone");
+      continue;
+    }
+    Sql& target = session(ends.target);
+    const std::string held = target.value("SELECT held FROM teal.progress WHERE link = " + sql_text(ends.link));
+    if (!target.truth("SELECT " + sql_text(*slots[0][0]) + "::pg_lsn <= " + sql_text(held) + "::pg_lsn")) {
+      problems_.push_back("I4: the slot of " + ends.link + " has confirmed " + *slots[0][0] +
+                          ", and its target holds " + held);
+    }
   }
 }
 
 void ChaosRun::settle() {
   mend();
   const auto start = Clock::now();
-  LinkMarker marker("shop");
+  std::vector<LinkMarker> markers;
+  for (const ChaosEnds& ends : links()) markers.emplace_back("shop", ends.link);
   bool done = false;
   static_cast<void>(holds_within(kCaughtUpWithin, [&] {
-    done = caught_up(marker);
+    done = caught_up(markers);
     return done || tick();
   }));
   if (!done && problems_.empty()) problems_.emplace_back("the link did not catch up although everything was mended");

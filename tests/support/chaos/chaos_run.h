@@ -8,12 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/chaos/chaos_load.h"
 #include "tests/support/chaos/fault_schedule.h"
 #include "tests/support/chaos/teal_supervisor.h"
 #include "tests/support/fault_proxy.h"
 #include "tests/support/link_marker.h"
 #include "tests/support/pg_server.h"
-#include "tests/support/workloads/workload_run.h"
 
 namespace teal::test {
 
@@ -22,18 +22,25 @@ struct ChaosSide {
   PgServer& server;
   FaultProxy& proxy;
   std::string database;
-  std::string link_backends;  ///< a query for the pids of the link's own backends there
+  // Queries for the pids of the links' own backends there.
+  std::string walsenders;  ///< "": no link reads from here
+  std::string appliers;    ///< "": no link writes here
 };
 
-/// Breaks a link in all the ways that a schedule draws, while workloads write and read; lets faults pile up, and from
-/// time to time mends everything and waits until the link has caught up with what was written by then.
+struct ChaosRunOptions {
+  std::uint64_t seed = 1;
+  std::vector<FaultKind> without = {};  ///< kinds of faults that do not strike
+  /// What is wrong with what else runs on the two servers; asked again and again.
+  std::function<std::vector<std::string>()> beside = {};
+};
+
+/// Breaks a link, or one in each direction, in all the ways that a schedule draws, while applications write and read;
+/// lets faults pile up, and from time to time mends everything and waits until each link has caught up with what was
+/// written by then.
 /// Threads: one, in which the servers and teal were started.
 class ChaosRun {
  public:
-  using ProblemsOf = std::function<std::vector<std::string>()>;
-  /// `beside`: what is wrong with what else runs on the two servers; asked again and again.
-  ChaosRun(ChaosSide blue, ChaosSide green, TealSupervisor& teal, WorkloadRun& workloads, ProblemsOf beside,
-           std::uint64_t seed);
+  ChaosRun(ChaosSide blue, ChaosSide green, TealSupervisor& teal, ChaosLoad& load, ChaosRunOptions options);
 
   /// Returns after that time, with everything mended and caught up; earlier when something is wrong.
   void run(std::chrono::seconds length);
@@ -50,6 +57,11 @@ class ChaosRun {
   [[nodiscard]] const std::vector<std::chrono::milliseconds>& caught_up_after() const { return caught_up_after_; }
 
  private:
+  struct ChaosEnds {
+    std::string link;
+    ChaosSide& source;
+    ChaosSide& target;
+  };
   using Clock = std::chrono::steady_clock;
 
   bool tick();
@@ -63,18 +75,20 @@ class ChaosRun {
   void later(std::chrono::milliseconds time, std::function<void()> what);
   void mend();
   void settle();
-  [[nodiscard]] bool caught_up(LinkMarker& marker);
+  [[nodiscard]] bool caught_up(std::vector<LinkMarker>& markers);
   void check_acknowledged();
-  std::vector<std::string> backends(ChaosSide& side);
+  std::vector<std::string> backends(ChaosSide& side, const std::string& query);
   ChaosSide& side(bool blue) { return blue ? blue_ : green_; }
+  ChaosSide& side_with(std::string ChaosSide::* backends, bool rather_blue);
+  std::vector<ChaosEnds> links();
   Sql& session(ChaosSide& side);
   void note(const std::string& text);
 
   ChaosSide blue_;
   ChaosSide green_;
   TealSupervisor& teal_;
-  WorkloadRun& workloads_;
-  ProblemsOf beside_;
+  ChaosLoad& load_;
+  ChaosRunOptions options_;
   FaultSchedule schedule_;
   Clock::time_point started_ = Clock::now();
   std::multimap<Clock::time_point, std::function<void()>> later_;  ///< what ends faults that last

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "engine/failpoint.h"
 
@@ -65,14 +66,15 @@ std::string Fault::text() const {
   return text + ")";
 }
 
-FaultSchedule::FaultSchedule(std::uint64_t seed) : draw_(seed) {
+FaultSchedule::FaultSchedule(std::uint64_t seed, std::vector<FaultKind> without)
+    : draw_(seed), without_(std::move(without)) {
   for (std::size_t i = 0; i < kFailpoints.size(); ++i) {
     if (kFailpoints[i].steady) steady_.push_back(i);
   }
   draw_.shuffle(steady_);
 }
 
-FaultKind FaultSchedule::draw_kind() {
+FaultKind FaultSchedule::draw_any_kind() {
   std::uint64_t sum = 0;
   for (const Kind& kind : kKinds) sum += kind.weight;
   std::uint64_t drawn = draw_.between(0, sum - 1);
@@ -81,6 +83,13 @@ FaultKind FaultSchedule::draw_kind() {
     drawn -= kind.weight;
   }
   return FaultKind::kKillTeal;
+}
+
+FaultKind FaultSchedule::draw_kind() {
+  for (;;) {
+    const FaultKind kind = draw_any_kind();
+    if (std::find(without_.begin(), without_.end(), kind) == without_.end()) return kind;
+  }
 }
 
 Fault FaultSchedule::next() {

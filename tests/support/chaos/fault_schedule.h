@@ -56,13 +56,16 @@ struct Fault {
 /// An endless list of faults, the same for the same seed however fast the machine is. Steady failpoints come in turn.
 class FaultSchedule {
  public:
-  explicit FaultSchedule(std::uint64_t seed);
+  /// `without`: kinds that are not drawn.
+  explicit FaultSchedule(std::uint64_t seed, std::vector<FaultKind> without = {});
   [[nodiscard]] Fault next();
 
  private:
+  FaultKind draw_any_kind();
   FaultKind draw_kind();
 
   Draw draw_;
+  std::vector<FaultKind> without_;
   std::vector<std::size_t> steady_;  ///< failpoints, shuffled
   std::size_t failpoints_drawn_ = 0;
   std::uint64_t until_settled_ = 5;

@@ -12,7 +12,7 @@ constexpr int kKilled = 128 + SIGKILL;
 constexpr int kUnreachable = 4;
 constexpr milliseconds kLogPause{10};
 constexpr milliseconds kStartPause{200};  // between two that find no server
-constexpr std::size_t kLogBytes = 6000;
+constexpr std::size_t kLogBytes = 12000;
 
 std::string end_of(const std::string& text) {
   return text.size() <= kLogBytes ? text : "..." + text.substr(text.size() - kLogBytes);

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/chaos/chaos_load.h"
 #include "tests/support/sql.h"
 #include "tests/support/workloads/workload.h"
 
@@ -27,21 +28,18 @@ struct WorkloadRunOptions {
 /// of the servers. Each committed transaction also moves its writer's row in `workload_done`, so that a writer whose
 /// connection was lost in a COMMIT finds out what became of it.
 /// Threads: one calls; `violations` and counts may be asked for at any time.
-class WorkloadRun {
+class WorkloadRun final : public ChaosLoad {
  public:
   /// Takes the workloads; nothing is running yet.
   WorkloadRun(std::vector<std::unique_ptr<Workload>> workloads, WorkloadRunOptions options);
-  ~WorkloadRun();
-  WorkloadRun(const WorkloadRun&) = delete;
-  WorkloadRun& operator=(const WorkloadRun&) = delete;
+  ~WorkloadRun() override;
 
   [[nodiscard]] std::vector<std::string> tables() const;
   [[nodiscard]] std::string schema_sql() const;
   [[nodiscard]] std::string rows_sql() const;  ///< on blue, before anything is copied
 
   void start_writers();
-  /// For a lull: writers end the transaction at hand and begin no other.
-  void pause_writers(bool paused) { paused_ = paused; }
+  void pause_writers(bool paused) override { paused_ = paused; }
   /// Green has every table's rows from here on.
   void start_readers();
   /// Blue has to be up: writers first find out what became of transactions in doubt. Errors: WaitTimeout.
@@ -52,7 +50,7 @@ class WorkloadRun {
   [[nodiscard]] std::string check_at_rest(Sql& green) const;
 
   /// What readers saw that must not be.
-  [[nodiscard]] std::vector<std::string> violations() const;
+  [[nodiscard]] std::vector<std::string> violations() const override;
   [[nodiscard]] std::int64_t acknowledged() const { return acknowledged_; }
   [[nodiscard]] std::int64_t refused() const { return refused_; }    ///< by a rule, or rolled back on purpose
   [[nodiscard]] std::int64_t in_doubt() const { return in_doubt_; }  ///< lost their connection in the transaction
