@@ -57,8 +57,14 @@ SpillFile::~SpillFile() {
 
 void SpillFile::append(std::span<const std::byte> block) {
   const BlockHeader header{block.size(), XXH3_64bits(block.data(), block.size())};
-  write_all(std::as_bytes(std::span(&header, 1)));
-  write_all(block);
+  const std::uint64_t before = written_;
+  try {
+    write_all(std::as_bytes(std::span(&header, 1)));
+    write_all(block);
+  } catch (const SpillFailed&) {
+    written_ = before;  // what fits of a block is none
+    throw;
+  }
 }
 
 bool SpillFile::read(std::vector<std::byte>& block) {
