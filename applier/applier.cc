@@ -117,7 +117,7 @@ Applier::Retry Applier::confirm() {
   if (!guard_) return {};
   writer_.lock_absent();
   if (guard_->confirm(plan_.epochs())) {
-    writer_.note("log conflicts", conflict_log_sql(options_.names, guard_->decided().records()));
+    writer_.note("log conflicts", guard_->log_sql());
     return {};
   }
   writer_.rollback();

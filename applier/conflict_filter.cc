@@ -80,8 +80,8 @@ Verdict ConflictFilter::look(const TargetTable& table, const RowKey& key, const 
 void ConflictFilter::record(const TargetTable& table, const RowKey& key, const NetRow& row, NetOp op,
                             const UnseenVersions& standing, bool applied) {
   const TransactionFacts& facts = *row.place.facts;
-  records_.push_back({type_of(op, standing.removed), &table, key, facts.final_lsn, facts.effective_time,
-                      standing.last.lsn, standing.last.time, applied});
+  records_.push_back({type_of(op, standing.removed), &table, key, takes_away(op) ? TupleView{} : row.values,
+                      facts.final_lsn, facts.effective_time, standing.last.lsn, standing.last.time, applied});
 }
 
 void ConflictFilter::lose(NetRow& row) {

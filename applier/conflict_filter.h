@@ -16,10 +16,12 @@
 namespace teal {
 
 /// What is written about a change that met another version of its row, see teal.conflict_log.
+/// Lifetime: `key` and `values` point to where the batch's rows do.
 struct ConflictRecord {
   ConflictType type = ConflictType::kInsertExists;
   const TargetTable* table = nullptr;
   RowKey key;
+  TupleView values;         ///< the incoming row, in the source relation's column order; empty: it is taken away
   Lsn lsn;                  ///< of the incoming change's commit, in the source's log
   Timestamp time;           ///< its effective time
   Lsn standing_lsn;         ///< of the target's version, in the target's log

@@ -5,7 +5,6 @@
 
 #include "engine/log.h"
 #include "engine/pg_error.h"
-#include "engine/time_text.h"
 
 namespace teal {
 namespace {
@@ -16,31 +15,10 @@ constexpr milliseconds kFirstTold{2'000};
 constexpr milliseconds kLook{1'000};
 constexpr int kLateMost = 4;
 
-std::string name_of(ConflictType type) {
-  switch (type) {
-    case ConflictType::kInsertExists:
-      return "insert_exists";
-    case ConflictType::kUpdateOriginDiffers:
-      return "update_origin_differs";
-    case ConflictType::kUpdateExists:
-      return "update_exists";
-    case ConflictType::kUpdateMissing:
-      return "update_missing";
-    case ConflictType::kUpdateDeleted:
-      return "update_deleted";
-    case ConflictType::kDeleteOriginDiffers:
-      return "delete_origin_differs";
-    case ConflictType::kDeleteMissing:
-      return "delete_missing";
-    case ConflictType::kMultipleUniqueConflicts:
-      return "multiple_unique_conflicts";
-  }
-  return "";
-}
-
 }  // namespace
 
-ConflictGuard::ConflictGuard(ConflictGuardOptions options) : options_(std::move(options)), filter_(options_.sides) {}
+ConflictGuard::ConflictGuard(ConflictGuardOptions options)
+    : options_(std::move(options)), filter_(options_.sides), log_(options_.names, options_.logs_rows) {}
 
 void ConflictGuard::decide(std::span<Epoch> epochs) { filter_.decide(epochs); }
 
@@ -91,6 +69,8 @@ void ConflictGuard::catch_up() {
   }
 }
 
+std::string ConflictGuard::log_sql() { return filter_.records().empty() ? "" : log_.sql(*session_, filter_.records()); }
+
 void ConflictGuard::hold_back(ProgressRow& next, const ProgressRow& now) const {
   // In this order: what it passes meanwhile is known, too.
   const bool complete = options_.sides.source->has_passed(next.applied);
@@ -107,20 +87,5 @@ void ConflictGuard::hold_back(ProgressRow& next, const ProgressRow& now) const {
 }
 
 void ConflictGuard::forget(Lsn seen) { options_.sides.source->forget(options_.sides.target->needs_from(seen)); }
-
-std::string conflict_log_sql(const LinkNames& names, std::span<const ConflictRecord> records) {
-  std::string rows;
-  for (const ConflictRecord& record : records) {
-    rows += (rows.empty() ? "(" : ", (") + quote_literal(names.migration) + ", " + quote_literal(names.link) + ", " +
-            quote_literal(name_of(record.type)) + ", " + quote_literal(record.table->display_name) + ", " +
-            quote_literal(key_text(*record.table, record.key)) + ", " + (record.applied ? "'applied'" : "'kept'") +
-            ", '" + to_string(record.lsn) + "', '" + to_string(record.time) + "', '" + to_string(record.standing_lsn) +
-            "', '" + to_string(record.standing_time) + "')";
-  }
-  if (rows.empty()) return "";
-  return "INSERT INTO teal.conflict_log (migration, link, type, table_name, key, resolution, source_lsn, source_time, "
-         "target_lsn, target_time) VALUES " +
-         rows;
-}
 
 }  // namespace teal

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "applier/conflict_filter.h"
+#include "applier/conflict_log.h"
 #include "applier/progress_row.h"
 #include "engine/names.h"
 #include "engine/pg_connection.h"
@@ -23,6 +24,7 @@ struct ConflictGuardOptions {
   /// Twice as long each time that it was not enough, up to sixteen times: where applications write faster than the
   /// target decodes its log, the stream is never nearer than that.
   std::chrono::milliseconds wait_locked{500};
+  LogsRows logs_rows = {};
 };
 
 /// Decides a batch of a two-way link, and makes sure of it: write, look, commit.
@@ -47,6 +49,8 @@ class ConflictGuard {
   [[nodiscard]] bool decides_otherwise(std::span<const Epoch> epochs) { return filter_.decides_otherwise(epochs); }
 
   [[nodiscard]] const ConflictFilter& decided() const { return filter_; }
+  /// Once `confirm` was true: what the open target transaction has to write about its conflicts, as SQL; "" for none.
+  [[nodiscard]] std::string log_sql();
   /// Lets go of what no change can meet any more, once the progress row says `seen` of the source.
   void forget(Lsn seen);
   /// A stream that starts at `next.held` has to bring back every change of the source that is still needed: moves it
@@ -60,13 +64,11 @@ class ConflictGuard {
 
   ConflictGuardOptions options_;
   ConflictFilter filter_;
+  ConflictLog log_;
   std::optional<PgConnection> session_;
   Lsn fence_;
   int late_ = 0;  // confirmations in a row for which the stream was too late
   std::string refusal_;
 };
-
-/// The rows of teal.conflict_log for these records, as one statement; "" for none.
-[[nodiscard]] std::string conflict_log_sql(const LinkNames& names, std::span<const ConflictRecord> records);
 
 }  // namespace teal

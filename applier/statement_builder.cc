@@ -73,6 +73,16 @@ class SqlText {
     return {};
   }
 
+  std::string where_key() const {
+    std::string text = " WHERE ";
+    for (std::size_t i = 0; i < table_.key.size(); ++i) {
+      const MappedColumn& column = table_.columns[table_.key[i]];
+      if (i > 0) text += " AND ";
+      text += "t." + column.name + " " + column.equality + " " + value(i + 1, column);
+    }
+    return text;
+  }
+
  private:
   std::string target() const { return (table_.partitioned ? "" : "ONLY ") + table_.sql_name; }
 
@@ -129,16 +139,6 @@ class SqlText {
 
   std::string whole_row_delete() const {
     return whole_row_matches(table_.key.size()) + "DELETE FROM " + target() + " AS t USING " + where_matched();
-  }
-
-  std::string where_key() const {
-    std::string text = " WHERE ";
-    for (std::size_t i = 0; i < table_.key.size(); ++i) {
-      const MappedColumn& column = table_.columns[table_.key[i]];
-      if (i > 0) text += " AND ";
-      text += "t." + column.name + " " + column.equality + " " + value(i + 1, column);
-    }
-    return text;
   }
 
   std::string insert() const {
@@ -246,6 +246,8 @@ std::vector<RowGroup> group_rows(const Segment& segment) {
 std::string build_statement(const TargetTable& table, const StatementShape& shape) {
   return SqlText(table, shape).build();
 }
+
+std::string where_key_matches(const TargetTable& table) { return SqlText(table, {}).where_key(); }
 
 std::vector<Oid> parameter_types(const TargetTable& table, const StatementShape& shape) {
   std::vector<Oid> types;

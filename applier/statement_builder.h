@@ -54,6 +54,10 @@ struct RowGroup {
 /// rows.
 [[nodiscard]] std::string build_statement(const TargetTable& table, const StatementShape& shape);
 
+/// ` WHERE ...`: the rows of `t`, the table, whose key is in `s (v1, v2, ...)` in the form in which the stream sends
+/// it.
+[[nodiscard]] std::string where_key_matches(const TargetTable& table);
+
 /// The types of its parameters.
 [[nodiscard]] std::vector<Oid> parameter_types(const TargetTable& table, const StatementShape& shape);
 

@@ -1,5 +1,6 @@
 #include "engine/config.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -77,18 +78,25 @@ void apply_log_choice(const std::string& source, const std::optional<std::string
 
 }  // namespace
 
+const TableConflicts* ConflictConfig::rule_of(const TableName& table) const {
+  const auto rule =
+      std::find_if(tables.begin(), tables.end(), [&](const TableConflicts& one) { return one.tables.matches(table); });
+  return rule == tables.end() ? nullptr : &*rule;
+}
+
 ConflictPolicy ConflictConfig::policy_of(const TableName& table) const {
-  for (const TableConflicts& rule : tables) {
-    if (rule.tables.matches(table)) return rule.policy;
-  }
-  return default_policy;
+  const TableConflicts* rule = rule_of(table);
+  return rule == nullptr ? default_policy : rule->policy.value_or(default_policy);
 }
 
 std::string ConflictConfig::version_column_of(const TableName& table) const {
-  for (const TableConflicts& rule : tables) {
-    if (rule.tables.matches(table)) return rule.version_column;
-  }
-  return "";
+  const TableConflicts* rule = rule_of(table);
+  return rule == nullptr ? "" : rule->version_column;
+}
+
+bool ConflictConfig::logs_rows_of(const TableName& table) const {
+  const TableConflicts* rule = rule_of(table);
+  return rule == nullptr ? log_rows : rule->log_rows.value_or(log_rows);
 }
 
 std::optional<std::string> process_environment(const std::string& name) {

@@ -39,18 +39,26 @@ struct ApplyConfig {
 /// How tables that a pattern matches decide between concurrent versions of a row.
 struct TableConflicts {
   TablePattern tables;
-  ConflictPolicy policy = ConflictPolicy::kLastUpdateWins;
-  std::string version_column;  ///< of kVersionColumn, else empty
+  std::optional<ConflictPolicy> policy;  ///< nullopt: the default one
+  std::string version_column;            ///< of kVersionColumn, else empty
+  std::optional<bool> log_rows;          ///< nullopt: as all
 };
 
 /// Of a migration with two links.
 struct ConflictConfig {
   ConflictPolicy default_policy = ConflictPolicy::kLastUpdateWins;
   std::vector<TableConflicts> tables;  ///< the first that matches counts
+  bool log_rows = true;                ///< both versions' values go to teal.conflict_log
+  /// For how long teal.conflict_log keeps its rows.
+  std::chrono::milliseconds keep{std::chrono::hours(30 * 24)};
 
   [[nodiscard]] ConflictPolicy policy_of(const TableName& table) const;
   /// Empty: the table has none.
   [[nodiscard]] std::string version_column_of(const TableName& table) const;
+  [[nodiscard]] bool logs_rows_of(const TableName& table) const;
+
+ private:
+  [[nodiscard]] const TableConflicts* rule_of(const TableName& table) const;
 };
 
 struct AlertConfig {

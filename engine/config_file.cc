@@ -2,7 +2,7 @@
 //
 // Design: each section is a list of keys with what each does with its value, so that reading, the search for unknown
 // keys and "did you mean" share one list. Values are scalars from which this file makes numbers itself: yaml-cpp's
-// conversions accept too much (octal, "1e3", "~") and name no key. Rejected: a schema language; there are 16 keys.
+// conversions accept too much (octal, "1e3", "~") and name no key. Rejected: a schema language; there are few keys.
 #include "engine/config_file.h"
 
 #include <yaml-cpp/yaml.h>
@@ -19,6 +19,9 @@
 
 namespace teal {
 namespace {
+
+constexpr std::chrono::milliseconds kKeepMin = std::chrono::minutes(1);
+constexpr std::chrono::milliseconds kKeepMax = std::chrono::hours(24 * 36'500);
 
 class FileReader {
  public:
@@ -47,6 +50,8 @@ class FileReader {
   [[nodiscard]] Key conflicts(ConflictConfig& out);
   [[nodiscard]] Key table_conflicts(std::vector<TableConflicts>& out);
   [[nodiscard]] Key policy(const std::string& name, std::optional<ConflictPolicy>& out);
+  template <typename T>
+  [[nodiscard]] Key boolean(const std::string& name, T& out);
   [[nodiscard]] Key duration(const std::string& name, std::chrono::milliseconds& out);
   [[nodiscard]] Key alerts(AlertConfig& out);
   [[nodiscard]] Key log(LogConfig& out);
@@ -144,6 +149,17 @@ FileReader::Key FileReader::integer(const std::string& name, T& out, std::int64_
   });
 }
 
+template <typename T>
+FileReader::Key FileReader::boolean(const std::string& name, T& out) {
+  return scalar(name, [&out](const std::string& value) -> std::string {
+    const std::optional<bool> flag = parse_boolean(value);
+    if (!flag) return "is neither true nor false";
+    const bool on = *flag;
+    out = on;
+    return "";
+  });
+}
+
 FileReader::Key FileReader::bytes(const std::string& name, std::size_t& out, std::uint64_t least) {
   return scalar(name, [&out, least](const std::string& value) -> std::string {
     const std::optional<std::uint64_t> number = parse_bytes(value);
@@ -180,14 +196,7 @@ FileReader::Key FileReader::tables(TableSelection& out) {
 FileReader::Key FileReader::copy(CopyConfig& out) {
   return {"copy", [this, &out](const YAML::Node& node, const std::string& path) {
             read_section(node, path,
-                         {integer("jobs", out.jobs, 1, 64),
-                          scalar("schema",
-                                 [&out](const std::string& value) -> std::string {
-                                   const auto flag = parse_boolean(value);
-                                   if (!flag) return "is neither true nor false";
-                                   out.schema = *flag;
-                                   return "";
-                                 }),
+                         {integer("jobs", out.jobs, 1, 64), boolean("schema", out.schema),
                           unsupported("split_larger_than"), unsupported("max_rate")});
           }};
 }
@@ -237,15 +246,18 @@ FileReader::Key FileReader::table_conflicts(std::vector<TableConflicts>& out) {
                 problem(entry.first, path, "\"" + name + "\" is not schema.table; write for example public.users");
                 continue;
               }
-              std::optional<ConflictPolicy> chosen;
-              std::string column;
-              read_section(entry.second, full, {policy("policy", chosen), text("version_column", column)});
-              if (chosen && !column.empty()) {
+              TableConflicts rule{std::move(*pattern), {}, {}, {}};
+              read_section(entry.second, full,
+                           {policy("policy", rule.policy), text("version_column", rule.version_column),
+                            boolean("log_rows", rule.log_rows)});
+              const bool by_column = !rule.version_column.empty();
+              if (rule.policy && by_column) {
                 problem(entry.first, full, "has both a policy and a version_column: keep the one that decides");
-              } else if (!chosen && column.empty()) {
+              } else if (!rule.policy && !by_column && !rule.log_rows) {
                 problem(entry.first, full, "has neither a policy nor a version_column");
               } else {
-                out.push_back({std::move(*pattern), chosen.value_or(ConflictPolicy::kVersionColumn), column});
+                if (by_column) rule.policy = ConflictPolicy::kVersionColumn;
+                out.push_back(std::move(rule));
               }
             }
           }};
@@ -254,9 +266,13 @@ FileReader::Key FileReader::table_conflicts(std::vector<TableConflicts>& out) {
 FileReader::Key FileReader::conflicts(ConflictConfig& out) {
   return {"conflicts", [this, &out](const YAML::Node& node, const std::string& path) {
             std::optional<ConflictPolicy> chosen;
-            read_section(
-                node, path,
-                {policy("default", chosen), table_conflicts(out.tables), unsupported("log_rows"), unsupported("keep")});
+            const std::size_t problems_before = problems_.size();
+            read_section(node, path,
+                         {policy("default", chosen), table_conflicts(out.tables), boolean("log_rows", out.log_rows),
+                          duration("keep", out.keep)});
+            if (problems_.size() == problems_before && (out.keep < kKeepMin || out.keep > kKeepMax)) {
+              problem(node, path, "keep is outside 1m..36500d");
+            }
             out.default_policy = chosen.value_or(out.default_policy);
           }};
 }

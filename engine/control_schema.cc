@@ -94,7 +94,19 @@ CREATE TABLE IF NOT EXISTS teal.conflict_log (
   source_lsn pg_lsn NOT NULL,
   source_time timestamptz NOT NULL,
   target_lsn pg_lsn NOT NULL,
-  target_time timestamptz NOT NULL
+  target_time timestamptz NOT NULL,
+  incoming_row jsonb,
+  standing_row jsonb
+);
+CREATE INDEX IF NOT EXISTS conflict_log_at ON teal.conflict_log (migration, at);
+CREATE TABLE IF NOT EXISTS teal.conflict_stats (
+  migration text NOT NULL,
+  link text NOT NULL,
+  table_name text NOT NULL,
+  type text NOT NULL,
+  resolution text NOT NULL,
+  count bigint NOT NULL,
+  PRIMARY KEY (migration, link, table_name, type, resolution)
 );
 CREATE TABLE IF NOT EXISTS teal.marker (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -15,6 +15,9 @@ inline constexpr int kControlSchemaVersion = 2;
 ///                the source's publication as of the copy (pg_publication_rel.oid)
 /// link_target    which target a link's slot serves, on the link's SOURCE: another one must not take the slot over
 /// quarantine     changes at which a link stopped, and what the operator said about them, on the link's TARGET
+/// conflict_log   changes that met another version of their row, and which one stayed, on the link's TARGET; the oldest
+///                are deleted
+/// conflict_stats how many there were, also of those that are deleted, on the link's TARGET
 /// marker         local control rows, published on the side where they are inserted
 /// marker_applied acknowledgements, on the side where the marker arrived
 [[nodiscard]] std::string_view control_schema_sql();

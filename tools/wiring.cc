@@ -94,6 +94,7 @@ ConflictGuardOptions guard_options(const Config& config, const LinkNames& names,
   options.sides = {TwoSides::source_side(names), &sides.source_of(names), &sides.target_of(names),
                    [&config](const TableName& table) { return config.conflicts.policy_of(table); }};
   options.names = names;
+  options.logs_rows = [&config](const TableName& table) { return config.conflicts.logs_rows_of(table); };
   return options;
 }
 

@@ -109,7 +109,9 @@ copy: { jobs: 4, schema: false }
 apply: { batch_rows_max: 10, batch_bytes_max: 64KiB, queue_bytes_max: 1MiB }
 conflicts:
   default: blue_wins
-  tables: { public.stock: { version_column: version }, "app.*": { policy: error } }
+  tables: { public.stock: { version_column: version }, "app.*": { policy: error, log_rows: true }, a.b: { log_rows: true } }
+  log_rows: false
+  keep: 7d
 log: { level: debug, format: json }
 )",
                                  environment({{"SECRET", "s"}}));
@@ -136,6 +138,12 @@ log: { level: debug, format: json }
   EXPECT_EQ(conflicts.version_column_of({"public", "stock"}), "version");
   EXPECT_EQ(conflicts.policy_of({"app", "users"}), ConflictPolicy::kError);
   EXPECT_EQ(conflicts.version_column_of({"app", "users"}), "");
+  EXPECT_EQ(conflicts.policy_of({"a", "b"}), ConflictPolicy::kBlueWins) << "the default one";
+  EXPECT_TRUE(conflicts.logs_rows_of({"a", "b"}));
+  EXPECT_TRUE(conflicts.logs_rows_of({"app", "users"}));
+  EXPECT_FALSE(conflicts.logs_rows_of({"public", "stock"}));
+  EXPECT_FALSE(conflicts.logs_rows_of({"public", "users"}));
+  EXPECT_EQ(conflicts.keep, std::chrono::hours(7 * 24));
 }
 
 TEST(ConfigFile, LeavesDefaultsWhereNothingIsSaid) {
@@ -145,6 +153,8 @@ TEST(ConfigFile, LeavesDefaultsWhereNothingIsSaid) {
     EXPECT_EQ(result.config.name, "default");
     EXPECT_EQ(result.config.copy.jobs, 2);
     EXPECT_EQ(result.config.apply.queue_bytes_max, 16U << 20U);
+    EXPECT_TRUE(result.config.conflicts.logs_rows_of({"public", "users"}));
+    EXPECT_EQ(result.config.conflicts.keep, std::chrono::hours(30 * 24));
   }
 }
 
@@ -188,6 +198,10 @@ TEST(ConfigFile, NamesFileLineAndKeyOfEachMistake) {
       {"conflicts: { tables: { a.b: {} } }", "conflicts.tables.a.b: has neither a policy nor a version_column"},
       {"conflicts: { tables: { a.b: { policy: error, version_column: v } } }",
        "conflicts.tables.a.b: has both a policy and a version_column"},
+      {"conflicts: { log_rows: some }", "conflicts.log_rows: \"some\" is neither true nor false"},
+      {"conflicts: { keep: long }", "conflicts.keep: \"long\" is not a time like"},
+      {"conflicts: { keep: 59s }", "conflicts: keep is outside 1m..36500d"},
+      {"conflicts: { keep: 36501d }", "conflicts: keep is outside 1m..36500d"},
       {"direction: back", "teal.yml:1: direction: \"back\" is neither both nor forward"},
       {"green: x${NOPE}", "teal.yml:1: green: the environment variable NOPE is not set"},
       {"a: [", "teal.yml:1: not valid YAML"},
@@ -203,9 +217,9 @@ TEST(ConfigFile, NamesFileLineAndKeyOfEachMistake) {
 }
 
 TEST(ConfigFile, RefusesKeysThatNothingActsOnYet) {
-  for (const char* text : {"maps: []", "conflicts: { keep: 30d }", "verify: { jobs: 2 }", "cutover: {}",
-                           "alerts: { max_lag: 5s }", "alerts: { webhook: x }", "http: {}", "migrations: {}",
-                           "copy: { split_larger_than: 1GiB }", "copy: { max_rate: 0 }"}) {
+  for (const char* text :
+       {"maps: []", "verify: { jobs: 2 }", "cutover: {}", "alerts: { max_lag: 5s }", "alerts: { webhook: x }",
+        "http: {}", "migrations: {}", "copy: { split_larger_than: 1GiB }", "copy: { max_rate: 0 }"}) {
     const FileResult result = read(text);
     ASSERT_EQ(result.problems.size(), 1U) << text;
     EXPECT_THAT(result.problems[0], HasSubstr("not supported by teal " TEAL_VERSION " yet")) << text;

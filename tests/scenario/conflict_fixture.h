@@ -66,6 +66,7 @@ class ConflictFixture : public ApplierFixture {
           connection.set_stop_token(stop);
           return connection;
         }};
+    options.conflicts->logs_rows = logs_rows_;
     return open_applier(options, std::move(session), stop);
   }
 
@@ -105,6 +106,7 @@ class ConflictFixture : public ApplierFixture {
     return make_key_shape(relation, relation.schema, relation.name, {"id"});
   }
 
+  LogsRows logs_rows_ = [](const TableName&) { return true; };
   ConflictPolicy policy_ = ConflictPolicy::kLastUpdateWins;
   SideChanges blue_changes_{"green_to_blue", shape_of};
   SideChanges green_changes_{"blue_to_green", shape_of};
