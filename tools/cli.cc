@@ -25,7 +25,10 @@ class CommandLine {
   void add_global_flags();
   void add_commands();
   void add_tail();
+  void add_conflicts();
   void add_quarantine();
+  static void add_duration(CLI::App& command, const std::string& name, std::optional<std::chrono::milliseconds>& out,
+                           const char* description);
   CLI::App* add(const char* name, Command command, const char* description, const char* example);
 
   Invocation& invocation_;
@@ -76,6 +79,7 @@ void CommandLine::add_commands() {
                          "teal -c teal.yml status --watch");
   status->add_flag("--watch", invocation_.status.watch, "Refresh every two seconds until interrupted");
   add_tail();
+  add_conflicts();
   add_quarantine();
   CLI::App* finish = add("finish", Command::kFinish,
                          "End the migration: remove everything that teal created on both sides; safe to repeat",
@@ -84,6 +88,15 @@ void CommandLine::add_commands() {
   finish->add_flag("-y,--yes", invocation_.finish.yes, "Do not ask");
   add("version", Command::kVersion, "Print version, build, libpq and the supported servers", "teal version --json");
   app_.set_version_flag("--version", "teal " TEAL_VERSION);
+}
+
+void CommandLine::add_duration(CLI::App& command, const std::string& name,
+                               std::optional<std::chrono::milliseconds>& out, const char* description) {
+  const auto set = [name, &out](const std::string& text) {
+    out = parse_duration(text);
+    if (!out) throw CLI::ValidationError(name, "\"" + text + "\" is no duration like 500ms, 10s or 5m");
+  };
+  command.add_option_function<std::string>(name, set, description)->type_name("DURATION");
 }
 
 void CommandLine::add_tail() {
@@ -100,15 +113,40 @@ void CommandLine::add_tail() {
   tail->add_option("--format", options.format, "text or json (a line each); text on a terminal, json elsewhere")
       ->check(CLI::IsMember({"text", "json"}))
       ->type_name("FORMAT");
-  const auto set_time = [&options](const std::string& text) {
-    options.time = parse_duration(text);
-    if (!options.time) throw CLI::ValidationError("--for", "\"" + text + "\" is no duration like 500ms, 10s or 5m");
-  };
-  tail->add_option_function<std::string>("--for", set_time, "End after this time: 500ms, 10s, 5m")
-      ->type_name("DURATION");
+  add_duration(*tail, "--for", options.time, "End after this time: 500ms, 10s, 5m");
   tail->add_option("-n,--count", options.count, "End after this many transactions")
       ->check(CLI::PositiveNumber)
       ->type_name("N");
+}
+
+void CommandLine::add_conflicts() {
+  ConflictsOptions& options = invocation_.conflicts;
+  CLI::App* conflicts = add("conflicts", Command::kConflicts,
+                            "Show which rows were changed on both sides at a time, and which version stayed",
+                            "teal -c teal.yml conflicts stats");
+  conflicts->require_subcommand(1);
+  const auto action = [&](const char* name, ConflictsAction value, const char* description, const char* example) {
+    CLI::App* sub = conflicts->add_subcommand(name, description);
+    sub->footer(std::string("Example:\n  teal -c teal.yml conflicts ") + example);
+    sub->callback([&options, value] { options.action = value; });
+    return sub;
+  };
+  CLI::App* list =
+      action("list", ConflictsAction::kList, "The newest of both sides' logs", "list --table public.orders --since 2h");
+  list->add_option("--limit", options.filter.limit, "At most this many (default 50)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000}))
+      ->type_name("N");
+  list->add_option("--table", options.filter.table, "Only of this one, schema.table as the list shows it")
+      ->type_name("TABLE");
+  add_duration(*list, "--since", options.filter.since, "Only of this time up to now: 10m, 2h, 1d");
+  CLI::App* show = action("show", ConflictsAction::kShow, "One of them, with the values of both rows", "show g17");
+  const auto set_id = [&options](const std::string& text) {
+    const std::optional<ConflictId> id = parse_conflict_id(text);
+    if (!id) throw CLI::ValidationError("ID", "\"" + text + "\" is no conflict like b4 or g17");
+    options.id = *id;
+  };
+  show->add_option_function<std::string>("ID", set_id, "As the list shows it")->required()->type_name("ID");
+  action("stats", ConflictsAction::kStats, "How many there were, by link, table and type", "stats --json");
 }
 
 void CommandLine::add_quarantine() {

@@ -8,7 +8,7 @@
 
 namespace teal {
 
-enum class Command { kCheck, kInit, kRun, kStatus, kTail, kQuarantine, kFinish, kVersion };
+enum class Command { kCheck, kInit, kRun, kStatus, kTail, kConflicts, kQuarantine, kFinish, kVersion };
 
 /// What one command line asks for.
 struct Invocation {
@@ -17,6 +17,7 @@ struct Invocation {
   OutputOptions output;
   StatusOptions status;
   TailOptions tail;
+  ConflictsOptions conflicts;
   QuarantineOptions quarantine;
   FinishOptions finish;
   bool run_no_copy = false;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/config.h"
+#include "tools/conflict_rows.h"
 
 namespace teal {
 
@@ -33,6 +34,14 @@ struct QuarantineOptions {
   bool yes = false;     ///< do not ask
 };
 
+enum class ConflictsAction { kList, kShow, kStats };
+
+struct ConflictsOptions {
+  ConflictsAction action = ConflictsAction::kList;
+  ConflictFilterOptions filter;  ///< of kList
+  ConflictId id;                 ///< of kShow
+};
+
 struct TailOptions {
   std::string side = "blue";                      ///< whose changes: blue or green
   std::vector<std::string> tables;                ///< see read_table_list
@@ -53,6 +62,8 @@ int status_command(const Config& config, const OutputOptions& output, const Stat
 int tail_command(const Config& config, const OutputOptions& output, const TailOptions& options);
 /// Shows the changes at which a link stopped, and takes the operator's word on them.
 int quarantine_command(const Config& config, const OutputOptions& output, const QuarantineOptions& options);
+/// Shows the conflicts that were decided on both sides, and how many there were.
+int conflicts_command(const Config& config, const OutputOptions& output, const ConflictsOptions& options);
 /// Removes everything that teal created, on both sides.
 int finish_command(const Config& config, const OutputOptions& output, const FinishOptions& options);
 /// Prints version, build, libpq and the supported servers.

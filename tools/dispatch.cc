@@ -27,6 +27,8 @@ int run_command_of(const Invocation& invocation, const Config& config) {
       return tail_command(config, invocation.output, invocation.tail);
     case Command::kQuarantine:
       return quarantine_command(config, invocation.output, invocation.quarantine);
+    case Command::kConflicts:
+      return conflicts_command(config, invocation.output, invocation.conflicts);
     case Command::kFinish:
       return finish_command(config, invocation.output, invocation.finish);
     case Command::kVersion:

@@ -32,20 +32,11 @@ QuarantineRow row_at(const Rows& rows, int i) {
   return row;
 }
 
-// Names, keys and the server's words come from the application's data: nothing of them may steer a terminal.
-std::string shown(const std::string& text) {
-  const bool plain = std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= 0x20 && c < 0x7f; });
-  if (plain) return text;
-  std::string out;
-  append_quoted(out, text);
-  return out;
-}
-
 }  // namespace
 
 std::string QuarantineRow::title() const {
   if (table.empty()) return "transaction " + std::to_string(xid);
-  return operation + " on " + shown(table) + (key.empty() ? "" : " key " + shown(key));
+  return operation + " on " + shown_text(table) + (key.empty() ? "" : " key " + shown_text(key));
 }
 
 std::vector<QuarantineRow> read_quarantine(PgConnection& target, const LinkNames& link) {
@@ -98,7 +89,7 @@ std::string quarantine_text(const std::vector<QuarantineRow>& rows) {
     if (row.open()) ++open;
     out += std::to_string(row.id) + "  " + row.state + "  " + row.title();
     out += row.link == kGreenToBlue ? "  (link " + row.link + ")\n" : "\n";
-    out += "     " + shown(row.message) + (row.sqlstate.empty() ? "" : " (SQLSTATE " + row.sqlstate + ")") + "\n";
+    out += "     " + shown_text(row.message) + (row.sqlstate.empty() ? "" : " (SQLSTATE " + row.sqlstate + ")") + "\n";
     out += "     transaction " + std::to_string(row.xid) + ", commit " + row.commit_lsn;
     if (row.position > 0) out += ", change " + std::to_string(row.position) + " at " + row.lsn;
     out += "; " + std::to_string(row.times) + (row.times == 1 ? " stop" : " stops") + ", last at " + row.at + "\n";

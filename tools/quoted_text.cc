@@ -71,6 +71,14 @@ void append_quoted(std::string& out, std::string_view text) {
   out += '"';
 }
 
+std::string shown_text(const std::string& text) {
+  const bool printable = std::all_of(text.begin(), text.end(), [](unsigned char c) { return c >= 0x20 && c < 0x7f; });
+  if (printable) return text;
+  std::string out;
+  append_quoted(out, text);
+  return out;
+}
+
 void append_name(std::string& out, std::string_view name) {
   if (plain(name)) {
     out += name;

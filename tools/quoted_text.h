@@ -11,6 +11,9 @@ namespace teal {
 /// direction marks are escaped too. Shape: `text` is UTF-8; what is appended is a JSON string.
 void append_quoted(std::string& out, std::string_view text);
 
+/// `text` as it is when it is printable ASCII, else in quotes: names, keys and the server's words.
+[[nodiscard]] std::string shown_text(const std::string& text);
+
 /// Appends a name as it is when it is made of ASCII letters, digits and underscores, else in quotes.
 void append_name(std::string& out, std::string_view name);
 

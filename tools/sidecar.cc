@@ -15,6 +15,7 @@
 #include "tools/copy_step.h"
 #include "tools/link_facts.h"
 #include "tools/provision.h"
+#include "tools/sides_watch.h"
 #include "tools/table_joiner.h"
 #include "tools/way_back.h"
 #include "tools/wiring.h"
@@ -98,6 +99,7 @@ Sidecar::Outcome Sidecar::run_links(std::vector<LinkNames> links, TwoSides* side
 
 Sidecar::Outcome Sidecar::watch(LinkRuns& runs, TwoSides* sides, bool only_until_level) {
   const TableJoiner joiner(options_.config, names_, runs.front()->link());
+  const SidesWatch sides_watch(options_.config);
   WayBackTables way_back(options_.config, stop_);
   auto looked = std::chrono::steady_clock::now();
   milliseconds look_around = kLookAround;

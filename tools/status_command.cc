@@ -24,11 +24,12 @@ int print_status(const Config& config, bool json, PgConnection& blue, PgConnecti
     }
     return static_cast<int>(StopCode::kRefused);
   }
+  const ClockSkew skew = measure_clock_skew(blue, green);
   if (json) {
-    std::cout << status_json(config.name, links).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
+    std::cout << status_json(config.name, links, skew).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)
               << std::endl;
   } else {
-    std::cout << status_text(config.name, links) << std::flush;
+    std::cout << status_text(config.name, links, skew) << std::flush;
   }
   return 0;
 }

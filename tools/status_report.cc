@@ -77,6 +77,20 @@ std::string quarantine_line(const QuarantineCounts& counts) {
   return out + (counts.open() > 0 ? ": teal quarantine list says what to do\n" : "\n");
 }
 
+std::string conflicts_line(const ConflictTotals& totals) {
+  if (totals.applied + totals.kept == 0) return "";
+  return "conflicts  applied " + std::to_string(totals.applied) + ", kept " + std::to_string(totals.kept) +
+         ": teal conflicts list\n";
+}
+
+std::string clocks_line(const ClockSkew& skew) {
+  std::array<char, 100> text{};
+  const int length = std::snprintf(text.data(), text.size(), "clocks     green's is %.3f s %s blue's (within %.3f s)\n",
+                                   std::abs(skew.seconds()), skew.ahead.count() < 0 ? "behind" : "ahead of",
+                                   std::chrono::duration<double>(skew.error).count());
+  return {text.data(), static_cast<std::size_t>(length)};
+}
+
 nlohmann::ordered_json slot_json(const LinkStatus& status) {
   if (!status.slot) return nullptr;
   const SlotFacts& slot = *status.slot;
@@ -121,6 +135,7 @@ std::optional<LinkStatus> read_link_status(const LinkNames& link, PgConnection& 
     if (copy.state != "left") status.tables.push_back({name, copy});
   }
   status.quarantine = count_quarantine(target, link);
+  status.conflicts = read_conflict_totals(target, link);
   status.slot = read_slot(source, link.slot());
   status.counters = nlohmann::json::parse(status.progress.counters, nullptr, false);
   if (!status.counters.is_object()) status.counters = nlohmann::json::object();
@@ -180,6 +195,7 @@ std::string link_text(const LinkStatus& status) {
   }
   out += "slot       " + slot_text(status) + "\n";
   out += quarantine_line(status.quarantine);
+  out += conflicts_line(status.conflicts);
   out += "changes    " + counters_text(status.counters) + "\n";
   if (status.counters.contains("values") && status.counters["values"].is_string()) {
     out += "values     streamed as " + status.counters["values"].get<std::string>() + "\n";
@@ -198,8 +214,8 @@ std::string link_text(const LinkStatus& status) {
   return out;
 }
 
-std::string status_text(const std::string& name, std::span<const LinkStatus> links) {
-  std::string out = "migration  " + name + "\n";
+std::string status_text(const std::string& name, std::span<const LinkStatus> links, const ClockSkew& skew) {
+  std::string out = "migration  " + name + "\n" + clocks_line(skew);
   for (const LinkStatus& link : links) out += link_text(link);
   return out;
 }
@@ -232,6 +248,7 @@ nlohmann::ordered_json link_json(const LinkStatus& status) {
   link["quarantine"] = {{"open", status.quarantine.open()},     {"stopped", status.quarantine.stopped},
                         {"retry", status.quarantine.retry},     {"skip", status.quarantine.skip},
                         {"skipped", status.quarantine.skipped}, {"resolved", status.quarantine.resolved}};
+  link["conflicts"] = {{"applied", status.conflicts.applied}, {"kept", status.conflicts.kept}};
   link["counters"] = status.counters;
   if (status.counters.contains("last_commit_time")) {
     link["counters"]["last_commit_time"] = last_commit_time(status.counters);
@@ -239,9 +256,11 @@ nlohmann::ordered_json link_json(const LinkStatus& status) {
   return link;
 }
 
-nlohmann::ordered_json status_json(const std::string& name, std::span<const LinkStatus> links) {
+nlohmann::ordered_json status_json(const std::string& name, std::span<const LinkStatus> links, const ClockSkew& skew) {
   nlohmann::ordered_json json;
   json["name"] = name;
+  json["clock_skew_seconds"] = skew.seconds();
+  json["clock_skew_error_seconds"] = std::chrono::duration<double>(skew.error).count();
   json["links"] = nlohmann::ordered_json::array();
   for (const LinkStatus& link : links) json["links"].push_back(link_json(link));
   return json;

@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "decoder/lsn.h"
+#include "engine/clock_skew.h"
 #include "engine/config.h"
 #include "engine/pg_connection.h"
+#include "tools/conflict_rows.h"
 #include "tools/link_facts.h"
 #include "tools/quarantine_rows.h"
 
@@ -32,6 +34,7 @@ struct LinkStatus {
   std::optional<SlotFacts> slot;
   std::vector<TableStatus> tables;
   QuarantineCounts quarantine;
+  ConflictTotals conflicts;
   nlohmann::json counters;  ///< as the sidecar wrote them; an object
 
   /// WAL that the source has written and the target has not applied. Units: bytes.
@@ -49,11 +52,13 @@ struct LinkStatus {
 /// The links that the migration has: to green, and the way back. Empty when nothing is set up. Errors: PgError.
 [[nodiscard]] std::vector<LinkStatus> read_links(const Config& config, PgConnection& blue, PgConnection& green);
 
-/// One screen for people, with line ends.
-[[nodiscard]] std::string status_text(const std::string& name, std::span<const LinkStatus> links);
+/// One screen for people, with line ends. `skew`: of blue's and green's clocks.
+[[nodiscard]] std::string status_text(const std::string& name, std::span<const LinkStatus> links,
+                                      const ClockSkew& skew);
 
 /// The same for machines.
-[[nodiscard]] nlohmann::ordered_json status_json(const std::string& name, std::span<const LinkStatus> links);
+[[nodiscard]] nlohmann::ordered_json status_json(const std::string& name, std::span<const LinkStatus> links,
+                                                 const ClockSkew& skew);
 
 /// `1.5 MiB`. Units: bytes.
 [[nodiscard]] std::string bytes_text(std::uint64_t bytes);

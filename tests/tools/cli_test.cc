@@ -39,6 +39,7 @@ TEST(Cli, KnowsEachCommand) {
   EXPECT_EQ(accepted({"run"}).command, Command::kRun);
   EXPECT_EQ(accepted({"status"}).command, Command::kStatus);
   EXPECT_EQ(accepted({"tail"}).command, Command::kTail);
+  EXPECT_EQ(accepted({"conflicts", "stats"}).command, Command::kConflicts);
   EXPECT_EQ(accepted({"quarantine", "list"}).command, Command::kQuarantine);
   EXPECT_EQ(accepted({"finish"}).command, Command::kFinish);
   EXPECT_EQ(accepted({"version"}).command, Command::kVersion);
@@ -75,6 +76,27 @@ TEST(Cli, TakesTheFlagsOfCommands) {
   EXPECT_TRUE(accepted({"status", "--watch"}).status.watch);
   EXPECT_TRUE(accepted({"finish", "--force"}).finish.force);
   EXPECT_TRUE(accepted({"finish", "--yes"}).finish.yes);
+}
+
+TEST(Cli, TakesWhichConflictsToShow) {
+  const ConflictsOptions list =
+      accepted({"conflicts", "list", "--limit", "3", "--table", "public.t", "--since", "2h"}).conflicts;
+  EXPECT_EQ(list.action, ConflictsAction::kList);
+  EXPECT_EQ(list.filter.limit, 3);
+  EXPECT_EQ(list.filter.table, "public.t");
+  EXPECT_EQ(list.filter.since, std::chrono::hours(2));
+  const ConflictsOptions show = accepted({"conflicts", "show", "g17"}).conflicts;
+  EXPECT_EQ(show.action, ConflictsAction::kShow);
+  EXPECT_EQ(to_string(show.id), "g17");
+  EXPECT_EQ(to_string(accepted({"conflicts", "show", "b4"}).conflicts.id), "b4");
+  EXPECT_EQ(accepted({"conflicts", "stats"}).conflicts.action, ConflictsAction::kStats);
+  for (const char* id : {"17", "g", "g0", "g-1", "x17", "g17x", "g99999999999999999999"}) {
+    EXPECT_EQ(answered({"conflicts", "show", id}).exit_code, 2) << id;
+  }
+  EXPECT_EQ(answered({"conflicts", "list", "--limit", "0"}).exit_code, 2);
+  EXPECT_EQ(answered({"conflicts", "list", "--since", "yesterday"}).exit_code, 2);
+  EXPECT_EQ(answered({"conflicts"}).exit_code, 2);
+  EXPECT_THAT(answered({"conflicts", "show", "--help"}).text, HasSubstr("teal -c teal.yml conflicts show g17"));
 }
 
 TEST(Cli, TakesWhatIsSaidAboutAStoppedChange) {
@@ -183,7 +205,7 @@ LinkStatus streaming() {
 }
 
 TEST(StatusReport, ShowsLagAndTables) {
-  const std::string text = status_text("shop", {{streaming()}});
+  const std::string text = status_text("shop", {{streaming()}}, ClockSkew());
   EXPECT_THAT(text, HasSubstr("phase      streaming, 1 of 2 tables copied\n"));
   EXPECT_THAT(text, HasSubstr("lag        1.0 KiB, 0.2 s\n"));
   EXPECT_THAT(text, HasSubstr("slot       missing"));
@@ -191,7 +213,7 @@ TEST(StatusReport, ShowsLagAndTables) {
 }
 
 TEST(StatusReport, HoldsTheSameAsJson) {
-  const auto json = status_json("shop", {{streaming()}});
+  const auto json = status_json("shop", {{streaming()}}, ClockSkew());
   const auto& link = json["links"][0];
   EXPECT_EQ(json["name"], "shop");
   EXPECT_EQ(link["lag_bytes"], 1024);
@@ -205,17 +227,19 @@ TEST(StatusReport, HoldsTheSameAsJson) {
 TEST(StatusReport, CommitThatNeverWasHasNoTime) {
   LinkStatus status = streaming();
   status.counters = {{"transactions", 0}, {"last_commit_time", "2000-01-01 00:00:00+00"}};
-  EXPECT_TRUE(status_json("shop", {&status, 1})["links"][0]["counters"]["last_commit_time"].is_null());
-  EXPECT_THAT(status_text("shop", {&status, 1}), HasSubstr("last       source commit none yet\n"));
+  EXPECT_TRUE(status_json("shop", {&status, 1}, ClockSkew())["links"][0]["counters"]["last_commit_time"].is_null());
+  EXPECT_THAT(status_text("shop", {&status, 1}, ClockSkew()), HasSubstr("last       source commit none yet\n"));
   status.counters = {{"transactions", 1}, {"last_commit_time", "2026-11-20 13:23:18+00"}};
-  EXPECT_EQ(status_json("shop", {&status, 1})["links"][0]["counters"]["last_commit_time"], "2026-11-20 13:23:18+00");
-  EXPECT_THAT(status_text("shop", {&status, 1}), HasSubstr("last       source commit of 2026-11-20 13:23:18+00\n"));
+  EXPECT_EQ(status_json("shop", {&status, 1}, ClockSkew())["links"][0]["counters"]["last_commit_time"],
+            "2026-11-20 13:23:18+00");
+  EXPECT_THAT(status_text("shop", {&status, 1}, ClockSkew()),
+              HasSubstr("last       source commit of 2026-11-20 13:23:18+00\n"));
 }
 
 TEST(StatusReport, ProblemOfSeveralLinesStaysBelowItsTable) {
   LinkStatus status = streaming();
   status.tables[1].copy.problem = "green: a\n  mend: b\ngreen: c\n  mend: d";
-  EXPECT_THAT(status_text("shop", {&status, 1}),
+  EXPECT_THAT(status_text("shop", {&status, 1}, ClockSkew()),
               HasSubstr("  a.y  pending: green: a\n      mend: b\n    green: c\n      mend: d\n"));
 }
 
