@@ -49,11 +49,11 @@ class TwoWayChaos : public TwoWayFixture {
     publish_both(TwoWayWriters::tables());
   }
 
-  /// Every other run has hardly any, and every fourth none on disk either.
+  /// Every other run has hardly any, and every fourth little on disk either.
   [[nodiscard]] std::string room() const {
     if (seed_ % 2 == 0) return "";
     return "apply: { queue_bytes_max: 64KiB, batch_bytes_max: 64KiB, spill_bytes_max: " +
-           std::string(seed_ % 4 == 1 ? "0" : "10GiB") + " }\n";
+           std::string(seed_ % 4 == 1 ? "256KiB" : "10GiB") + " }\n";
   }
 
   static std::string through(const FaultProxy& proxy) {
