@@ -26,6 +26,8 @@ struct CatalogColumn {
   bool computed_on_read = false;  ///< a virtual generated column (18+)
   char identity = '\0';           ///< 'a' always, 'd' by default, '\0' none. Source: pg_attribute.attidentity
   std::string generated_as;       ///< its generation expression
+  bool toastable = false;         ///< large values may be kept outside the row
+  bool deterministic = true;      ///< equal under its collation means equal bytes
   bool text_cast = false;         ///< a cast from text runs a function, in place of the type's input function
   /// "": none; a generation rule is none.
   std::string default_expression = {};
@@ -55,6 +57,7 @@ struct SourceTable {
   bool whole_rows = false;      ///< REPLICA IDENTITY FULL and no usable key: rows are found by all their values
   std::string refusal;          ///< why it cannot be replicated, in words; empty: it can
   std::string refusal_mend;     ///< SQL that mends it; empty: excluding the table is the only way
+  std::string keyless_mend;     ///< SQL that mends it where a table needs no key; empty: none does
   bool row_security = false;    ///< policies would hide rows from the current role
   bool may_select = false;      ///< SELECT on the table
   bool may_use_schema = false;  ///< USAGE on its schema
@@ -80,6 +83,8 @@ struct SourceCatalog {
 /// with a `refusal`. Errors: Stopped(kUsage) for a pattern that matches nothing, or that names something that is no
 /// table; PgError.
 [[nodiscard]] SourceCatalog read_source_catalog(PgConnection& source, const TableSelection& selection);
+/// The same where the selection is meant for the other side: what a pattern names may be missing here.
+[[nodiscard]] SourceCatalog read_selected(PgConnection& source, const TableSelection& selection);
 
 /// Fills SourceTable::takes. Not read with the catalog, because it is needed of few and long for a default partition.
 /// Errors: PgError.

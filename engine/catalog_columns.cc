@@ -46,7 +46,9 @@ std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& c
       "c.castsource = 'text'::regtype AND c.castmethod = 'f'), a.atttypid, a.atttypmod, "
       "a.attgenerated = 'v', CASE WHEN a.atthasdef THEN (SELECT pg_get_expr(d.adbin, d.adrelid) FROM "
       "pg_attrdef d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum) END, "
-      "CASE WHEN a.atthasmissing THEN array_to_string(a.attmissingval, '') END "
+      "CASE WHEN a.atthasmissing THEN array_to_string(a.attmissingval, '') END, "
+      "a.attlen = -1 AND a.attstorage <> 'p', "
+      "NOT EXISTS (SELECT FROM pg_collation l WHERE l.oid = a.attcollation AND NOT l.collisdeterministic) "
       "FROM pg_attribute a WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 "
       "AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum",
       {oid_array(oids)});
@@ -68,6 +70,8 @@ std::map<std::uint32_t, std::vector<CatalogColumn>> read_columns(PgConnection& c
     column.computed_on_read = rows.boolean(i, 13);
     (column.generated ? column.generated_as : column.default_expression) = rows.str(i, 14);
     if (!rows.is_null(i, 15)) column.added_value = rows.str(i, 15);
+    column.toastable = rows.boolean(i, 16);
+    column.deterministic = rows.boolean(i, 17);
     columns[static_cast<std::uint32_t>(rows.integer(i, 0))].push_back(std::move(column));
   }
   return columns;

@@ -136,10 +136,16 @@ void check_patterns(const TableSelection& selection, const std::vector<ClassRow>
   throw Stopped(StopCode::kUsage, text);
 }
 
-void refuse(SourceTable& table, std::string why, std::string mend = {}) {
+struct Mend {
+  std::string sql;
+  std::string keyless = {};  // in place of a key
+};
+
+void refuse(SourceTable& table, std::string why, Mend mend = {}) {
   if (!table.refusal.empty()) return;
   table.refusal = std::move(why);
-  table.refusal_mend = std::move(mend);
+  table.refusal_mend = std::move(mend.sql);
+  table.keyless_mend = std::move(mend.keyless);
 }
 
 std::string alter(const SourceTable& table, const std::string& what) {
@@ -152,17 +158,17 @@ const UniqueIndex* find_index(const std::vector<UniqueIndex>& indexes, bool Uniq
 }
 
 // The way to a key for a table that has none: an index that could serve, or a new primary key.
-std::string key_mend(const SourceTable& table, const std::vector<UniqueIndex>& indexes) {
+Mend key_mend(const SourceTable& table, const std::vector<UniqueIndex>& indexes) {
   for (const UniqueIndex& index : indexes) {
     const auto not_null = [&](const std::string& name) {
       return std::any_of(table.columns.begin(), table.columns.end(),
                          [&](const CatalogColumn& c) { return c.name == name && c.not_null && !c.generated; });
     };
     if (index.valid && index.immediate && std::all_of(index.columns.begin(), index.columns.end(), not_null)) {
-      return alter(table, "REPLICA IDENTITY USING INDEX " + quote_identifier(index.name) + ";");
+      return {alter(table, "REPLICA IDENTITY USING INDEX " + quote_identifier(index.name) + ";")};
     }
   }
-  return alter(table, "ADD PRIMARY KEY (...); or, if it can have none: ") + alter(table, "REPLICA IDENTITY FULL;");
+  return {alter(table, "ADD PRIMARY KEY (...);"), alter(table, "REPLICA IDENTITY FULL;")};
 }
 
 std::string deferrable_mend(const SourceTable& table, const UniqueIndex& key) {
@@ -186,7 +192,7 @@ void set_identity(SourceTable& table, const std::vector<UniqueIndex>& indexes) {
   switch (table.replica_identity) {
     case ReplicaIdentity::kNothing:
       return refuse(table, "has REPLICA IDENTITY NOTHING: its UPDATEs and DELETEs cannot be replicated",
-                    primary != nullptr && primary->immediate ? alter(table, "REPLICA IDENTITY DEFAULT;")
+                    primary != nullptr && primary->immediate ? Mend{alter(table, "REPLICA IDENTITY DEFAULT;")}
                                                              : key_mend(table, indexes));
     case ReplicaIdentity::kIndex:
       key = find_index(indexes, &UniqueIndex::replica_identity);
@@ -199,7 +205,7 @@ void set_identity(SourceTable& table, const std::vector<UniqueIndex>& indexes) {
           refuse(table,
                  "has no key and more than " + std::to_string(kColumnsWithoutKey) +
                      " columns, too many to find a row by all its values",
-                 alter(table, "ADD PRIMARY KEY (...);"));
+                 {alter(table, "ADD PRIMARY KEY (...);")});
         }
         return;
       }
@@ -213,11 +219,11 @@ void set_identity(SourceTable& table, const std::vector<UniqueIndex>& indexes) {
         table,
         "has a deferrable primary key, by which rows cannot be found: once it is published, UPDATE and DELETE "
         "fail on it",
-        deferrable_mend(table, *key));
+        {deferrable_mend(table, *key)});
   }
   if (!key->valid)
     return refuse(table, "has an invalid key index, " + key->name,
-                  "REINDEX INDEX " + quote_qualified(table.name.schema, key->name) + ";");
+                  {"REINDEX INDEX " + quote_qualified(table.name.schema, key->name) + ";"});
   table.identity_columns = key->columns;
   for (const CatalogColumn& column : table.columns) {
     if (!column.generated) continue;
@@ -237,13 +243,13 @@ void check_part(SourceTable& part, const std::vector<SourceTable>& tables) {
     return;
   }
   refuse(part, "has another replica identity than " + to_string(part.target) + ", whose partition it is",
-         alter(part, found->whole_rows ? "REPLICA IDENTITY FULL;" : "REPLICA IDENTITY DEFAULT;"));
+         {alter(part, found->whole_rows ? "REPLICA IDENTITY FULL;" : "REPLICA IDENTITY DEFAULT;")});
 }
 
 // Its rows belong to nobody: they are no part of its table any more, and it is none of its own yet.
 void check_leaving(SourceTable& part, const std::string& detach) {
   if (!part.leaving) return;
-  refuse(part, "is being detached from " + to_string(part.target) + " (DETACH PARTITION ... CONCURRENTLY)", detach);
+  refuse(part, "is being detached from " + to_string(part.target) + " (DETACH PARTITION ... CONCURRENTLY)", {detach});
 }
 
 // To measure a table takes a lock on it: of one that somebody alters at this moment it is the last VACUUM's size.
@@ -261,11 +267,7 @@ void read_sizes(PgConnection& source, const std::vector<std::uint32_t>& oids,
   }
 }
 
-}  // namespace
-
-SourceCatalog read_source_catalog(PgConnection& source, const TableSelection& selection) {
-  std::vector<ClassRow> relations = read_relations(source);
-  check_patterns(selection, relations);
+SourceCatalog select_from(PgConnection& source, const TableSelection& selection, std::vector<ClassRow> relations) {
   SourceCatalog catalog;
   std::vector<std::uint32_t> oids;
   for (ClassRow& relation : relations) {
@@ -292,6 +294,18 @@ SourceCatalog read_source_catalog(PgConnection& source, const TableSelection& se
   for (SourceTable& part : catalog.parts) check_part(part, catalog.tables);
   read_sizes(source, oids, by_oid);
   return catalog;
+}
+
+}  // namespace
+
+SourceCatalog read_source_catalog(PgConnection& source, const TableSelection& selection) {
+  std::vector<ClassRow> relations = read_relations(source);
+  check_patterns(selection, relations);
+  return select_from(source, selection, std::move(relations));
+}
+
+SourceCatalog read_selected(PgConnection& source, const TableSelection& selection) {
+  return select_from(source, selection, read_relations(source));
 }
 
 void read_rows_taken(PgConnection& source, std::vector<SourceTable>& tables) {

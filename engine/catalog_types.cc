@@ -60,27 +60,29 @@ TypeDefinition* find(TypesByOid& types, const Rows& rows, int row) {
 
 void read_parts(PgConnection& connection, const std::string& types, TypesByOid& found) {
   const std::string multirange = connection.server_major() >= 14
-                                     ? "UNION ALL SELECT r.rngmultitypid, '', r.rngtypid, -1, 0 FROM pg_range r "
+                                     ? "UNION ALL SELECT r.rngmultitypid, '', r.rngtypid, -1, 0, 0 FROM pg_range r "
                                        "WHERE r.rngmultitypid = ANY ($1::oid[]) "
                                      : "";
   const Rows rows = connection.exec(
       "read what the types on " + connection.label() + " are made of",
-      "SELECT p.owner, p.name, format_type(p.type, p.modifier), p.type, p.modifier FROM ("
-      "SELECT t.oid, a.attname::text, a.atttypid, a.atttypmod, a.attnum FROM pg_type t "
+      "SELECT p.owner, p.name, format_type(p.type, p.modifier), p.type, p.modifier, NOT EXISTS (SELECT FROM "
+      "pg_collation l WHERE l.oid = p.coll AND NOT l.collisdeterministic) FROM ("
+      "SELECT t.oid, a.attname::text, a.atttypid, a.atttypmod, a.attnum, a.attcollation FROM pg_type t "
       "JOIN pg_attribute a ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped "
       "WHERE t.oid = ANY ($1::oid[]) AND t.typtype = 'c' "
-      "UNION ALL SELECT t.oid, '', t.typbasetype, t.typtypmod, 0 FROM pg_type t "
+      "UNION ALL SELECT t.oid, '', t.typbasetype, t.typtypmod, 0, t.typcollation FROM pg_type t "
       "WHERE t.oid = ANY ($1::oid[]) AND t.typtype = 'd' "
-      "UNION ALL SELECT t.oid, '', t.typelem, -1, 0 FROM pg_type t "
+      "UNION ALL SELECT t.oid, '', t.typelem, -1, 0, 0 FROM pg_type t "
       "WHERE t.oid = ANY ($1::oid[]) AND t.typcategory = 'A' AND t.typelem <> 0 "
-      "UNION ALL SELECT r.rngtypid, '', r.rngsubtype, -1, 0 FROM pg_range r WHERE r.rngtypid = ANY ($1::oid[]) " +
-          multirange + ") AS p (owner, name, type, modifier, place) ORDER BY p.owner, p.place",
+      "UNION ALL SELECT r.rngtypid, '', r.rngsubtype, -1, 0, r.rngcollation FROM pg_range r "
+      "WHERE r.rngtypid = ANY ($1::oid[]) " +
+          multirange + ") AS p (owner, name, type, modifier, place, coll) ORDER BY p.owner, p.place",
       {types});
   for (int i = 0; i < rows.size(); ++i) {
     TypeDefinition* type = find(found, rows, i);
     if (type == nullptr) continue;
-    type->parts.push_back(
-        {rows.str(i, 1), rows.str(i, 2), oid_at(rows.integer(i, 3)), static_cast<std::int32_t>(rows.integer(i, 4))});
+    type->parts.push_back({rows.str(i, 1), rows.str(i, 2), oid_at(rows.integer(i, 3)),
+                           static_cast<std::int32_t>(rows.integer(i, 4)), rows.boolean(i, 5)});
   }
 }
 

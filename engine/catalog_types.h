@@ -27,6 +27,7 @@ struct TypePart {
   std::string type;  ///< as format_type spells it, with its modifier
   std::uint32_t type_oid = 0;
   std::int32_t type_modifier = -1;
+  bool deterministic = true;  ///< equal under its collation means equal bytes
 };
 
 struct TypeCheck {

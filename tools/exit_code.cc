@@ -29,6 +29,7 @@ constexpr std::array kConnectionAdvice{
     Advice{"WAL sender", "ALTER ROLE ... REPLICATION"},        // the server's "permission denied to start WAL sender"
     Advice{"replication role", "ALTER ROLE ... REPLICATION"},  // the same, up to version 15
     Advice{"max_wal_senders", "raise max_wal_senders, or end sessions that replicate"},
+    Advice{"unsupported startup parameter", "this is a pooler: connect teal to the server itself"},
     Advice{"too many clients", "raise max_connections, or end sessions"},
     Advice{"remaining connection slots", "raise max_connections, or end sessions"},
 };

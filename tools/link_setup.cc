@@ -45,7 +45,8 @@ LinkSetup open_link_setup(const Config& config, const LinkNames& link, const std
     connection->set_wait_listener(log_long_waits(*connection, "init"));
   }
   ServerFacts facts = read_server_facts(source);
-  const SourceCatalog catalog = read_source_catalog(source, config.tables);
+  const SourceCatalog catalog =
+      from_blue ? read_source_catalog(source, config.tables) : read_selected(source, config.tables);
   TablesToPublish published;
   for (const SourceTable& table : catalog.tables) {
     published.tables.push_back(table.name);

@@ -1,12 +1,9 @@
 #include "tools/preflight.h"
 
 #include <algorithm>
-#include <map>
-#include <set>
 
 #include "tools/exit_code.h"
 #include "tools/preflight_checks.h"
-#include "tools/publication_check.h"
 
 namespace teal {
 namespace {
@@ -16,6 +13,7 @@ std::optional<PgConnection> try_connect(Preflight& preflight, bool blue) {
     PgConnection connection = PgConnection::connect(connect_options(preflight.config, blue, "check"));
     // Looking must not wait behind somebody's ALTER TABLE.
     connection.exec("limit waiting for locks", "SET lock_timeout = '5s'");
+    if (is_pooled(preflight, connection)) return std::nullopt;
     return connection;
   } catch (const PgError& error) {
     if (stop_code(error) != StopCode::kUnreachable) throw;
@@ -35,26 +33,6 @@ bool are_one_database(Preflight& preflight, const ServerFacts& blue, const Serve
   return true;
 }
 
-// A link that was begun can only go on where nothing was lost meanwhile.
-void check_link(Preflight& preflight, PgConnection& source) {
-  if (!preflight.resumed) return;
-  if (!preflight.slot) {
-    preflight.add("blue",
-                  "the slot " + preflight.link.slot() + " is gone, and with it the changes since teal last read it",
-                  "teal finish, empty green's tables, then start over");
-  }
-  std::map<TableName, TableCopyState> copied = preflight.states;
-  std::set<TableName> selected;
-  for (const SourceTable& table : preflight.tables) selected.insert(table.name);
-  for (const SourceTable& part : preflight.parts) selected.insert(part.name);
-  keep_selected(copied, selected);
-  try {
-    static_cast<void>(check_publication(source, preflight.link, copied));
-  } catch (const Stopped& stopped) {
-    preflight.add("blue", stopped.what(), "see the end of the line above: adding a table again is not enough");
-  }
-}
-
 // What the selected tables hold, and whether green can take it.
 void check_tables_on_both(Preflight& preflight, PgConnection& blue, PgConnection& green, const ServerFacts& facts) {
   const SelectedTypes types(preflight.tables, blue);
@@ -71,6 +49,41 @@ void check_tables_on_both(Preflight& preflight, PgConnection& blue, PgConnection
   note_owners(preflight, green, targets);
 }
 
+void select_tables(Preflight& preflight, PgConnection& blue) {
+  preflight.slot = read_slot(blue, preflight.link.slot());
+  SourceCatalog catalog = read_source_catalog(blue, preflight.config.tables);
+  preflight.tables = std::move(catalog.tables);
+  preflight.parts = std::move(catalog.parts);
+  // As if it had left already: what it has brought stays.
+  std::erase_if(preflight.parts, [&](const SourceTable& part) {
+    const auto state = preflight.states.find(part.name);
+    return part.leaving && state != preflight.states.end() &&
+           (state->second.state == "copied" || state->second.state == "detached");
+  });
+  for (const SkippedRelation& skipped : catalog.skipped) {
+    preflight.report.notes.push_back(to_string(skipped.name) + " " + skipped.why + ": not replicated");
+  }
+}
+
+void check_blue(Preflight& preflight, PgConnection& blue, const ServerFacts& facts) {
+  check_source_server(preflight, blue, facts);
+  check_control_schema(preflight, blue, facts, true);
+  check_source_tables(preflight, facts);
+  note_lock_table(preflight, blue);
+  check_publication(preflight, blue, facts);
+  check_begun_link(preflight, blue);
+}
+
+void check_both(Preflight& preflight, PgConnection& blue, PgConnection& green, const ServerFacts& green_facts) {
+  check_tables_on_both(preflight, blue, green, green_facts);
+  check_target_sessions(preflight, green);
+  note_lock_table(preflight, green);
+  const bool ahead = schema_ahead(preflight, find_target_relations(green, preflight.tables));
+  if (ahead) check_extensions(preflight, blue, green);
+  if (ahead) check_foreign_keys(preflight, blue);
+  check_programs(preflight, std::max(blue.server_major(), green.server_major()), green.server_major(), ahead);
+}
+
 void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) {
   std::optional<ServerFacts> blue_facts;
   std::optional<ServerFacts> green_facts;
@@ -85,48 +98,22 @@ void check_sides(Preflight& preflight, PgConnection* blue, PgConnection* green) 
     const std::optional<LinkRow> row = read_link_row(*green, preflight.link);
     preflight.resumed = row.has_value();
     preflight.read_states(*green);
-    if (row && blue_facts && row->source_system_id != blue_facts->system_id) {
-      preflight.add("blue",
-                    "this is another cluster (system identifier " + blue_facts->system_id +
-                        ") than the one that the migration began with (" + row->source_system_id + ")",
-                    "correct the address; if that cluster is gone for good, teal finish --force and start over");
-      return;
-    }
+    if (blue_facts && is_other_source(preflight, row, *blue_facts)) return;
   }
-  if (blue != nullptr) {
-    preflight.slot = read_slot(*blue, preflight.link.slot());
-    SourceCatalog catalog = read_source_catalog(*blue, preflight.config.tables);
-    preflight.tables = std::move(catalog.tables);
-    preflight.parts = std::move(catalog.parts);
-    // As if it had left already: what it has brought stays.
-    std::erase_if(preflight.parts, [&](const SourceTable& part) {
-      const auto state = preflight.states.find(part.name);
-      return part.leaving && state != preflight.states.end() &&
-             (state->second.state == "copied" || state->second.state == "detached");
-    });
-    for (const SkippedRelation& skipped : catalog.skipped) {
-      preflight.report.notes.push_back(to_string(skipped.name) + " " + skipped.why + ": not replicated");
-    }
-    check_source_server(preflight, *blue, *blue_facts);
-    check_control_schema(preflight, *blue, *blue_facts, true);
-    check_source_tables(preflight, *blue_facts);
-    note_lock_table(preflight, *blue);
-    check_publication(preflight, *blue, *blue_facts);
-    check_link(preflight, *blue);
+  if (blue != nullptr) select_tables(preflight, *blue);
+  std::optional<Preflight> back;
+  if (preflight.config.direction == Direction::kBoth) {
+    if (blue != nullptr) check_conflict_patterns(preflight);
+    back.emplace(begin_way_back(preflight, blue, green));
+    if (blue != nullptr && green != nullptr) check_keys(preflight, *back, *green);
   }
+  if (blue != nullptr) check_blue(preflight, *blue, *blue_facts);
   if (green != nullptr) {
     check_target_server(preflight, *green, *green_facts);
     check_control_schema(preflight, *green, *green_facts, false);
   }
-  if (blue != nullptr && green != nullptr) {
-    check_tables_on_both(preflight, *blue, *green, *green_facts);
-    check_target_sessions(preflight, *green);
-    note_lock_table(preflight, *green);
-    const bool ahead = schema_ahead(preflight, find_target_relations(*green, preflight.tables));
-    if (ahead) check_extensions(preflight, *blue, *green);
-    if (ahead) check_foreign_keys(preflight, *blue);
-    check_programs(preflight, std::max(blue->server_major(), green->server_major()), green->server_major(), ahead);
-  }
+  if (blue != nullptr && green != nullptr) check_both(preflight, *blue, *green, *green_facts);
+  if (back) check_way_back(preflight, *back, blue, green);
 }
 
 }  // namespace
@@ -159,8 +146,8 @@ bool Preflight::copy_ahead() const {
   return std::any_of(tables.begin(), tables.end(), ahead) || std::any_of(parts.begin(), parts.end(), ahead);
 }
 
-void Preflight::read_states(PgConnection& green) {
-  states = read_table_states(green, link);
+void Preflight::read_states(PgConnection& target) {
+  states = read_table_states(target, link);
   copied_targets.clear();
   for (const auto& [table, state] : states) {
     if (state.state == "copied" || state.state == "detached") copied_targets.insert(state.target);
@@ -183,8 +170,14 @@ PreflightReport check_joining(const Config& config, PgConnection& blue, PgConnec
     preflight.tables = {table};
     preflight.tables[0].name = table.target;
   }
+  std::optional<Preflight> back;
+  if (config.direction == Direction::kBoth) {
+    back.emplace(begin_way_back(preflight, &blue, &green));
+    check_keys(preflight, *back, green);
+  }
   check_source_tables(preflight, read_server_facts(blue));
   check_tables_on_both(preflight, blue, green, read_server_facts(green));
+  if (back) check_joining_back(preflight, *back, blue, green);
   return std::move(preflight.report);
 }
 

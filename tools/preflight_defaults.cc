@@ -33,16 +33,17 @@ std::optional<std::string> added_value(const Preflight& preflight, const SourceT
   return std::nullopt;
 }
 
-// Green has rows of the table that blue does not send again.
+// The target has rows of the table that the source does not send again.
 bool holds_rows(const Preflight& preflight, const SourceTable& table) {
   return preflight.mode == PreflightMode::kNoCopy || preflight.copied_targets.contains(table.target);
 }
 
-// What brings blue's values of the column to rows that are on green already.
-std::string send_values(const SourceTable& table, const CatalogColumn& column) {
+// What brings the source's values of the column to rows that are on the target already.
+std::string send_values(const Preflight& preflight, const SourceTable& table, const CatalogColumn& column) {
   if (table.whole_rows) return "copy the table again, because its rows are found by all their values";
   const std::string name = quote_identifier(column.name);
-  return "on blue, as " + table.owner + ": UPDATE " + quoted(table.name) + " SET " + name + " = " + name + ";";
+  return "on " + preflight.source() + ", as " + table.owner + ": UPDATE " + quoted(table.name) + " SET " + name +
+         " = " + name + ";";
 }
 
 void compare_definitions(Preflight& preflight, const SourceTable& table, const CatalogColumn& column,
@@ -98,7 +99,7 @@ void report(Preflight& preflight, const SourceTable& table, const Suspect& suspe
   }
   preflight.report.notes.push_back(
       was_added + ", and rows of green have " + (suspect.there ? quote_literal(*suspect.there) : "NULL") +
-      " in it; if blue's have not, once the link has no lag: " + send_values(table, column));
+      " in it; if blue's have not, once the link has no lag: " + send_values(preflight, table, column));
 }
 
 // Looks at green's rows, because the catalogs do not tell whether the column or the copy came first.
@@ -136,10 +137,9 @@ std::string column_to_add(Preflight& preflight, const SourceTable& table, const 
   }
   if (holds_rows(preflight, table) && (column.not_null || column.has_default)) {
     preflight.report.notes.push_back(
-        to_string(table.name) + "." + column.name +
-        " may have values on blue, in rows from before it was added, that were not sent (a volatile default, an "
-        "identity); if so, once green has the column and the link no lag: " +
-        send_values(table, column));
+        to_string(table.name) + "." + column.name + " may have values on " + preflight.source() +
+        ", in rows from before it was added, that were not sent (a volatile default, an identity); if so, once " +
+        preflight.target() + " has the column and the link no lag: " + send_values(preflight, table, column));
   }
   return sql;
 }

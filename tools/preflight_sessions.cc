@@ -1,5 +1,5 @@
-// What green itself does when teal writes there as session_replication_role = replica: triggers and rules that fire all
-// the same, and keys that are not checked (TRAPS B9, F5).
+// What the target itself does when teal writes there as session_replication_role = replica: triggers and rules that
+// fire all the same, and keys that are not checked (TRAPS B9, F5).
 #include <set>
 
 #include "engine/catalog_columns.h"
@@ -8,7 +8,7 @@
 namespace teal {
 namespace {
 
-// The selected tables on green as two arrays, for unnest.
+// The selected tables on the target as two arrays, for unnest.
 struct TableArrays {
   std::string schemas;
   std::string names;
@@ -44,7 +44,8 @@ void note_triggers(Preflight& preflight, PgConnection& target, const TableArrays
     const TableName table{rows.str(i, 0), rows.str(i, 1)};
     const std::string kind = rows.str(i, 2);
     const bool always = rows.at(i, 4) == "A";
-    preflight.report.notes.push_back("on green, the " + kind + " " + rows.str(i, 3) + " of " + to_string(table) +
+    preflight.report.notes.push_back("on " + preflight.target() + ", the " + kind + " " + rows.str(i, 3) + " of " +
+                                     to_string(table) +
                                      " fires for what teal writes (it is "
                                      "ENABLE " +
                                      (always ? "ALWAYS" : "REPLICA") + "); if it shall not: " +
@@ -65,20 +66,21 @@ void note_event_triggers(Preflight& preflight, PgConnection& target) {
     disable +=
         (i == 0 ? "" : " ") + std::string("ALTER EVENT TRIGGER ") + quote_identifier(rows.str(i, 0)) + " DISABLE;";
   }
-  preflight.report.notes.push_back(
-      "on green, event triggers fire for what teal makes there (schema teal, and the tables "
-      "when it makes them): " +
-      names + "; if they shall not, for that time: " + disable);
+  preflight.report.notes.push_back("on " + preflight.target() +
+                                   ", event triggers fire for what teal makes there (schema teal, and the tables "
+                                   "when it makes them): " +
+                                   names + "; if they shall not, for that time: " + disable);
 }
 
-// Keys between selected tables hold because blue's do.
+// Keys between selected tables hold because the source's do.
 void note_foreign_keys(Preflight& preflight, PgConnection& target) {
   std::set<TableName> selected;
   for (const SourceTable& table : preflight.tables) selected.insert(table.name);
   for (const ForeignKey& key : read_foreign_keys(target)) {
     if (selected.contains(key.child) == selected.contains(key.parent)) continue;
-    preflight.report.notes.push_back("on green, the foreign key " + key.name + " of " + to_string(key.child) + " to " +
-                                     to_string(key.parent) + " is not checked for what teal writes, and " +
+    preflight.report.notes.push_back("on " + preflight.target() + ", the foreign key " + key.name + " of " +
+                                     to_string(key.child) + " to " + to_string(key.parent) +
+                                     " is not checked for what teal writes, and " +
                                      to_string(selected.contains(key.child) ? key.parent : key.child) +
                                      " is not carried: rows may come to break it");
   }

@@ -16,8 +16,9 @@ int sessions_needed(const Preflight& preflight) { return preflight.copy_ahead() 
 void check_wal_level(Preflight& preflight, PgConnection& source) {
   const Rows rows = source.exec("read wal_level", "SELECT current_setting('wal_level')");
   if (rows.at(0, 0) == "logical") return;
-  preflight.add("blue", "wal_level is " + rows.str(0, 0) + ", but the changes can only be read with logical",
-                "ALTER SYSTEM SET wal_level = 'logical'; then restart blue");
+  preflight.add(preflight.source(),
+                "wal_level is " + rows.str(0, 0) + ", but the changes can only be read with logical",
+                "ALTER SYSTEM SET wal_level = 'logical'; then restart " + preflight.source());
 }
 
 void check_slots(Preflight& preflight, PgConnection& source) {
@@ -28,11 +29,11 @@ void check_slots(Preflight& preflight, PgConnection& source) {
   const long long used = rows.integer(0, 1);
   const long long needed = (preflight.slot ? 0 : 1) + (preflight.copy_ahead() ? 1 : 0);
   if (limit - used >= needed) return;
-  preflight.add("blue",
+  preflight.add(preflight.source(),
                 "no free replication slot: " + std::to_string(used) + " of " + std::to_string(limit) +
                     " are used, teal needs " + std::to_string(needed) + " more",
                 "drop slots that nobody uses, or ALTER SYSTEM SET max_replication_slots = " +
-                    std::to_string(used + needed) + "; then restart blue");
+                    std::to_string(used + needed) + "; then restart " + preflight.source());
 }
 
 void check_walsenders(Preflight& preflight, PgConnection& source) {
@@ -44,16 +45,16 @@ void check_walsenders(Preflight& preflight, PgConnection& source) {
   const bool streaming = preflight.slot && preflight.slot->active_pid;
   const long long needed = sessions_needed(preflight) - (streaming ? 1 : 0);
   if (limit - used >= needed) return;
-  preflight.add("blue",
+  preflight.add(preflight.source(),
                 "no free walsender: " + std::to_string(used) + " of " + std::to_string(limit) +
                     " are used, teal needs " + std::to_string(needed) + " more",
                 "end replication sessions that nobody needs, or ALTER SYSTEM SET max_wal_senders = " +
-                    std::to_string(used + needed) + "; then restart blue");
+                    std::to_string(used + needed) + "; then restart " + preflight.source());
 }
 
 // The attribute is not all: some providers grant it by a role, and pg_hba.conf has its say. So it is tried.
 void check_replication_login(Preflight& preflight, const ServerFacts& facts) {
-  ConnectOptions options = connect_options(preflight.config, true, "check");
+  ConnectOptions options = connect_options(preflight.config, preflight.from_blue(), "check");
   options.replication = true;
   try {
     PgConnection walsender = PgConnection::connect(options);
@@ -62,11 +63,11 @@ void check_replication_login(Preflight& preflight, const ServerFacts& facts) {
     if (facts.replication || facts.superuser) {
       if (error.text().find("max_wal_senders") != std::string::npos) return;  // found by the count
       const std::string mend = connection_mend(error);
-      preflight.add("blue", "a replication connection is refused: " + error.text(),
-                    mend.empty() ? "allow " + facts.role + " in pg_hba.conf of blue" : mend);
+      preflight.add(preflight.source(), "a replication connection is refused: " + error.text(),
+                    mend.empty() ? "allow " + facts.role + " in pg_hba.conf of " + preflight.source() : mend);
       return;
     }
-    preflight.add("blue", "the role " + facts.role + " may not read the changes: it lacks REPLICATION",
+    preflight.add(preflight.source(), "the role " + facts.role + " may not read the changes: it lacks REPLICATION",
                   "ALTER ROLE " + quote_identifier(facts.role) + " REPLICATION;");
   }
 }
@@ -77,11 +78,11 @@ void check_slot_health(Preflight& preflight, const ServerFacts& facts) {
   const SlotFacts& slot = *preflight.slot;
   if (slot.database != facts.database || slot.plugin != "pgoutput") {
     preflight.add(
-        "blue",
+        preflight.source(),
         "a slot " + name + " exists, but for database \"" + slot.database + "\" with plugin \"" + slot.plugin + "\"",
         "choose another \"name:\" for this migration, or drop that slot if nobody uses it");
   } else if (slot.wal_status == "lost") {
-    preflight.add("blue", "the slot " + name + " is lost: the server removed WAL that teal had not read",
+    preflight.add(preflight.source(), "the slot " + name + " is lost: the server removed WAL that teal had not read",
                   "raise max_slot_wal_keep_size, then teal finish and start again");
   }
 }
@@ -90,17 +91,18 @@ void check_slot_health(Preflight& preflight, const ServerFacts& facts) {
 
 void check_source_server(Preflight& preflight, PgConnection& source, const ServerFacts& facts) {
   if (source.server_major() < kOldestSource) {
-    preflight.add("blue", "PostgreSQL " + std::to_string(source.server_major()) + " is too old to be a source",
-                  "blue has to be PostgreSQL 13 or newer");
+    preflight.add(preflight.source(),
+                  "PostgreSQL " + std::to_string(source.server_major()) + " is too old to be a source",
+                  preflight.source() + " has to be PostgreSQL 13 or newer");
     return;
   }
   if (facts.in_recovery) {
-    preflight.add("blue", "this server is a standby", "connect to the primary");
+    preflight.add(preflight.source(), "this server is a standby", "connect to the primary");
     return;
   }
   const int version = PQserverVersion(source.raw());
   if (const std::string flaw = decoding_flaw(version); !flaw.empty()) {
-    preflight.report.notes.push_back("blue is PostgreSQL " + std::to_string(version / 10000) + "." +
+    preflight.report.notes.push_back(preflight.source() + " is PostgreSQL " + std::to_string(version / 10000) + "." +
                                      std::to_string(version % 10000) + ", whose logical decoding " + flaw);
   }
   check_wal_level(preflight, source);

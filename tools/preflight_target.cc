@@ -25,14 +25,16 @@ void check_origins(Preflight& preflight, PgConnection& target) {
                                 {setting, preflight.link.migration_prefix()});
   const long long limit = rows.integer(0, 0);
   const long long foreign = rows.integer(0, 1) - rows.integer(0, 2);
-  const long long needed = 1 + preflight.config.copy.jobs;
+  // The rows of the way back are there already.
+  const int copy_jobs = preflight.from_blue() ? preflight.config.copy.jobs : 0;
+  const long long needed = 1 + copy_jobs;
   if (limit - foreign >= needed) return;
-  preflight.add("green",
+  preflight.add(preflight.target(),
                 "too few replication origins: " + setting + " is " + std::to_string(limit) + ", others use " +
                     std::to_string(foreign) + ", teal needs " + std::to_string(needed) +
-                    " (one for the link and one per copy job)",
-                "ALTER SYSTEM SET " + setting + " = " + std::to_string(foreign + needed) +
-                    "; then restart green; or lower copy.jobs");
+                    (copy_jobs > 0 ? " (one for the link and one per copy job)" : " for the link"),
+                "ALTER SYSTEM SET " + setting + " = " + std::to_string(foreign + needed) + "; then restart " +
+                    preflight.target() + (copy_jobs > 0 ? "; or lower copy.jobs" : ""));
 }
 
 void check_origin_functions(Preflight& preflight, PgConnection& target, const ServerFacts& facts) {
@@ -49,7 +51,7 @@ void check_origin_functions(Preflight& preflight, PgConnection& target, const Se
   if (rows.empty()) return;
   std::string functions;
   for (int i = 0; i < rows.size(); ++i) functions += (i == 0 ? "" : ", ") + rows.str(i, 0);
-  preflight.add("green", "the role " + facts.role + " may not mark what it writes (replication origins)",
+  preflight.add(preflight.target(), "the role " + facts.role + " may not mark what it writes (replication origins)",
                 "in database " + facts.database + ": GRANT EXECUTE ON FUNCTION " + functions + " TO " +
                     quote_identifier(facts.role) + ";");
 }
@@ -68,7 +70,7 @@ void check_replica_role(Preflight& preflight, PgConnection& target, const Server
   }
   target.exec("roll back", "ROLLBACK");
   if (refused.empty()) return;
-  preflight.add("green", "the role " + facts.role + " may not set session_replication_role: " + refused,
+  preflight.add(preflight.target(), "the role " + facts.role + " may not set session_replication_role: " + refused,
                 "GRANT SET ON PARAMETER session_replication_role TO " + quote_identifier(facts.role) + ";");
 }
 
@@ -76,16 +78,16 @@ void check_replica_role(Preflight& preflight, PgConnection& target, const Server
 
 void check_target_server(Preflight& preflight, PgConnection& target, const ServerFacts& facts) {
   if (facts.in_recovery) {
-    preflight.add("green", "this server is a standby", "connect to the primary");
+    preflight.add(preflight.target(), "this server is a standby", "connect to the primary");
     return;
   }
   const int major = target.server_major();
   if (major < 13 || (major < kOldestTarget && !facts.superuser)) {
-    preflight.add("green",
+    preflight.add(preflight.target(),
                   "PostgreSQL " + std::to_string(major) +
                       (major < 13 ? " is too old to be a target"
                                   : " as a target needs a superuser, which " + facts.role + " is not"),
-                  "use PostgreSQL 15 or newer for green");
+                  "use PostgreSQL 15 or newer for " + preflight.target());
     return;
   }
   check_origins(preflight, target);

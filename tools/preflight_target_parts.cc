@@ -8,7 +8,8 @@
 namespace teal {
 namespace {
 
-// Green may be partitioned where blue is not, so these are not looked for by the names of blue's partitions.
+// The target may be partitioned where the source is not, so these are not looked for by the names of the source's
+// partitions.
 void check_unlogged_parts(Preflight& preflight, PgConnection& target) {
   std::vector<std::string> schemas;
   std::vector<std::string> names;
@@ -17,7 +18,7 @@ void check_unlogged_parts(Preflight& preflight, PgConnection& target) {
     names.push_back(table.target.name);
   }
   const Rows rows = target.exec(
-      "look for unlogged partitions on green",
+      "look for unlogged partitions on " + preflight.target(),
       "SELECT n.nspname, c.relname FROM unnest($1::text[], $2::text[]) AS w (schema, name) "
       "JOIN pg_namespace tn ON tn.nspname = w.schema "
       "JOIN pg_class top ON top.relnamespace = tn.oid AND top.relname = w.name AND top.relkind = 'p' "
@@ -26,8 +27,10 @@ void check_unlogged_parts(Preflight& preflight, PgConnection& target) {
       {text_array(schemas), text_array(names)});
   for (int i = 0; i < rows.size(); ++i) {
     const TableName part{rows.str(i, 0), rows.str(i, 1)};
-    preflight.add("green", "the partition " + to_string(part) + " is unlogged on green: a crash there would empty it",
-                  "ALTER TABLE " + quote_qualified(part.schema, part.name) + " SET LOGGED;");
+    preflight.add(
+        preflight.target(),
+        "the partition " + to_string(part) + " is unlogged on " + preflight.target() + ": a crash there would empty it",
+        "ALTER TABLE " + quote_qualified(part.schema, part.name) + " SET LOGGED;");
   }
 }
 
@@ -49,7 +52,7 @@ void check_target_parts(Preflight& preflight, PgConnection& target, const Server
   }
   if (preflight.parts.empty()) return;
   const Rows rows = target.exec(
-      "read the rights on the partitions of green",
+      "read the rights on the partitions of " + preflight.target(),
       "SELECT w.schema, w.name, has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'TRUNCATE'), "
       "has_schema_privilege(n.oid, 'USAGE') "
       "FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS w (schema, name, top_schema, top) "
@@ -68,13 +71,14 @@ void check_target_parts(Preflight& preflight, PgConnection& target, const Server
   }
   const std::string to_role = " TO " + quote_identifier(facts.role) + ";";
   for (const std::string& schema : closed_schemas) {
-    preflight.add("green", "the role " + facts.role + " may not use the schema " + schema + ", which has partitions",
+    preflight.add(preflight.target(),
+                  "the role " + facts.role + " may not use the schema " + schema + ", which has partitions",
                   "GRANT USAGE ON SCHEMA " + schema + to_role);
   }
   for (const auto& [rights, parts] : missing_rights) {
     std::string list;
     for (const TableName& part : parts) list += (list.empty() ? "" : ", ") + to_string(part);
-    preflight.add("green",
+    preflight.add(preflight.target(),
                   "the role " + facts.role + " lacks " + rights + " on partitions: " + list +
                       " (rights on their table are not enough to copy or to TRUNCATE one of them)",
                   "GRANT " + rights + " ON " + quoted_list(parts) + to_role);

@@ -54,18 +54,23 @@ BothTypes read_both(const SelectedTypes& types, PgConnection& target, const std:
   return {types.types(), used.empty() ? TypesByOid{} : read_types(target, {used.begin(), used.end()})};
 }
 
-// Green computes its own values.
+// The target computes its own values.
 void check_generated_column(Preflight& preflight, const TableName& table, const CatalogColumn& column,
                             const CatalogColumn* there) {
   const std::string full = to_string(table) + "." + column.name;
   if (there != nullptr && !there->generated) {
-    preflight.add("green", full + " is generated on blue and a plain column on green, so nothing would fill it",
+    preflight.found.columns.emplace(table, column.name);
+    preflight.add(preflight.target(),
+                  full + " is generated on " + preflight.source() + " and a plain column on " + preflight.target() +
+                      ", so nothing would fill it",
                   alter_table(table, "DROP COLUMN " + quote_identifier(column.name) + ", ADD COLUMN " +
                                          quote_identifier(column.name) + " " + column.type + " GENERATED ALWAYS AS (" +
                                          column.generated_as + ") STORED"));
   } else if (there != nullptr && there->generated_as != column.generated_as) {
-    preflight.report.notes.push_back(full + " is generated as " + column.generated_as + " on blue and as " +
-                                     there->generated_as + " on green: green computes its own values");
+    preflight.found.columns.emplace(table, column.name);
+    preflight.report.notes.push_back(full + " is generated as " + column.generated_as + " on " + preflight.source() +
+                                     " and as " + there->generated_as + " on " + preflight.target() + ": " +
+                                     preflight.target() + " computes its own values");
   }
 }
 
@@ -73,41 +78,47 @@ void check_columns(Preflight& preflight, const SourceTable& source, const Target
                    const BothTypes& types) {
   const std::string name = to_string(source.name);
   for (const CatalogColumn& column : source.columns) {
+    if (preflight.found.columns.contains({source.name, column.name})) continue;
     const CatalogColumn* there = find_column(target.columns, column.name);
     const std::string full = name + "." + column.name;
     if (column.generated) {  // not sent
       check_generated_column(preflight, source.name, column, there);
       continue;
     }
+    const bool fits = there != nullptr && !there->generated && types.fit(column, *there);
+    if (!fits) preflight.found.columns.emplace(source.name, column.name);
     if (there == nullptr) {
-      preflight.add("green",
-                    "the table " + name + " lacks the column " + column.name + " (" + column.type + " on blue)",
+      preflight.add(preflight.target(),
+                    "the table " + name + " lacks the column " + column.name + " (" + column.type + " on " +
+                        preflight.source() + ")",
                     alter_table(source.name, column_to_add(preflight, source, column)));
     } else if (there->generated) {
       preflight.add(
-          "green", full + " is a plain column on blue and generated on green, so it cannot be written",
+          preflight.target(),
+          full + " is a plain column on " + preflight.source() + " and generated on " + preflight.target() +
+              ", so it cannot be written",
           there->computed_on_read
               ? alter_table(source.name, "DROP COLUMN " + quote_identifier(column.name) + ", ADD COLUMN " +
                                              quote_identifier(column.name) + " " + column.type)
               : alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " DROP EXPRESSION"));
-    } else if (!types.fit(column, *there)) {
-      preflight.add("green",
-                    full + " is " + column.type + " on blue and " + there->type +
-                        " on green; columns that differ are not supported yet",
+    } else if (!fits) {
+      preflight.add(preflight.target(),
+                    full + " is " + column.type + " on " + preflight.source() + " and " + there->type + " on " +
+                        preflight.target() + "; columns that differ are not supported yet",
                     alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " TYPE " + column.type));
     } else if (there->not_null && !column.not_null) {
       preflight.report.notes.push_back(
-          full +
-          " may be NULL on blue and is NOT NULL on green, where a NULL stops the "
-          "link; to be rid of that: " +
+          full + " may be NULL on " + preflight.source() + " and is NOT NULL on " + preflight.target() +
+          ", where a NULL stops the link; to be rid of that: " +
           alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " DROP NOT NULL"));
     }
   }
   for (const CatalogColumn& column : target.columns) {
     const CatalogColumn* sent = find_column(source.columns, column.name);
     if ((sent != nullptr && !sent->generated) || !column.not_null || column.has_default) continue;
-    preflight.add("green",
-                  name + "." + column.name + " is NOT NULL without a default, and blue " +
+    if (preflight.found.columns.contains({source.name, column.name})) continue;
+    preflight.add(preflight.target(),
+                  name + "." + column.name + " is NOT NULL without a default, and " + preflight.source() + " " +
                       (sent == nullptr ? "has no such column" : "does not send it (it is generated there)"),
                   alter_table(source.name, "ALTER COLUMN " + quote_identifier(column.name) + " DROP NOT NULL"));
   }
@@ -116,6 +127,14 @@ void check_columns(Preflight& preflight, const SourceTable& source, const Target
 // Its rows would be rows of two tables that teal writes to.
 void check_whole_table(Preflight& preflight, const TargetRelation& target) {
   if (target.detach.empty()) return;
+  if (preflight.config.direction == Direction::kBoth) {
+    preflight.add(preflight.target(),
+                  to_string(target.name) + " is a partition of " + to_string(target.part_of) + " on " +
+                      preflight.target() + " and a table of its own on " + preflight.source() +
+                      ", so that its changes could not come back",
+                  target.detach);
+    return;
+  }
   const auto is_target = [&](const auto& entry) {
     return entry.second.state != "left" && entry.second.target == target.part_of;
   };
@@ -124,9 +143,9 @@ void check_whole_table(Preflight& preflight, const TargetRelation& target) {
       std::none_of(preflight.states.begin(), preflight.states.end(), is_target)) {
     return;
   }
-  preflight.add("green",
-                to_string(target.name) + " is a partition of " + to_string(target.part_of) +
-                    " on green and a table of its own on blue, and both are selected",
+  preflight.add(preflight.target(),
+                to_string(target.name) + " is a partition of " + to_string(target.part_of) + " on " +
+                    preflight.target() + " and a table of its own on " + preflight.source() + ", and both are selected",
                 target.detach);
 }
 
@@ -137,11 +156,11 @@ void check_existing_table(Preflight& preflight, const ServerFacts& facts, const 
   check_columns(preflight, source, target, types);
   check_whole_table(preflight, target);
   if (!target.logged) {
-    preflight.add("green", name + " is unlogged on green: a crash there would empty it",
+    preflight.add(preflight.target(), name + " is unlogged on " + preflight.target() + ": a crash there would empty it",
                   alter_table(source.name, "SET LOGGED"));
   }
   if (target.row_security) {
-    preflight.add("green", "row security hides rows of " + name + " from " + facts.role,
+    preflight.add(preflight.target(), "row security hides rows of " + name + " from " + facts.role,
                   "ALTER ROLE " + quote_identifier(facts.role) + " BYPASSRLS;");
   }
   if (!target.missing_rights.empty()) {
@@ -152,7 +171,8 @@ void check_existing_table(Preflight& preflight, const ServerFacts& facts, const 
   // Where teal itself makes the tables, their keys come after the rows; the copy checks them then.
   const bool key_ahead = preflight.resumed && preflight.config.copy.schema;
   if (target.identity_index || key_ahead || source.identity_columns.empty()) return;
-  preflight.add("green",
+  if (preflight.found.keys.contains(source.name)) return;
+  preflight.add(preflight.target(),
                 name + " has no unique index on its key (" + key_list(source.identity_columns) +
                     "), so no row could be found again",
                 alter_table(source.name, "ADD UNIQUE (" + key_list(source.identity_columns) + ")"));
@@ -173,7 +193,7 @@ void check_empty(Preflight& preflight, PgConnection& target, const std::vector<T
   if (filled.empty()) return;
   std::string names;
   for (const TableName& table : filled) names += (names.empty() ? "" : ", ") + to_string(table);
-  preflight.add("green", names + (filled.size() == 1 ? " is" : " are") + " not empty and not copied by teal",
+  preflight.add(preflight.target(), names + (filled.size() == 1 ? " is" : " are") + " not empty and not copied by teal",
                 "if " + target.address() + " is really green and these rows may go: TRUNCATE " + quoted_list(filled) +
                     "; or run with --no-copy if green holds blue's rows already");
 }
@@ -187,7 +207,7 @@ void check_missing_tables(Preflight& preflight, const ServerFacts& facts, const 
     std::string names;
     for (const TargetRelation& table : missing) names += (names.empty() ? "" : ", ") + to_string(table.name);
     const bool comes_later = preflight.mode == PreflightMode::kJoin || preflight.resumed;
-    preflight.add("green", "missing tables: " + names + (by_teal ? "; other selected tables are there" : ""),
+    preflight.add(preflight.target(), "missing tables: " + names + (by_teal ? "; other selected tables are there" : ""),
                   comes_later ? "create them on green as on blue (pg_dump --schema-only --table=...)"
                   : by_teal   ? "drop the others, so that teal makes all of them, or create the missing ones and set "
                                 "copy.schema: false"
@@ -201,11 +221,11 @@ void check_missing_tables(Preflight& preflight, const ServerFacts& facts, const 
     if (table.schema_exists && !table.may_create_in_schema) schemas.insert(quote_identifier(table.name.schema));
   }
   if (new_schema && !facts.create_in_database) {
-    preflight.add("green", "the role " + facts.role + " may not create the schemas of blue's tables",
+    preflight.add(preflight.target(), "the role " + facts.role + " may not create the schemas of blue's tables",
                   grant(facts, "CREATE", "DATABASE " + quote_identifier(facts.database)));
   }
   for (const std::string& schema : schemas) {
-    preflight.add("green", "the role " + facts.role + " may not create tables in schema " + schema,
+    preflight.add(preflight.target(), "the role " + facts.role + " may not create tables in schema " + schema,
                   grant(facts, "USAGE, CREATE", "SCHEMA " + schema));
   }
 }
@@ -225,7 +245,8 @@ void check_target_tables(Preflight& preflight, const SelectedTypes& types, PgCon
     const TargetRelation& relation = relations[i];
     if (!preflight.tables[i].refusal.empty()) continue;
     if (relation.is_other) {
-      preflight.add("green", to_string(relation.name) + " is no table on green", "rename it, or exclude the table");
+      preflight.add(preflight.target(), to_string(relation.name) + " is no table on " + preflight.target(),
+                    "rename it, or exclude the table");
     } else if (!relation.exists) {
       missing.push_back(relation);
     } else {
@@ -239,12 +260,12 @@ void check_target_tables(Preflight& preflight, const SelectedTypes& types, PgCon
   check_empty(preflight, target, readable);
   check_missing_tables(preflight, facts, missing, some_exist);
   for (const std::string& schema : closed_schemas) {
-    preflight.add("green", "the role " + facts.role + " may not use the schema " + schema,
+    preflight.add(preflight.target(), "the role " + facts.role + " may not use the schema " + schema,
                   grant(facts, "USAGE", "SCHEMA " + schema));
   }
   for (const auto& [rights, tables] : missing_rights) {
     preflight.add(
-        "green",
+        preflight.target(),
         "the role " + facts.role + " lacks " + rights + " on " + std::to_string(tables.size()) + " of the tables",
         grant(facts, rights, quoted_list(tables)));
   }

@@ -25,6 +25,12 @@ std::string create_database(const std::string& database) {
          " ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;";
 }
 
+void note_encoding_of_blue(Preflight& preflight, const std::string& blue, const std::string& green) {
+  if (blue == green || blue == kEveryCharacter || blue == kNoEncoding || green == kNoEncoding) return;
+  preflight.report.notes.push_back("blue's encoding is " + blue + ", which cannot hold every character of green's " +
+                                   green + ": a value with another one, written on green, stops the way back");
+}
+
 struct MoneyLocale {
   std::string name;    // the database's own lc_monetary: teal's sessions have another
   std::string sample;  // what it makes of an amount
@@ -46,8 +52,13 @@ MoneyLocale money_locale(PgConnection& connection) {
 // All sessions speak UTF-8, and the servers convert. What green's encoding lacks would stop the link at some row, in
 // mid-stream; what has no encoding could not be converted, and text from elsewhere would be stored as bytes that its
 // readers take for something else (TRAPS C11).
+// Blue has its encoding for good, so what it lacks of green's is only told.
 void check_encodings(Preflight& preflight, const SelectedTypes& types, PgConnection& source, PgConnection& target,
                      const ServerFacts& target_facts) {
+  if (!preflight.from_blue()) {
+    note_encoding_of_blue(preflight, encoding_of(target), encoding_of(source));
+    return;
+  }
   const std::string blue = encoding_of(source);
   const std::string green = encoding_of(target);
   const std::string anew = ", and with the locale that you want: " + create_database(target_facts.database);
@@ -90,9 +101,9 @@ void check_object_names(Preflight& preflight, const SelectedTypes& types) {
     columns.insert(columns.end(), users.begin(), users.end());
   }
   if (columns.empty()) return;
-  preflight.report.notes.push_back(in_words(columns) +
-                                   " hold names of objects (regclass and the like): what a value names has to exist on "
-                                   "green under the same name before the value arrives, or the link stops there");
+  preflight.report.notes.push_back(
+      in_words(columns) + " hold names of objects (regclass and the like): what a value names has to exist on " +
+      preflight.target() + " under the same name before the value arrives, or the link stops there");
 }
 
 // They are no part of logical decoding; what points to them is carried as a number (TRAPS D13).
@@ -101,7 +112,7 @@ void check_large_objects(Preflight& preflight, const SelectedTypes& types, PgCon
   if (rows.at(0, 0) == "0") return;
   const std::vector<TypedColumn> columns = types.users_of_system_type("oid");
   preflight.report.notes.push_back(
-      "blue has " + rows.str(0, 0) + " large object(s), which are not carried" +
+      preflight.source() + " has " + rows.str(0, 0) + " large object(s), which are not carried" +
       (columns.empty() ? "" : "; the columns that may point to them are " + in_words(columns)) +
       ". docs/limits.md says how to move them when the application stands still");
 }

@@ -36,7 +36,7 @@ std::string guard(const TypedColumn& user, std::string_view condition) {
 
 void refuse_for_text(Preflight& preflight, const std::vector<TypedColumn>& users, const std::string& why) {
   for (const TypedColumn& user : users) {
-    preflight.add("green",
+    preflight.add(preflight.target(),
                   to_string(user.table->name) + "." + user.column->name + " is " + user.column->type + ": " + why,
                   "on both sides, or exclude the table: " + alter_type(user, "text"));
   }
@@ -44,7 +44,7 @@ void refuse_for_text(Preflight& preflight, const std::vector<TypedColumn>& users
 
 // Values and types that only newer versions have, on the way to an older one (TRAPS D3, D9).
 void check_versions(Preflight& preflight, const SelectedTypes& types, int source_major, int target_major) {
-  const std::string older = "PostgreSQL " + std::to_string(target_major) + " on green";
+  const std::string older = "PostgreSQL " + std::to_string(target_major) + " on " + preflight.target();
   for (const VersionRule& rule : version_rules(source_major, target_major)) {
     std::vector<TypedColumn> users = types.users_of_system_type(rule.type);
     if (rule.type == "numeric") without_precision(users);
@@ -54,9 +54,9 @@ void check_versions(Preflight& preflight, const SelectedTypes& types, int source
       continue;
     }
     const std::string sql = guard(users.front(), rule.check);
-    preflight.report.notes.push_back(in_words(users) + " hold " + std::string(rule.type) + ", whose " +
-                                     std::string(rule.what) + " (" + older + ")" +
-                                     (sql.empty() ? "" : "; to keep such values out, on blue, for each: " + sql));
+    preflight.report.notes.push_back(
+        in_words(users) + " hold " + std::string(rule.type) + ", whose " + std::string(rule.what) + " (" + older + ")" +
+        (sql.empty() ? "" : "; to keep such values out, on " + preflight.source() + ", for each: " + sql));
   }
   if (source_major < kFreeScale || target_major >= kFreeScale) return;
   for (const auto& [type, users] : types.columns()) {
@@ -64,7 +64,7 @@ void check_versions(Preflight& preflight, const SelectedTypes& types, int source
     for (const TypedColumn& user : users) {
       if (!scale_needs_15(user.column->type_modifier)) continue;
       preflight.add(
-          "green",
+          preflight.target(),
           to_string(user.table->name) + "." + user.column->name + " is " + user.column->type + ", a scale that " +
               older + " does not have",
           "on both sides, or exclude the table: " + alter_type(user, type == kNumeric ? "numeric" : "numeric[]"));

@@ -5,7 +5,7 @@
 #   ci         what tests/run.sh --ci needs as well
 #   bench      what bench/run.sh needs as well
 # Does nothing, and needs no rights, when everything is there. Otherwise it must run as root or with sudo.
-# No PostgreSQL cluster is made or started: tests and demo have servers of their own.
+# No PostgreSQL cluster and no pooler is made or started: tests and demo have servers of their own.
 set -euo pipefail
 
 packages=(g++ cmake ninja-build ccache pkg-config ca-certificates
@@ -14,8 +14,8 @@ packages=(g++ cmake ninja-build ccache pkg-config ca-certificates
   postgresql-15 postgresql-client-15 python3 procps)
 for set in "$@"; do
   case $set in
-    tests) packages+=(clang-format-19 libfaketime) ;;
-    ci) packages+=(clang-format-19 libfaketime clang-tidy-19 clang-19 libclang-rt-19-dev) ;;
+    tests) packages+=(clang-format-19 libfaketime pgbouncer) ;;
+    ci) packages+=(clang-format-19 libfaketime pgbouncer clang-tidy-19 clang-19 libclang-rt-19-dev) ;;
     bench) packages+=(libbenchmark-dev) ;;
     *) echo "setup.sh: unknown set '$set'; known are tests, ci, bench" >&2; exit 2 ;;
   esac
@@ -39,6 +39,12 @@ echo "setup.sh: installing ${missing[*]}" >&2
 if [[ ! -e /etc/postgresql-common/createcluster.conf ]]; then
   "${as_root[@]}" mkdir -p /etc/postgresql-common
   echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+fi
+
+# The same for the pooler's: it would listen on port 6432.
+if [[ " ${missing[*]} " == *' pgbouncer '* && ! -e /etc/systemd/system/pgbouncer.service ]]; then
+  "${as_root[@]}" mkdir -p /etc/systemd/system
+  "${as_root[@]}" ln -s /dev/null /etc/systemd/system/pgbouncer.service
 fi
 
 log=$(mktemp)

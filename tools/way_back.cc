@@ -38,7 +38,13 @@ std::set<TableName> level_tables(PgConnection& green, const LinkNames& forward) 
 void keep_level(LinkSetup& setup) {
   const std::set<TableName> copied = level_tables(setup.source, setup.link.reverse());
   std::erase_if(setup.tables, [&](const SourceTable& table) { return !copied.contains(table.target); });
-  std::erase_if(setup.published.tables, [&](const TableName& table) { return !copied.contains(table); });
+  // Their owner may have published more of what is selected already: that stays.
+  std::set<TableName> listed;
+  if (const auto publication = read_publication(setup.source, setup.link.publication())) {
+    for (const PublishedTable& table : publication->tables) listed.insert(table.name);
+  }
+  std::erase_if(setup.published.tables,
+                [&](const TableName& table) { return !copied.contains(table) && !listed.contains(table); });
 }
 
 // What may not be published by teal is its owner's to publish.

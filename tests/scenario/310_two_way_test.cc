@@ -63,6 +63,7 @@ TEST_F(TwoWay, G1RowsThatAreChangedOnBothSidesEndUpAlike) {
   run_both();
   wait_both_caught_up();
   expect_all_equal();
+  EXPECT_EQ(blue().value("SHOW track_commit_timestamp") + green().value("SHOW track_commit_timestamp"), "offoff");
   EXPECT_EQ(blue().value("SELECT v FROM item WHERE id = 100"), "green");
   EXPECT_EQ(blue().number("SELECT count(*) FROM item WHERE v = 'green'"), 26);
   EXPECT_EQ(blue().number("SELECT count(*) FROM item WHERE v = 'blue again'"), 5);
