@@ -132,7 +132,9 @@ TEST_F(Alive, SlotThatWasLostStopsTheLinkWithTheGap) {
     return blue().number("SELECT safe_wal_size FROM pg_replication_slots WHERE slot_name = " + sql_text(kSlot)) < 0;
   });
   blue().exec("CHECKPOINT");  // waits until the walsender is gone, which waits for us
-  EXPECT_THAT(teal_->err(), HasSubstr("hung up: the target stands still"));
+  // One whose stream found room on the way to us ends by itself.
+  EXPECT_THAT(teal_->err(), testing::AnyOf(HasSubstr("hung up: the target stands still"),
+                                           HasSubstr("the source closed the connection")));
   EXPECT_TRUE(
       blue().truth("SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = " + sql_text(kSlot)));
   blocker.exec("ROLLBACK");
