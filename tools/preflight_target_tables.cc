@@ -178,9 +178,9 @@ void check_existing_table(Preflight& preflight, const ServerFacts& facts, const 
                 alter_table(source.name, "ADD UNIQUE (" + key_list(source.identity_columns) + ")"));
 }
 
-// The copy fills tables, it never empties them.
+// The copy fills tables, it never empties them. The way back copies nothing: its tables are full.
 void check_empty(Preflight& preflight, PgConnection& target, const std::vector<TargetRelation>& readable) {
-  if (preflight.mode == PreflightMode::kNoCopy) return;
+  if (preflight.mode == PreflightMode::kNoCopy || preflight.link.link == kGreenToBlue) return;
   std::vector<TableName> filled;
   for (const TargetRelation& table : readable) {
     if (preflight.copied_targets.contains(table.name)) continue;
