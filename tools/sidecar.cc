@@ -82,7 +82,7 @@ void Sidecar::bring_level() {
   run_links({names_}, nullptr, true);
 }
 
-Sidecar::Outcome Sidecar::run_links(std::vector<LinkNames> links, TwoSides* sides, bool only_until_level) {
+Sidecar::Outcome Sidecar::run_links(const std::vector<LinkNames>& links, TwoSides* sides, bool only_until_level) {
   LinkRuns runs;
   runs.reserve(links.size());
   for (const LinkNames& link : links) {

@@ -34,7 +34,7 @@ class Sidecar {
   bool run_forward();
   bool run_both();
   void bring_level();
-  Outcome run_links(std::vector<LinkNames> links, TwoSides* sides, bool only_until_level = false);
+  Outcome run_links(const std::vector<LinkNames>& links, TwoSides* sides, bool only_until_level = false);
   Outcome watch(LinkRuns& runs, TwoSides* sides, bool only_until_level);
   bool all_synced(LinkRuns& runs, const TableJoiner& joiner);
   void tell_memory(const TwoSides& sides);
