@@ -23,19 +23,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Every version says where it was written and the how-many-th it is.
-constexpr const char* kRegister = "CREATE TABLE register (id int PRIMARY KEY, v text NOT NULL, n int NOT NULL)";
-constexpr const char* kWrite = R"(\set id random(1, 200)
-\set kind random(1, 10)
-\if :kind <= 5
-UPDATE register SET v = ':side', n = n + 1 WHERE id = :id;
-\elif :kind <= 8
-INSERT INTO register VALUES (:id, ':side', 0) ON CONFLICT (id) DO UPDATE SET v = excluded.v, n = register.n + 1;
-\else
-DELETE FROM register WHERE id = :id;
-\endif
-)";
-
 int load_seconds() {
   const char* given = std::getenv("TEAL_LOAD_SECONDS");
   if (given != nullptr) return std::atoi(given);
@@ -73,10 +60,10 @@ void TwoWayLoad::expect_alike() {
 }
 
 TEST_F(TwoWayLoad, B1W3W8BothSidesAreAlikeWhenTheWritersStop) {
-  start_both(kRegister, {"public.register"});
+  start_both(kRegisterTable, {"public.register"});
   count_local_changes(blue());
   count_local_changes(green());
-  write_on_both(kWrite);
+  write_on_both(register_script(200));
   expect_alike();
 }
 
@@ -114,10 +101,10 @@ class OtherClock : public TwoWayLoad, public testing::WithParamInterface<std::pa
 };
 
 TEST_P(OtherClock, W3W8G2BothSidesAreAlikeAlsoWhenItSteps) {
-  start_both(kRegister, {"public.register"});
+  start_both(kRegisterTable, {"public.register"});
   count_local_changes(blue());
   count_local_changes(green());
-  write_on_both(kWrite, [this] {
+  write_on_both(register_script(200), [this] {
     wait_for_rows_of("green");
     set_clock(GetParam().second);
   });
@@ -131,7 +118,7 @@ INSTANTIATE_TEST_SUITE_P(Offsets, OtherClock,
 
 // A change is decided only once the target's own stream has been read up to it: that must not take a timer's round.
 TEST_F(TwoWayLoad, OneChangeIsOnTheOtherSideAtOnce) {
-  start_both(kRegister, {"public.register"});
+  start_both(kRegisterTable, {"public.register"});
   std::vector<milliseconds> times;
   for (int i = 0; i < 41; ++i) {
     const auto begin = std::chrono::steady_clock::now();

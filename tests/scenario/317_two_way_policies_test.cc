@@ -127,18 +127,8 @@ struct PolicyCase {
 class TwoWayPolicies : public TwoWayApart, public testing::WithParamInterface<PolicyCase> {};
 
 TEST_P(TwoWayPolicies, G9BothSidesAreAlikeUnderLoad) {
-  start_both("CREATE TABLE register (id int PRIMARY KEY, v text NOT NULL, n int NOT NULL)", {"public.register"},
-             std::string("conflicts: ") + GetParam().more + "\n");
-  write_on_both(R"(\set id random(1, 100)
-\set kind random(1, 10)
-\if :kind <= 5
-UPDATE register SET v = ':side', n = n + 1 WHERE id = :id;
-\elif :kind <= 8
-INSERT INTO register VALUES (:id, ':side', 0) ON CONFLICT (id) DO UPDATE SET v = excluded.v, n = register.n + 1;
-\else
-DELETE FROM register WHERE id = :id;
-\endif
-)");
+  start_both(kRegisterTable, {"public.register"}, std::string("conflicts: ") + GetParam().more + "\n");
+  write_on_both(register_script(100));
   wait_both_caught_up();
   expect_all_equal();
   expect_ledgers_close();

@@ -12,6 +12,24 @@
 
 namespace teal::test {
 
+/// Every version says where it was written and the how-many-th it is.
+inline constexpr const char* kRegisterTable =
+    "CREATE TABLE register (id int PRIMARY KEY, v text NOT NULL, n int NOT NULL)";
+
+/// Updates, upserts and deletes of single rows of that table, of so many.
+inline std::string register_script(int rows) {
+  return "\\set id random(1, " + std::to_string(rows) + R"()
+\set kind random(1, 10)
+\if :kind <= 5
+UPDATE register SET v = ':side', n = n + 1 WHERE id = :id;
+\elif :kind <= 8
+INSERT INTO register VALUES (:id, ':side', 0) ON CONFLICT (id) DO UPDATE SET v = excluded.v, n = register.n + 1;
+\else
+DELETE FROM register WHERE id = :id;
+\endif
+)";
+}
+
 /// Pgbench on both sides at once, on the same rows.
 class TwoWayLoadFixture : public TwoWayFixture {
  protected:
