@@ -117,7 +117,7 @@ Applier::Retry Applier::confirm() {
   if (!guard_) return {};
   writer_.lock_absent();
   if (guard_->confirm(plan_.epochs())) {
-    writer_.note("log conflicts", guard_->log_sql());
+    guard_->log(connection_);
     return {};
   }
   writer_.rollback();

@@ -312,10 +312,6 @@ void BatchWriter::lock_absent() {
   lock_first_.clear();
 }
 
-void BatchWriter::note(const std::string& operation, const std::string& sql) {
-  if (!sql.empty()) connection_.exec(operation, sql);
-}
-
 CommitPoint BatchWriter::commit(const ProgressRow& row, Timestamp commit_time) {
   TEAL_FAILPOINT("before_commit");
   sent_.clear();  // what fails from here on is no row's fault, and no table's

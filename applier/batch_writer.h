@@ -74,9 +74,6 @@ class BatchWriter {
   /// Errors: PgError 55P03 when somebody has it; the next attempt locks it first.
   void lock_absent();
 
-  /// A statement of teal's own in the open transaction, for what is known only once the rows are written; "": none.
-  void note(const std::string& operation, const std::string& sql);
-
   /// Sets the origin's position and commits, in one message.
   CommitPoint commit(const ProgressRow& row, Timestamp commit_time);
 

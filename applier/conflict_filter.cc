@@ -96,8 +96,8 @@ void ConflictFilter::lose(NetRow& row) {
 // since may have found it free.
 Lsn ConflictFilter::newest_there(const TargetTable& table, const RowKey& key, Both both) {
   const KeyShape& shape = table.row_key;
-  const UnseenVersions known = both.target.unseen(key_hash(shape, key.columns), shape.table, Lsn{});
-  return known.count == 0 ? Lsn{} : known.last.lsn;
+  const auto known = both.target.unseen(key_hash(shape, key.columns), shape.table, Lsn{});
+  return known ? known->last.lsn : Lsn{};
 }
 
 void ConflictFilter::decide_row(const TargetTable& table, NetRow& row, Both both) {

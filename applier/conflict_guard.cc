@@ -69,7 +69,9 @@ void ConflictGuard::catch_up() {
   }
 }
 
-std::string ConflictGuard::log_sql() { return filter_.records().empty() ? "" : log_.sql(*session_, filter_.records()); }
+void ConflictGuard::log(PgConnection& target) {
+  if (!filter_.records().empty()) log_.write(target, *session_, filter_.records());
+}
 
 void ConflictGuard::hold_back(ProgressRow& next, const ProgressRow& now) const {
   // In this order: what it passes meanwhile is known, too.

@@ -49,8 +49,8 @@ class ConflictGuard {
   [[nodiscard]] bool decides_otherwise(std::span<const Epoch> epochs) { return filter_.decides_otherwise(epochs); }
 
   [[nodiscard]] const ConflictFilter& decided() const { return filter_; }
-  /// Once `confirm` was true: what the open target transaction has to write about its conflicts, as SQL; "" for none.
-  [[nodiscard]] std::string log_sql();
+  /// Once `confirm` was true: writes the batch's conflicts into the open transaction of `target`. Errors: PgError.
+  void log(PgConnection& target);
   /// Lets go of what no change can meet any more, once the progress row says `seen` of the source.
   void forget(Lsn seen);
   /// A stream that starts at `next.held` has to bring back every change of the source that is still needed: moves it

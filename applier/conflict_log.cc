@@ -1,20 +1,20 @@
 #include "applier/conflict_log.h"
 
-#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
-#include "applier/statement_builder.h"
-#include "engine/pg_error.h"
+#include "applier/array_param.h"
 #include "engine/pg_pipeline.h"
 #include "engine/time_text.h"
 
 namespace teal {
 namespace {
-
-constexpr std::string_view kLockTimeout = "55P03";
 
 std::string name_of(ConflictType type) {
   switch (type) {
@@ -40,81 +40,48 @@ std::string name_of(ConflictType type) {
 
 const char* resolution(const ConflictRecord& record) { return record.applied ? "applied" : "kept"; }
 
-std::string json_literal(const std::optional<std::string>& json) { return json ? quote_literal(*json) : "NULL"; }
+// In the order of the parameters from $3 on.
+constexpr const char* kInsert =
+    "INSERT INTO teal.conflict_log (migration, link, type, table_name, key, resolution, source_lsn, source_time, "
+    "target_lsn, target_time, incoming_row, standing_row) "
+    "SELECT $1, $2, type, table_name, key, resolution, source_lsn::pg_lsn, source_time::timestamptz, "
+    "target_lsn::pg_lsn, target_time::timestamptz, incoming::jsonb, standing::jsonb "
+    "FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12) WITH ORDINALITY AS r (type, table_name, key, resolution, "
+    "source_lsn, source_time, target_lsn, target_time, incoming, standing, nth) ORDER BY nth";
+constexpr std::size_t kColumns = 10;
 
-// What a type's output function writes: a cast to text writes some types in another way (boolean, char(n)).
-std::string shown(const std::string& value) {
-  return "CASE WHEN " + value + " IS DISTINCT FROM NULL THEN concat(" + value + ") END";
+ColumnValue as_value(const std::optional<std::string>& text) {
+  if (!text) return {};
+  return {reinterpret_cast<const std::byte*>(text->data()), static_cast<std::uint32_t>(text->size()),
+          ColumnKind::kText};
 }
 
-std::string as_json(const std::string& columns) {
-  return "(SELECT to_jsonb(r.*)::text FROM (SELECT " + columns + ") AS r)";
-}
+BinaryParam as_param(const std::string& text) { return {text.data(), text.size()}; }
 
-bool is_sent(const ColumnValue& value) { return value.kind != ColumnKind::kUnchangedToast; }
-
-// One record's question: its values as parameters, its key first.
-class VersionQuery {
- public:
-  VersionQuery(const ConflictRecord& record, bool standing) : table_(*record.table) {
-    for (std::size_t i = 0; i < table_.key.size(); ++i) add("v", table_.columns[table_.key[i]], record.key.columns[i]);
-    const std::string incoming = add_incoming(record.values);
-    sql_ =
-        "SELECT " + incoming + ", " + (standing ? standing_row() : "NULL::text") + " FROM (SELECT " + sent_ + ") AS s";
+void send_rows(PgPipeline& pipeline, const LinkNames& names, std::span<const ConflictRecord> records,
+               std::span<const ConflictVersions> versions) {
+  std::array<ArrayParam, kColumns> arrays;
+  for (ArrayParam& array : arrays) array.reset(kTextOid, false, records.size() * 16);
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const ConflictRecord& record = records[i];
+    const std::array<std::optional<std::string>, kColumns> values = {name_of(record.type),
+                                                                     record.table->display_name,
+                                                                     key_text(*record.table, record.key),
+                                                                     resolution(record),
+                                                                     to_string(record.lsn),
+                                                                     to_string(record.time),
+                                                                     to_string(record.standing_lsn),
+                                                                     to_string(record.standing_time),
+                                                                     versions[i].incoming,
+                                                                     versions[i].standing};
+    for (std::size_t column = 0; column < kColumns; ++column) arrays[column].add(as_value(values[column]));
   }
-  VersionQuery(const VersionQuery&) = delete;
-  VersionQuery& operator=(const VersionQuery&) = delete;
-
-  [[nodiscard]] const std::string& sql() const { return sql_; }
-  [[nodiscard]] std::span<const Oid> types() const { return types_; }
-  [[nodiscard]] std::span<const BinaryParam> params() const { return params_; }
-
- private:
-  std::string add(const char* prefix, const MappedColumn& column, const ColumnValue& value) {
-    const std::string number = std::to_string(params_.size() + 1);
-    const std::string name = prefix + number;
-    sent_ += (sent_.empty() ? "$" : ", $") + number + " AS " + name;
-    types_.push_back(column.element);
-    const bool null = value.kind == ColumnKind::kNull;
-    params_.push_back({null ? nullptr : reinterpret_cast<const char*>(value.data), null ? 0 : value.size});
-    return "s." + name;
-  }
-
-  std::string add_incoming(TupleView values) {
-    std::size_t bytes = 0;
-    for (const ColumnValue& value : values) bytes += is_sent(value) ? value.size : 0;
-    if (values.empty() || bytes > kLoggedRowBytesMax) return "NULL::text";
-    std::string columns;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      if (!is_sent(values[i])) continue;
-      const MappedColumn& column = table_.columns[i];
-      columns += (columns.empty() ? "" : ", ") + shown(add("c", column, values[i])) + " AS " + column.name;
-    }
-    return columns.empty() ? "NULL::text" : as_json(columns);
-  }
-
-  // Two looks at its size: the first keeps a large one from being written out, the second sees what compression hid.
-  [[nodiscard]] std::string standing_row() const {
-    const std::string limit = " <= " + std::to_string(kLoggedRowBytesMax) + " THEN ";
-    std::string columns;
-    for (const MappedColumn& column : table_.columns) {
-      columns += (columns.empty() ? "" : ", ") + shown("t." + column.name) + " AS " + column.name;
-    }
-    return "(SELECT CASE WHEN octet_length(f.json)" + limit + "f.json END FROM (SELECT CASE WHEN pg_column_size(t.*)" +
-           limit + as_json(columns) + " END AS json FROM " + (table_.partitioned ? "" : "ONLY ") + table_.sql_name +
-           " AS t" + where_key_matches(table_) + " OFFSET 0) AS f)";
-  }
-
-  const TargetTable& table_;
-  std::string sent_;
-  std::string sql_;
-  std::vector<Oid> types_;
-  std::vector<BinaryParam> params_;
-};
-
-std::optional<std::string> text_at(const PGresult* result, int column) {
-  if (PQntuples(result) == 0 || PQgetisnull(result, 0, column) != 0) return std::nullopt;
-  return PQgetvalue(result, 0, column);
+  std::vector<BinaryParam> params = {as_param(names.migration), as_param(names.link)};
+  for (ArrayParam& array : arrays) params.push_back(array.param());
+  std::vector<Oid> types(params.size(), kTextArrayOid);
+  types[0] = types[1] = kTextOid;
+  pipeline.prepare("log conflicts", "", kInsert, types);
+  pipeline.execute("log conflicts", "", params);
 }
 
 // How many there were of each kind, added to what was counted before.
@@ -138,64 +105,12 @@ std::string stats_sql(const LinkNames& names, std::span<const ConflictRecord> re
 ConflictLog::ConflictLog(LinkNames names, LogsRows logs_rows)
     : names_(std::move(names)), logs_rows_(std::move(logs_rows)) {}
 
-bool ConflictLog::logs_rows_of(const ConflictRecord& record) const {
-  return logs_rows_ && logs_rows_(record.table->target);
-}
-
-// The batch holds locks, so nothing is waited for: somebody who waits for the batch to alter a table stands before us
-// in that table's queue, and a TRUNCATE of the batch itself keeps us out.
-std::vector<ConflictLog::Versions> ConflictLog::read_versions(PgConnection& session,
-                                                              std::span<const ConflictRecord> records) {
-  const bool any = std::any_of(records.begin(), records.end(),
-                               [this](const ConflictRecord& record) { return logs_rows_of(record); });
-  if (!any) return std::vector<Versions>(records.size());
-  try {
-    return read_versions(session, records, true);
-  } catch (const PgError& error) {
-    if (error.sqlstate() != kLockTimeout) throw;
-    return read_versions(session, records, false);
-  }
-}
-
-std::vector<ConflictLog::Versions> ConflictLog::read_versions(PgConnection& session,
-                                                              std::span<const ConflictRecord> records, bool standing) {
-  constexpr const char* kOperation = "read the rows of a conflict";
-  std::vector<Versions> versions(records.size());
-  std::vector<std::pair<std::size_t, std::size_t>> calls;  // in the pipeline, and whose
-  PgPipeline pipeline(session);
-  pipeline.query(kOperation, "SELECT set_config('lock_timeout', '20ms', true)");
-  std::string prepared;
-  for (std::size_t i = 0; i < records.size(); ++i) {
-    if (!logs_rows_of(records[i])) continue;
-    const VersionQuery query(records[i], standing);
-    if (query.sql() != prepared) pipeline.prepare(kOperation, "", query.sql(), query.types());
-    prepared = query.sql();
-    calls.emplace_back(pipeline.size(), i);
-    pipeline.execute(kOperation, "", query.params());
-  }
-  const std::vector<ResultHandle> results = pipeline.run_or_throw();
-  for (const auto& [call, record] : calls) {
-    versions[record] = {text_at(results[call].get(), 0), text_at(results[call].get(), 1)};
-  }
-  return versions;
-}
-
-std::string ConflictLog::sql(PgConnection& session, std::span<const ConflictRecord> records) {
-  if (records.empty()) return "";
-  const std::vector<Versions> versions = read_versions(session, records);
-  std::string rows;
-  for (std::size_t i = 0; i < records.size(); ++i) {
-    const ConflictRecord& record = records[i];
-    rows += (rows.empty() ? "(" : ", (") + quote_literal(names_.migration) + ", " + quote_literal(names_.link) + ", '" +
-            name_of(record.type) + "', " + quote_literal(record.table->display_name) + ", " +
-            quote_literal(key_text(*record.table, record.key)) + ", '" + resolution(record) + "', '" +
-            to_string(record.lsn) + "', '" + to_string(record.time) + "', '" + to_string(record.standing_lsn) + "', '" +
-            to_string(record.standing_time) + "', " + json_literal(versions[i].incoming) + "::jsonb, " +
-            json_literal(versions[i].standing) + "::jsonb)";
-  }
-  return "INSERT INTO teal.conflict_log (migration, link, type, table_name, key, resolution, source_lsn, source_time, "
-         "target_lsn, target_time, incoming_row, standing_row) VALUES " +
-         rows + "; " + stats_sql(names_, records);
+void ConflictLog::write(PgConnection& target, PgConnection& session, std::span<const ConflictRecord> records) const {
+  const std::vector<ConflictVersions> versions = read_conflict_versions(session, records, logs_rows_);
+  PgPipeline pipeline(target);
+  send_rows(pipeline, names_, records, versions);
+  pipeline.query("count conflicts", stats_sql(names_, records));
+  (void)pipeline.run_or_throw();
 }
 
 }  // namespace teal

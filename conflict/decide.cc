@@ -15,20 +15,20 @@ Verdict by(std::strong_ordering order, Side source) {
 
 Verdict decide(ConflictPolicy policy, Side source_side, const IncomingChange& incoming, const LocalChanges& source,
                const LocalChanges& target) {
-  const UnseenVersions standing = target.unseen(incoming.key, incoming.table, incoming.commit.seen);
-  if (standing.count == 0) {
-    const bool all_seen = target.unseen(incoming.key, incoming.table, incoming.first_seen).count == 0;
+  const auto standing = target.unseen(incoming.key, incoming.table, incoming.commit.seen);
+  if (!standing) {
+    const bool all_seen = !target.unseen(incoming.key, incoming.table, incoming.first_seen);
     return all_seen ? Verdict::kApplies : Verdict::kReplaces;
   }
-  const UnseenVersions own = source.unseen(incoming.key, incoming.table, standing.last.seen, incoming.commit.lsn);
-  if (own.count == 0) throw std::logic_error("a change is not among the changes of its own side");
+  const auto own = source.unseen(incoming.key, incoming.table, standing->last.seen, incoming.commit.lsn);
+  if (!own) throw std::logic_error("a change is not among the changes of its own side");
   switch (policy) {
     case ConflictPolicy::kLastUpdateWins:
-      return by(incoming.commit.time <=> standing.last.time, source_side);
+      return by(incoming.commit.time <=> standing->last.time, source_side);
     case ConflictPolicy::kFirstUpdateWins:
-      return by(standing.first_time <=> own.first_time, source_side);
+      return by(standing->first_time <=> own->first_time, source_side);
     case ConflictPolicy::kVersionColumn:
-      return by(own.version_max <=> standing.version_max, source_side);
+      return by(own->version_max <=> standing->version_max, source_side);
     case ConflictPolicy::kBlueWins:
       return source_side == Side::kBlue ? Verdict::kWins : Verdict::kLoses;
     case ConflictPolicy::kGreenWins:

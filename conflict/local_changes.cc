@@ -10,9 +10,31 @@ void LocalChanges::add(const LocalCommit& commit, std::span<const LocalChange> c
   const std::uint64_t number = first_commit_ + commits_.size() - 1;
   for (const LocalChange& change : changes) {
     std::uint64_t& newest = newest_[change.key];
-    entries_.push_back({change.key, change.table.low, newest, number, change.version, change.removed});
+    entries_.push_back(next(change, newest, number));
     newest = first_entry_ + entries_.size() - 1;
   }
+}
+
+// Two jumps of one length that follow each other become one: the lengths grow like the digits of a skew binary number.
+// What is forgotten is the list's end, and the next entry begins anew there.
+LocalChanges::Entry LocalChanges::next(const LocalChange& change, std::uint64_t before, std::uint64_t commit) const {
+  Entry made{.key = change.key,
+             .table = change.table.low,
+             .before = before,
+             .jump = before,
+             .length = 1,
+             .commit = commit,
+             .version = change.version,
+             .jumped_max = change.version,
+             .removed = change.removed};
+  if (!known(before)) return made;
+  const Entry& one = entry(before);
+  if (!known(one.jump) || entry(one.jump).length != one.length) return made;
+  const Entry& two = entry(one.jump);
+  made.jump = two.jump;
+  made.length += one.length + two.length;
+  made.jumped_max = std::max({change.version, one.jumped_max, two.jumped_max});
+  return made;
 }
 
 std::uint64_t LocalChanges::newest(const KeyHash& key) const {
@@ -20,27 +42,36 @@ std::uint64_t LocalChanges::newest(const KeyHash& key) const {
   return found == newest_.end() ? 0 : found->second;
 }
 
-// The key's own entries and its table's TRUNCATEs are two lists, newest first: they are walked as one.
-UnseenVersions LocalChanges::unseen(const KeyHash& key, const KeyHash& table, Lsn after, Lsn upto) const {
-  UnseenVersions found;
-  std::uint64_t of_key = newest(key);
-  std::uint64_t of_table = key == table ? 0 : newest(table);
-  while (true) {
-    const std::uint64_t number = std::max(of_key, of_table);
-    if (number < first_entry_) break;  // 0, or forgotten
-    const Entry& version = entry(number);
-    const LocalCommit& commit = commit_of(version);
-    if (commit.lsn < after) break;
-    (number == of_key ? of_key : of_table) = version.before;
-    if (commit.lsn > upto) continue;
-    if (found.count == 0) {
-      found.last = commit;
-      found.removed = version.removed;
-    }
-    ++found.count;
-    found.first_time = commit.time;
-    found.version_max = std::max(found.version_max, version.version);
+// The key's own versions and its table's TRUNCATEs are two lists.
+std::optional<UnseenVersions> LocalChanges::unseen(const KeyHash& key, const KeyHash& table, Lsn after,
+                                                   Lsn upto) const {
+  const auto own = in_list(key, after, upto);
+  if (key == table) return own;
+  const auto all = in_list(table, after, upto);
+  if (!own || !all) return own ? own : all;
+  UnseenVersions found = own->number > all->number ? *own : *all;
+  found.first_time = std::min(own->first_time, all->first_time);
+  found.version_max = std::max(own->version_max, all->version_max);
+  return found;
+}
+
+std::optional<UnseenVersions> LocalChanges::in_list(const KeyHash& key, Lsn after, Lsn upto) const {
+  std::uint64_t number = newest(key);
+  while (known(number) && lsn_of(number) > upto) {
+    const Entry& later = entry(number);
+    number = known(later.jump) && lsn_of(later.jump) > upto ? later.jump : later.before;
   }
+  if (!known(number) || lsn_of(number) < after) return std::nullopt;
+  const Entry* version = &entry(number);
+  UnseenVersions found{.last = commit_of(*version), .removed = version->removed, .number = number, .first_time = {}};
+  const auto is_unseen = [&](std::uint64_t earlier) { return known(earlier) && lsn_of(earlier) >= after; };
+  while (is_unseen(version->before)) {
+    const bool far = is_unseen(version->jump);
+    found.version_max = std::max(found.version_max, far ? version->jumped_max : version->version);
+    version = &entry(far ? version->jump : version->before);
+  }
+  found.first_time = commit_of(*version).time;
+  found.version_max = std::max(found.version_max, version->version);
   return found;
 }
 
