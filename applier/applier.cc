@@ -174,9 +174,11 @@ void Applier::apply_streamed() {
 bool Applier::attempt(Gathered::Run run, const std::function<Retry()>& apply) {
   Retry retry;
   bool out_of_time = false;
+  bool late = false;
   if (guard_) writer_.give_way({contention_.pace().statement_time(), contention_.pace().locks_tables()});
   try {
     retry = apply();
+    late = retry && guard_->was_late();
   } catch (const PgError& error) {
     if (!may_give_way(error)) throw;
     writer_.rollback();
@@ -186,7 +188,7 @@ bool Applier::attempt(Gathered::Run run, const std::function<Retry()>& apply) {
   writer_.give_way({});
   if (!retry) return true;
   const TransactionFacts* first = run.size() == 0 ? nullptr : &gathered_.facts(gathered_.ended()[run.first]);
-  contention_.give_way({run.size(), first, *retry, out_of_time}, connection_.stop_token());
+  contention_.give_way({run.size(), first, *retry, out_of_time, late}, connection_.stop_token());
   return false;
 }
 

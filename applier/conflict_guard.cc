@@ -13,7 +13,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kFirstTold{2'000};
 constexpr milliseconds kLook{1'000};
-constexpr int kLateMost = 4;
+constexpr int kLatePart = 60;
+constexpr int kLateMost = 16;
 
 }  // namespace
 
@@ -33,15 +34,22 @@ void ConflictGuard::put_fence() {
   fence_ = *lsn;
 }
 
+milliseconds ConflictGuard::wait_locked(Clock::time_point now) const {
+  if (!late_) return options_.wait_locked;
+  const auto part = std::chrono::duration_cast<milliseconds>((now - late_since_) / kLatePart);
+  return std::clamp(part, options_.wait_locked, kLateMost * options_.wait_locked);
+}
+
 bool ConflictGuard::confirm(std::span<const Epoch> epochs) {
   if (epochs.empty()) return true;
   put_fence();
-  if (!options_.sides.target->wait_passed(fence_, options_.wait_locked * (1 << late_), session_->stop_token())) {
-    late_ = std::min(late_ + 1, kLateMost);
+  const auto now = Clock::now();
+  if (!options_.sides.target->wait_passed(fence_, wait_locked(now), session_->stop_token())) {
+    if (!std::exchange(late_, true)) late_since_ = now;
     refusal_ = "the link that reads the target is not at " + to_string(fence_) + " of its log yet";
     return false;
   }
-  late_ = 0;
+  late_ = false;
   if (const TargetTable* table = filter_.first_that_differs(epochs); table != nullptr) {
     refusal_ = "a row of " + table->display_name + " was changed on the target meanwhile";
     return false;
@@ -51,7 +59,7 @@ bool ConflictGuard::confirm(std::span<const Epoch> epochs) {
 
 void ConflictGuard::catch_up() {
   put_fence();
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = Clock::now();
   auto told = begin;
   while (!options_.sides.target->wait_passed(fence_, kLook, session_->stop_token())) {
     if (session_->stop_requested()) throw PgError("wait for the other link's stream", "it is time to stop", "57014");
@@ -59,7 +67,7 @@ void ConflictGuard::catch_up() {
     if (!options_.sides.source->reading()) {
       throw PgError("wait for the other link's stream", "this link's own stream has ended", "08006");
     }
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = Clock::now();
     if (now - begin < kFirstTold || (told != begin && now - told < 10 * kLook)) continue;
     log_event(LogLevel::kWarn, "waiting for the other link to read",
               {{"link", options_.names.link},

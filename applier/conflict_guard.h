@@ -21,8 +21,8 @@ struct ConflictGuardOptions {
   /// Opens a session on the target that has no origin. Errors: PgError.
   std::function<PgConnection()> open_target;
   /// For how long rows may stay locked while the target's stream is waited for: an application may wait for them.
-  /// Twice as long each time that it was not enough, up to sixteen times: where applications write faster than the
-  /// target decodes its log, the stream is never nearer than that.
+  /// Where applications write faster than the target decodes its log, the stream is never near. Then it is a sixtieth
+  /// of the time for which it has been so, if that is longer, up to sixteen times as long.
   std::chrono::milliseconds wait_locked{500};
   LogsRows logs_rows = {};
 };
@@ -45,6 +45,8 @@ class ConflictGuard {
   void catch_up();
   /// Why `confirm` was false.
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
+  /// It was because the stream came too late; nobody was in the way.
+  [[nodiscard]] bool was_late() const { return late_; }
   /// After the server refused rows, and `catch_up`: by what is known now they would be decided in another way.
   [[nodiscard]] bool decides_otherwise(std::span<const Epoch> epochs) { return filter_.decides_otherwise(epochs); }
 
@@ -60,14 +62,18 @@ class ConflictGuard {
   void hold_back(ProgressRow& next, const ProgressRow& now) const;
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   void put_fence();
+  [[nodiscard]] std::chrono::milliseconds wait_locked(Clock::time_point now) const;
 
   ConflictGuardOptions options_;
   ConflictFilter filter_;
   ConflictLog log_;
   std::optional<PgConnection> session_;
   Lsn fence_;
-  int late_ = 0;  // confirmations in a row for which the stream was too late
+  bool late_ = false;             // the stream, for the last confirmation
+  Clock::time_point late_since_;  // and for all before it
   std::string refusal_;
 };
 

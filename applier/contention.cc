@@ -25,7 +25,7 @@ void Contention::give_way(const GivenUp& given_up, const std::stop_token& stop) 
   const auto now = Clock::now();
   if (retries_ == 0) since_ = now;
   ++retries_;
-  pace_.gave_way(given_up.transactions, given_up.out_of_time);
+  if (!given_up.late) pace_.gave_way(given_up.transactions, given_up.out_of_time);
   tell(given_up, now);
   if (!pause_for(pace_.pause(), stop)) throw PgError("rest before the next attempt", "it is time to stop", "57014");
 }

@@ -32,6 +32,7 @@ class Contention {
     const TransactionFacts* first = nullptr;  ///< null: a progress row alone
     std::string_view reason;
     bool out_of_time = false;  ///< BatchPace::statement_time was not enough
+    bool late = false;         ///< ConflictGuard::was_late: less at once would not be decided any sooner
   };
   /// A target transaction was rolled back: rests before the next attempt.
   /// Errors: PgError 57014 when it is time to stop.
