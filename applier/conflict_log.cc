@@ -106,10 +106,18 @@ ConflictLog::ConflictLog(LinkNames names, LogsRows logs_rows)
     : names_(std::move(names)), logs_rows_(std::move(logs_rows)) {}
 
 void ConflictLog::write(PgConnection& target, PgConnection& session, std::span<const ConflictRecord> records) const {
-  const std::vector<ConflictVersions> versions = read_conflict_versions(session, records, logs_rows_);
+  std::vector<ConflictVersions> versions = read_conflict_versions(session, records, logs_rows_);
+  std::vector<ConflictRecord> differ;
+  std::vector<ConflictVersions> rows;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (versions[i].incoming && versions[i].incoming == versions[i].standing) continue;
+    differ.push_back(records[i]);
+    rows.push_back(std::move(versions[i]));
+  }
+  if (differ.empty()) return;
   PgPipeline pipeline(target);
-  send_rows(pipeline, names_, records, versions);
-  pipeline.query("count conflicts", stats_sql(names_, records));
+  send_rows(pipeline, names_, differ, rows);
+  pipeline.query("count conflicts", stats_sql(names_, differ));
   (void)pipeline.run_or_throw();
 }
 

@@ -8,7 +8,8 @@
 
 namespace teal {
 
-/// Writes what was decided to teal.conflict_log, and counts it in teal.conflict_stats. Threads: one.
+/// Writes what was decided to teal.conflict_log, and counts it in teal.conflict_stats. Where both sides wrote the same
+/// row, nobody disagreed, and there is nothing to write: that is known of rows that may be logged. Threads: one.
 class ConflictLog {
  public:
   ConflictLog(LinkNames names, LogsRows logs_rows);

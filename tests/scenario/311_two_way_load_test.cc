@@ -6,16 +6,12 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <functional>
-#include <memory>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "tests/scenario/two_way_load_fixture.h"
-#include "tests/support/scratch_directory.h"
+#include "tests/support/fake_clock.h"
 
 namespace teal::test {
 namespace {
@@ -67,37 +63,15 @@ TEST_F(TwoWayLoad, B1W3W8BothSidesAreAlikeWhenTheWritersStop) {
   expect_alike();
 }
 
-// Green's clock is another one: libfaketime reads its offset from a file at each call.
 class OtherClock : public TwoWayLoad, public testing::WithParamInterface<std::pair<const char*, const char*>> {
  protected:
   [[nodiscard]] PgServerOptions green_options() const override {
     PgServerOptions options;
-    options.environment = {"LD_PRELOAD=" + library(), "FAKETIME_TIMESTAMP_FILE=" + clock_.string(),
-                           "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1", "FAKETIME_DONT_RESET=1"};
+    options.environment = clock_.environment();
     return options;
   }
-  void SetUp() override {
-    set_clock(GetParam().first);
-    TwoWayLoad::SetUp();
-  }
-  void set_clock(const std::string& offset) {
-    const std::filesystem::path next = clock_.string() + ".next";
-    write_file(next, offset + "\n");
-    std::filesystem::permissions(next, std::filesystem::perms(0644));
-    std::filesystem::rename(next, clock_);
-  }
 
- private:
-  // In the directory of the machine's architecture.
-  static std::string library() {
-    for (const auto& directory : std::filesystem::directory_iterator("/usr/lib")) {
-      const std::filesystem::path found = directory.path() / "faketime" / "libfaketime.so.1";
-      if (std::filesystem::exists(found)) return found.string();
-    }
-    throw std::runtime_error("libfaketime is not installed: tools/setup.sh tests");
-  }
-
-  const std::filesystem::path clock_ = make_scratch_directory("clock") / "offset";
+  const FakeClock clock_{GetParam().first};
 };
 
 TEST_P(OtherClock, W3W8G2BothSidesAreAlikeAlsoWhenItSteps) {
@@ -106,7 +80,7 @@ TEST_P(OtherClock, W3W8G2BothSidesAreAlikeAlsoWhenItSteps) {
   count_local_changes(green());
   write_on_both(register_script(200), [this] {
     wait_for_rows_of("green");
-    set_clock(GetParam().second);
+    clock_.set(GetParam().second);
   });
   expect_alike();
 }

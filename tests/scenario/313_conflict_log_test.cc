@@ -77,6 +77,16 @@ TEST_F(ConflictLogTest, ColumnThatWasNotSentIsNotSaidToBeNull) {
             json({{"id", "1"}, {"name", nullptr}}));
 }
 
+TEST_F(ConflictLogTest, G10RowThatBothSidesWroteAlikeIsNoConflict) {
+  green_commits(5, "INSERT INTO item VALUES (1, 'same', 'whole'), (2, 'green', 'whole'), (3, 'same', 'whole')",
+                {insert("1", "same"), insert("2", "green"), insert("3", "same")});
+  apply(blue(4, {insert("1", "same"), insert("2", "blue")}));
+  apply(blue(6, {insert("3", "same")}));
+  EXPECT_EQ(items(), "1:same 2:green 3:same");
+  EXPECT_EQ(versions(), "kept blue green");
+  EXPECT_EQ(counts(), "shop blue_to_green public.item insert_exists kept 1");
+}
+
 TEST_F(ConflictLogTest, RowsThatMayNotBeLoggedAreNot) {
   logs_rows_ = [](const TableName& table) { return table.name != "item"; };
   green_commits(5, "INSERT INTO item VALUES (1, 'green')", {insert("1", "green")});

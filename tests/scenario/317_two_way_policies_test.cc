@@ -99,6 +99,19 @@ TEST_F(TwoWayApart, G5C1WinnerBringsItsWholeRowAlsoWhatItDidNotChange) {
   EXPECT_EQ(blue().number("SELECT count(*) FROM doc"), 19);
 }
 
+// Nobody's commit times are asked for: a row says nothing of when it was written, and need not.
+TEST_F(TwoWayApart, G8RowsThatWereWrittenBeforeAnythingWasKnownAreNoConflicts) {
+  start_items();
+  EXPECT_EQ(green().value("SHOW track_commit_timestamp"), "off");
+  for (Sql* side : {&blue(), &green()}) side->exec("VACUUM (FREEZE) item");
+  apart(blue_owner(), "UPDATE item SET v = 'blue' WHERE id <= 10; DELETE FROM item WHERE id = 11", green_owner(),
+        "UPDATE item SET v = 'green' WHERE id BETWEEN 12 AND 30");
+  together();
+  EXPECT_EQ(blue().number("SELECT count(*) FROM item WHERE v = 'blue'"), 10);
+  EXPECT_EQ(blue().number("SELECT count(*) FROM item WHERE v = 'green'"), 19);
+  for (Sql* side : {&blue(), &green()}) EXPECT_EQ(side->number("SELECT count(*) FROM teal.conflict_log"), 0);
+}
+
 TEST_F(TwoWayApart, G5TruncateTakesWhatTheOtherSideWroteEarlier) {
   start_items();
   apart(green_owner(), "UPDATE item SET v = 'green' WHERE id <= 5; INSERT INTO item VALUES (100, 'green', 0)",
