@@ -28,7 +28,7 @@ class LinkRun {
   /// Every few seconds. Returns whether both sides could be asked. Errors: as PublicationWatch.
   bool check_publication() { return publication_.check(); }
   [[nodiscard]] bool ended() { return link_->wait_ended(std::chrono::milliseconds(0)); }
-  /// Tells, once, that the link stopped by itself while another goes on.
+  /// Tells, once, that the link stopped by itself: for one of several.
   void tell_end();
   /// Everything that was committed on the source when this was first asked is durable on the target. Errors: PgError.
   [[nodiscard]] bool synced();

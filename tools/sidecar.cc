@@ -90,6 +90,10 @@ Sidecar::Outcome Sidecar::run_links(const std::vector<LinkNames>& links, TwoSide
   }
   const Outcome outcome = watch(runs, sides, only_until_level);
   end(runs);
+  // Of several that stopped, only one can be what the command ends with.
+  for (const auto& run : runs) {
+    if (runs.size() > 1) run->tell_end();
+  }
   for (const std::unique_ptr<LinkRun>& run : runs) {
     if (run->link().stopped_by()) std::rethrow_exception(run->link().stopped_by());
   }

@@ -99,6 +99,35 @@ TEST_F(TwoWayApart, G5C1WinnerBringsItsWholeRowAlsoWhatItDidNotChange) {
   EXPECT_EQ(blue().number("SELECT count(*) FROM doc"), 19);
 }
 
+// Which row is to go is the operator's to decide: the stops name both. Its own side deletes it, and where it never was,
+// its coming and its going are passed over.
+TEST_F(TwoWayApart, G7ValueThatTwoRowsClaimStopsBothLinksUntilOneRowIsGone) {
+  start_both("CREATE TABLE account (id int PRIMARY KEY, mail text CONSTRAINT one_mail UNIQUE)", {"public.account"});
+  wait_both_caught_up();
+  apart(blue_owner(), "INSERT INTO account VALUES (1, 'a@x')", green_owner(),
+        "INSERT INTO account VALUES (2, 'a@x'), (3, 'c@x')");
+  run();
+  EXPECT_EQ(teal_->wait_exit(seconds(60)), 5) << teal_->err();
+  EXPECT_THAT(teal_->err(), HasSubstr("link stopped link=blue_to_green"));
+  EXPECT_THAT(teal_->err(), HasSubstr("link stopped link=green_to_blue"));
+  const std::string stops = command({"quarantine", "list"}).out;
+  EXPECT_THAT(stops, HasSubstr("one_mail"));
+  EXPECT_THAT(stops, HasSubstr("(\"id\")=(1)"));
+  EXPECT_THAT(stops, HasSubstr("(\"id\")=(2)"));
+  green_owner().exec("DELETE FROM account WHERE id = 2");
+  for (const std::string change : {"INSERT", "DELETE"}) {
+    run();
+    teal_->wait_for_log("link stopped link=green_to_blue .*" + change, seconds(60));
+    EXPECT_EQ(teal_->terminate(), 5);
+    const std::string id = blue().value("SELECT max(id) FROM teal.quarantine");
+    EXPECT_EQ(command({"quarantine", "skip", id, "--link", "green_to_blue", "--yes"}).exit_code, 0);
+  }
+  run_both();
+  wait_both_caught_up();
+  expect_all_equal();
+  EXPECT_EQ(green().value("SELECT string_agg(id || mail, ' ' ORDER BY id) FROM account"), "1a@x 3c@x");
+}
+
 // Nobody's commit times are asked for: a row says nothing of when it was written, and need not.
 TEST_F(TwoWayApart, G8RowsThatWereWrittenBeforeAnythingWasKnownAreNoConflicts) {
   start_items();
