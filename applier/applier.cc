@@ -318,6 +318,7 @@ void Applier::log_refused(const RowsRefused& refused) const {
 
 // The slices of a large transaction that were written before are not in memory any more.
 void Applier::read_again_or_stop(const RowsRefused& refused, const TransactionFacts& facts) {
+  if (learns()) throw_met_others(refused.what());
   if (is_in_order(refused.change().table)) stop_at(refused, facts);
   if (!put_in_order(refused)) careful_->force_until(facts.final_lsn);
   throw ReplayNeeded("a large transaction has to be read again to apply it in source order");
@@ -370,7 +371,7 @@ Applier::Retry Applier::finish(const Ended& last) {
   if (const Retry retry = confirm()) return retry;
   const CommitPoint point = writer_.commit(next, next.max_commit_time);
   row_ = std::move(next);
-  if (guard_) guard_->forget(row_.seen);
+  if (guard_) guard_->committed(row_.seen);
   open_ledger_ = {};
   open_skipped_.clear();
   quarantine_.passed(row_.applied, skipped);

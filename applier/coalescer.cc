@@ -224,12 +224,18 @@ void Coalescer::update_key(const TargetTable& table, ChangePlace place, RowKey f
   segment.rows.push_back(new_row(to, values, NetOp::kUpdate, place));
 }
 
+// The source has applied something of the target's between the two changes: if the first lost against that, the second
+// leaves alone what is there now, and not what the first one had brought.
+bool Coalescer::bridges_echo(const NetRow& row, TupleView values, ChangePlace place) {
+  return has_unchanged(values) && row.place.facts->seen != place.facts->seen;
+}
+
 NetRow& Coalescer::put(const TargetTable& table, RowKey key, NetOp op, TupleView values, ChangePlace place) {
   Segment* segment = &open_segment(table);
   const auto found = segment->index.find(key);
   if (found != segment->index.end()) {
     NetRow& row = segment->rows[found->second];
-    if (merge(table, row, op, values)) {
+    if (!bridges_echo(row, values, place) && merge(table, row, op, values)) {
       row.place = place;
       row.moved_away = false;
       return row;

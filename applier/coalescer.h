@@ -95,9 +95,10 @@ struct CoalesceCounts {
 ///
 /// I+U->I, I+D->nothing (one-way links), U+U->U, U+D->D, D+I->U of the whole row; columns that were not sent never
 /// overwrite. Without a key, a change that takes a row which an earlier one has made is merged with that one. What is
-/// outside this algebra (a row of a key that another segment must finish first) begins a new
-/// segment, so that the server decides and the counts tell. Lifetime: holds views into the slices of the changes; they
-/// must outlive it. Threads: one. Source: GoldenGate BATCHSQL's grouping; TRAPS F1-F4, F7, C2, C3.
+/// outside this algebra (a row of a key that another segment must finish first; in two-way links, columns that were not
+/// sent by a change which had seen more of the target than the one before it) begins a new segment, so that the server
+/// decides and the counts tell. Lifetime: holds views into the slices of the changes; they must outlive it. Threads:
+/// one. Source: GoldenGate BATCHSQL's grouping; TRAPS F1-F4, F7, C2, C3.
 class Coalescer {
  public:
   /// `in_order(table)`: every change of that table gets a segment of its own, as the source made it.
@@ -123,6 +124,7 @@ class Coalescer {
   void merge_whole_row(Segment& segment, std::uint32_t made_by, const Change& change, ChangePlace place);
   NetRow& put(const TargetTable& table, RowKey key, NetOp op, TupleView values, ChangePlace place);
   bool merge(const TargetTable& table, NetRow& row, NetOp op, TupleView values);
+  static bool bridges_echo(const NetRow& row, TupleView values, ChangePlace place);
   void overlay(NetRow& row, TupleView values);
   void update_key(const TargetTable& table, ChangePlace place, RowKey from, RowKey to, TupleView values);
   RowKey key_of(const TargetTable& table, TupleView tuple, TupleView fallback);

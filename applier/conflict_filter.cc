@@ -215,9 +215,13 @@ bool ConflictFilter::decides_otherwise(std::span<const Epoch> epochs) const {
          }) != nullptr;
 }
 
-void ConflictFilter::decide(std::span<Epoch> epochs) {
+void ConflictFilter::clear() {
   records_.clear();
   lost_rows_ = lost_changes_ = 0;
+}
+
+void ConflictFilter::decide(std::span<Epoch> epochs) {
+  clear();
   SideChanges::read(*options_.source, *options_.target, [&](const LocalChanges& source, const LocalChanges& target) {
     const Both both{source, target};
     for (Epoch& epoch : epochs) {

@@ -60,6 +60,9 @@ class ConflictFilter {
   /// the server refused hold no locks.
   [[nodiscard]] bool decides_otherwise(std::span<const Epoch> epochs) const;
 
+  /// What was decided is committed: its rows are about to go, and with them what is known of them here.
+  void clear();
+
   /// Of the last `decide`, and of what `first_that_differs` found to have won without having to be written otherwise.
   [[nodiscard]] const std::vector<ConflictRecord>& records() const { return records_; }
   /// Row operations that were taken out by the last `decide`, and how many changes they were.

@@ -96,6 +96,9 @@ void ConflictGuard::hold_back(ProgressRow& next, const ProgressRow& now) const {
   next.held_seen = oldest->seen;
 }
 
-void ConflictGuard::forget(Lsn seen) { options_.sides.source->forget(options_.sides.target->needs_from(seen)); }
+void ConflictGuard::committed(Lsn seen) {
+  filter_.clear();
+  options_.sides.source->forget(options_.sides.target->needs_from(seen));
+}
 
 }  // namespace teal

@@ -53,8 +53,9 @@ class ConflictGuard {
   [[nodiscard]] const ConflictFilter& decided() const { return filter_; }
   /// Once `confirm` was true: writes the batch's conflicts into the open transaction of `target`. Errors: PgError.
   void log(PgConnection& target);
-  /// Lets go of what no change can meet any more, once the progress row says `seen` of the source.
-  void forget(Lsn seen);
+  /// The batch is committed, and its progress row says `seen` of the source: lets go of what no change can meet any
+  /// more.
+  void committed(Lsn seen);
   /// A stream that starts at `next.held` has to bring back every change of the source that is still needed: moves it
   /// back to the oldest, where that was applied already. A stream that has not come to `next.applied` yet, as after a
   /// restart, has not brought all of them back: then it stays where it was, at `now`.

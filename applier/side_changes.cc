@@ -59,6 +59,7 @@ void SideChanges::begin_session(Lsn from, Timestamp time, Lsn seen) {
 void SideChanges::slice(TransactionSlice& slice) {
   if (slice.facts.own) {
     note_echo(slice);
+    slice.facts.effective_time = clock_.time();
   } else if (slice.facts.final_lsn >= from_) {
     const LocalCommit commit = clock_.stamp(slice.facts.final_lsn, slice.facts.commit_time);
     slice.facts.effective_time = commit.time;

@@ -61,8 +61,8 @@ std::string lag_text(const LinkStatus& status) {
 
 std::string counters_text(const nlohmann::json& counters) {
   std::string out;
-  for (const char* name : {"received", "applied", "own", "filtered", "below_watermark", "already_applied",
-                           "quarantined", "transactions", "batches"}) {
+  for (const char* name : {"received", "applied", "own", "conflict_lost", "filtered", "below_watermark",
+                           "already_applied", "quarantined", "transactions", "batches"}) {
     if (!counters.contains(name) || !counters[name].is_number()) continue;
     out += (out.empty() ? "" : ", ") + std::string(name) + " " + counters[name].dump();
   }

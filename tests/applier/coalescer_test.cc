@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -63,11 +64,13 @@ class CoalescerTest : public testing::Test {
  protected:
   std::vector<std::string> coalesce(const std::vector<Bytes>& rows, const Relation& relation = item_relation()) {
     slices_.push_back(slice_of({}, {relation}, rows));
+    slices_.back().facts.seen = seen_;
+    const TransactionFacts* facts = &slices_.back().facts;
     for (const Change& change : slices_.back().changes) {
       if (change.op == ChangeOp::kTruncate) {
-        coalescer_.truncate({&table_}, false, {change.lsn});
+        coalescer_.truncate({&table_}, false, {change.lsn, 0, facts});
       } else {
-        coalescer_.add(table_, change, {change.lsn});
+        coalescer_.add(table_, change, {change.lsn, 0, facts});
       }
     }
     std::vector<std::string> segments;
@@ -77,7 +80,8 @@ class CoalescerTest : public testing::Test {
       }
       if (!epoch.truncated.empty()) segments.emplace_back("TRUNCATE");
     }
-    expect_balance(rows.size());
+    changes_ += rows.size();
+    expect_balance(changes_);
     return segments;
   }
 
@@ -99,7 +103,9 @@ class CoalescerTest : public testing::Test {
   TargetTable table_ = item_table();
   bool in_order_ = false;
   Coalescer coalescer_{[this](const TargetTable&) { return in_order_; }};
-  std::vector<TransactionSlice> slices_;
+  Lsn seen_;                 // by the next transactions
+  std::size_t changes_ = 0;  // of all so far
+  std::deque<TransactionSlice> slices_;
 };
 
 using Segments = std::vector<std::string>;
@@ -118,6 +124,15 @@ Bytes move(const char* from, const char* to, const char* name) {
 
 TEST_F(CoalescerTest, F2SameKeyTwiceIsOneUpdateWithTheLastValues) {
   EXPECT_EQ(coalesce({upd("1", "a"), upd("1", "c", "z")}), Segments{"U(1) 1,c,z"});
+}
+
+// What the first one brought may have lost against what the source has applied since, and is not what the second left
+// alone then.
+TEST_F(CoalescerTest, G5UnchangedColumnIsNotTakenFromAChangeThatHadSeenLess) {
+  coalesce({ins("1", "a", "huge"), ins("2", "a")});
+  seen_ = Lsn{0x500};
+  EXPECT_EQ(coalesce({upd("2", "c", "whole")}), Segments{"I(1) 1,a,huge; I(2) 2,c,whole"});
+  EXPECT_EQ(coalesce({upd_u("1", "d")}), (Segments{"I(1) 1,a,huge; I(2) 2,c,whole", "U(1) 1,d,?"}));
 }
 
 TEST_F(CoalescerTest, F3UpdateWithUnchangedColumnKeepsTheInsertedValue) {
@@ -163,6 +178,7 @@ TEST_F(CoalescerTest, DifferentKeysStayApart) {
 TEST_F(CoalescerTest, WhatTheAlgebraDoesNotKnowBeginsANewSegment) {
   EXPECT_EQ(coalesce({del("1"), upd("1", "a")}), (Segments{"D(1)", "U(1) 1,a,b"}));
   coalescer_.clear();
+  changes_ = 0;
   EXPECT_EQ(coalesce({ins("1", "a"), ins("1", "c")}), (Segments{"I(1) 1,a,b", "I(1) 1,c,b"}));
 }
 

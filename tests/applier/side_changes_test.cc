@@ -82,6 +82,12 @@ TEST_F(SideChangesTest, G3TimesNeverGoBackAndWhatWasSeenComesFromTheEcho) {
   EXPECT_EQ(unseen(kItem, "a")->last.seen, Lsn{});
 }
 
+// The progress row takes its time from the last transaction of a batch, and a new session begins with it.
+TEST_F(SideChangesTest, G3EchoHasTheTimeThatTheSideIsAt) {
+  commit(9, {P::insert(kItem.id, {text("a"), text("x")})});
+  EXPECT_EQ(echo(10, text("0/500")).effective_time, Timestamp{9});
+}
+
 TEST_F(SideChangesTest, EchoOfTheOtherLinkIsNoneAndBinaryOnesAreRead) {
   echo(1, text("0/500"), "blue_to_green");
   EXPECT_EQ(commit(2, {P::insert(kItem.id, {text("a"), text("x")})}).seen, Lsn{});

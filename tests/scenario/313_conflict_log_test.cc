@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <mutex>
 #include <nlohmann/json.hpp>
 
@@ -113,6 +114,21 @@ TEST_F(ConflictLogTest, G11DecisionAndItsRowCommitTogetherAndAreCountedOnce) {
   apply(blue(6, {insert("1", "blue"), insert("2", "refused")}));
   apply(blue(6, {insert("1", "blue"), insert("2", "refused")}));
   EXPECT_EQ(items(), "1:blue 2:refused");
+  EXPECT_EQ(versions(), "applied blue green");
+  EXPECT_EQ(counts(), "shop blue_to_green public.item insert_exists applied 1");
+}
+
+TEST_F(ConflictLogTest, G11LinkThatIsIdleLogsNothingAgain) {
+  green_commits(5, "INSERT INTO item VALUES (1, 'green')", {insert("1", "green")});
+  ApplierOptions eager;
+  eager.advance_interval = eager.heartbeat_interval = std::chrono::milliseconds(0);
+  auto applier = open(eager);
+  give(*applier, blue(6, {insert("1", "blue")}));
+  applier->flush();
+  const std::string written = green().value("SELECT updated_at FROM teal.progress");
+  applier->idle(Lsn{0x9000}, Timestamp{9});
+  applier->flush();
+  EXPECT_NE(green().value("SELECT updated_at FROM teal.progress"), written) << "the row did not move";
   EXPECT_EQ(versions(), "applied blue green");
   EXPECT_EQ(counts(), "shop blue_to_green public.item insert_exists applied 1");
 }
