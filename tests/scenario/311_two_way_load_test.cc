@@ -27,7 +27,7 @@ int load_seconds(int of_long_tier) {
 
 class TwoWayLoad : public TwoWayLoadFixture {
  protected:
-  explicit TwoWayLoad(int long_seconds = 120) : TwoWayLoadFixture(load_seconds(long_seconds)) {}
+  explicit TwoWayLoad(int long_seconds = 60) : TwoWayLoadFixture(load_seconds(long_seconds)) {}
 
   /// Both sides have the same rows, each side's changes were received once, and nothing of them came back.
   void expect_alike();
