@@ -15,10 +15,6 @@ constexpr std::string_view kCancelled = "57014";   // by a time limit, or by som
 
 Ledger sum(Ledger a, const Ledger& b) { return a += b; }
 
-[[noreturn]] void throw_met_others(const std::string& reason) {
-  throw ReplayNeeded("a large transaction has to be read again: " + reason);
-}
-
 }  // namespace
 
 Applier::Applier(ApplierOptions options, PgConnection connection, ProgressRow progress,
@@ -47,6 +43,7 @@ Applier::Applier(ApplierOptions options, PgConnection connection, ProgressRow pr
   // After that position: reading a table for the first time may write to the target's log, and what the row covers
   // would be safe only with that.
   quarantine_.read();
+  if (guard_) guard_->read(connection_);
 }
 
 // The commit record begins at `final_lsn` and ends at `end_lsn`: no other record lies between, so comparing the
@@ -100,24 +97,26 @@ void Applier::idle(Lsn wal_end, Timestamp time) {
 Lsn Applier::durable() { return durability_.poll(connection_); }
 
 void Applier::plan(std::size_t from, std::size_t to) {
-  plan_.clear();
-  tables_.forget_unsettled();
-  for (std::size_t i = from; i < to; ++i) {
-    const auto& [slice, changes_before] = gathered_.pieces()[i];
-    plan_.add(slice, {was_applied(slice), changes_before, quarantine_.skips(slice.facts.final_lsn)});
-  }
-  if (!guard_) return;
-  guard_->decide(plan_.epochs());
+  if (guard_) guard_->begin(writer_.open());
+  do {
+    plan_.clear();
+    tables_.forget_unsettled();
+    for (std::size_t i = from; i < to; ++i) {
+      const auto& [slice, changes_before] = gathered_.pieces()[i];
+      plan_.add(slice, {was_applied(slice), changes_before, quarantine_.skips(slice.facts.final_lsn)});
+    }
+    if (!guard_) return;
+  } while (!guard_->decide(plan_.epochs()));
   plan_.lose(guard_->decided().lost_rows(), guard_->decided().lost_changes());
 }
 
 // Whether what was written is right in the light of what applications have committed before their rows were locked.
 // If so, its conflicts are logged; if not, it is undone, and there is something to plan anew with.
-Applier::Retry Applier::confirm() {
+Applier::Retry Applier::confirm(Lsn applied) {
   if (!guard_) return {};
   writer_.lock_absent();
   if (guard_->confirm(plan_.epochs())) {
-    guard_->log(connection_);
+    guard_->log(connection_, applied);
     return {};
   }
   writer_.rollback();
@@ -157,16 +156,6 @@ bool Applier::apply_run(Gathered::Run run) {
     return true;
   }
   return apply_merged_or_one_by_one(run);
-}
-
-// Earlier slices of the one transaction that has ended were written, and are not in memory any more.
-void Applier::apply_streamed() {
-  const Ended& last = gathered_.ended().back();
-  try {
-    if (const Retry retry = apply_merged(0, last)) throw_met_others(*retry);
-  } catch (const RowsRefused& refused) {
-    read_again_or_stop(refused, gathered_.facts(last));
-  }
 }
 
 // Whether `apply` came to its end. In a two-way link applications write to the same rows: when they were in the way,
@@ -316,30 +305,6 @@ void Applier::log_refused(const RowsRefused& refused) const {
              {"reason", refused.what()}});
 }
 
-// The slices of a large transaction that were written before are not in memory any more.
-void Applier::read_again_or_stop(const RowsRefused& refused, const TransactionFacts& facts) {
-  if (learns()) throw_met_others(refused.what());
-  if (is_in_order(refused.change().table)) stop_at(refused, facts);
-  if (!put_in_order(refused)) careful_->force_until(facts.final_lsn);
-  throw ReplayNeeded("a large transaction has to be read again to apply it in source order");
-}
-
-// A transaction larger than a batch: its slices so far go into the open target transaction and leave memory.
-void Applier::write_open_slices() {
-  all_in_order_ = careful_->forced(facts_.final_lsn) || quarantine_.concerns(facts_.final_lsn);
-  plan(0, gathered_.pieces().size());
-  try {
-    const std::uint64_t touched = writer_.write(plan_.epochs(), plan_.control(), nullptr);
-    open_ledger_ += plan_.settle(touched);
-    if (const Retry retry = confirm()) throw_met_others(*retry);
-    open_skipped_.insert(open_skipped_.end(), plan_.skipped().begin(), plan_.skipped().end());
-  } catch (const RowsRefused& refused) {
-    read_again_or_stop(refused, facts_);
-  }
-  gathered_.drop_open();
-  plan_.clear();
-}
-
 // Rows, constraints and the progress row first; then, once every count is right, origin and COMMIT.
 Applier::Retry Applier::finish(const Ended& last) {
   const Ledger before = sum(row_.ledger, open_ledger_);
@@ -368,7 +333,7 @@ Applier::Retry Applier::finish(const Ended& last) {
                                       to_string(next.applied) + ": " + to_string(settled) +
                                       "; nothing was committed; please report this");
   }
-  if (const Retry retry = confirm()) return retry;
+  if (const Retry retry = confirm(next.applied)) return retry;
   const CommitPoint point = writer_.commit(next, next.max_commit_time);
   row_ = std::move(next);
   if (guard_) guard_->committed(row_.seen);
@@ -390,6 +355,7 @@ void Applier::write_idle_progress() {
   if (!advance && since < options_.heartbeat_interval) return;
   TEAL_FAILPOINT("before_idle_progress");
   plan_.clear();
+  if (guard_) guard_->begin(false);
   const Ended idle{0, std::max(idle_to_, row_.applied), row_.max_commit_time, idle_time_};
   (void)attempt({}, [&] { return finish(idle); });  // what gave way comes again with the next flush
 }

@@ -89,7 +89,7 @@ class Applier final : public TransactionSink {
   void write_open_slices();
   void plan(std::size_t from, std::size_t to);
   [[nodiscard]] Retry finish(const Ended& last);
-  [[nodiscard]] Retry confirm();
+  [[nodiscard]] Retry confirm(Lsn applied);
   [[nodiscard]] bool may_rest() const;
   [[nodiscard]] bool learns();
   void write_idle_progress();

@@ -103,26 +103,77 @@ Lsn ConflictFilter::newest_there(const TargetTable& table, const RowKey& key, Bo
 void ConflictFilter::decide_row(const TargetTable& table, NetRow& row, Both both) {
   std::optional<UnseenVersions> standing;
   row.verdict = look(table, row.key, row, both, &standing);
-  if (row.verdict == Verdict::kApplies) return;
+  if (row.verdict == Verdict::kApplies) {
+    write_over_fetched(table, row, both);
+    return;
+  }
   if (standing) record(table, row.key, row, row.op, *standing, row.verdict == Verdict::kWins);
   if (row.verdict == Verdict::kLoses) {
+    if (!fetched_.empty()) fetched_.forget(key_hash(table.row_key, row.key.columns));
     lose(row);
   } else if (takes_away(row.op)) {
     if (row.op == NetOp::kNone) row.counted = false;
-    row.op = NetOp::kRemove;
-    row.standing = newest_there(table, row.key, both);
+    remove(table, row, both);
   } else {
-    if (!is_whole(row.values)) {
-      stop_for(table, row,
-               "the row " + key_text(table, row.key) +
-                   " was changed on both sides, and was not sent whole by the "
-                   "source; ALTER TABLE ... REPLICA IDENTITY FULL on both sides");
-    }
-    row.op = NetOp::kPut;
+    put_whole(table, row, both);
   }
 }
 
-// A key change that had to stay an UPDATE: with a conflict on either key it is a row that goes and one that comes.
+void ConflictFilter::remove(const TargetTable& table, NetRow& row, Both both) {
+  if (!fetched_.empty()) fetched_.forget(key_hash(table.row_key, row.key.columns));
+  row.op = NetOp::kRemove;
+  row.standing = newest_there(table, row.key, both);
+}
+
+// What was not sent is taken from the source as it is by now. A row that is gone there goes here, too: the change that
+// took it, or gave it another key, is still to come.
+void ConflictFilter::put_whole(const TargetTable& table, NetRow& row, Both both) {
+  row.op = NetOp::kPut;
+  if (is_whole(row.values)) {
+    if (!fetched_.empty()) fetched_.forget(key_hash(table.row_key, row.key.columns));
+    return;
+  }
+  const KeyHash hash = key_hash(table.row_key, row.key.columns);
+  const SourceRows::Row* source = source_rows_.find(hash);
+  if (source != nullptr && !source->there) {
+    remove(table, row, both);
+    fetched_.note(hash, {true, source_rows_.as_of(), table.display_name});
+  } else if (source != nullptr && complete(table, row, *source)) {
+    fetched_.note(hash, {false, source_rows_.as_of(), table.display_name});
+  } else {
+    wanted_.push_back({&table, row.key, hash, row.values});
+  }
+}
+
+// False: what it lacks was not read.
+bool ConflictFilter::complete(const TargetTable& table, NetRow& row, const SourceRows::Row& source) {
+  std::vector<ColumnValue> values(row.values.begin(), row.values.end());
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i].kind == ColumnKind::kUnchangedToast) values[i] = source.columns[i];
+  }
+  for (std::size_t i = 0; i < table.key.size(); ++i) values[table.key[i]] = row.key.columns[i];
+  if (!is_whole(values)) return false;
+  row.values = completed_.emplace_back(std::move(values));
+  return true;
+}
+
+// The row's key was read from the source at a later moment than this change is of: see FetchedKeys.
+void ConflictFilter::write_over_fetched(const TargetTable& table, NetRow& row, Both both) {
+  if (fetched_.empty() || row.op == NetOp::kNone) return;
+  const KeyHash hash = key_hash(table.row_key, row.key.columns);
+  const FetchedKey* known = fetched_.find(hash);
+  if (known == nullptr) return;
+  if (!known->left_out) {
+    if (row.op != NetOp::kUpdate) fetched_.forget(hash);
+  } else if (takes_away(row.op)) {
+    remove(table, row, both);
+  } else {
+    put_whole(table, row, both);
+  }
+}
+
+// A key change that had to stay an UPDATE: with a conflict on either key it is a row that goes and one that comes. So
+// it is where what was read from the source is under its old key: what it does not send would be that one's.
 void ConflictFilter::decide_move(Segment& segment, Both both) {
   NetRow& to = segment.rows.front();
   NetRow from = to;
@@ -132,18 +183,16 @@ void ConflictFilter::decide_move(Segment& segment, Both both) {
   from.moved_away = true;
   from.counted = false;
   std::optional<UnseenVersions> standing;
-  if (look(*segment.table, from.key, from, both, &standing) == Verdict::kApplies &&
+  const KeyHash old_key = key_hash(segment.table->row_key, from.key.columns);
+  if (fetched_.find(old_key) == nullptr && look(*segment.table, from.key, from, both, &standing) == Verdict::kApplies &&
       look(*segment.table, to.key, to, both, &standing) == Verdict::kApplies) {
     return;
   }
   segment.move_from.reset();
   decide_row(*segment.table, to, both);
   decide_row(*segment.table, from, both);
-  if (from.op == NetOp::kDelete) {
-    from.op = NetOp::kRemove;
-    from.standing = newest_there(*segment.table, from.key, both);
-  }
-  if (to.op == NetOp::kUpdate) to.op = NetOp::kPut;
+  if (from.op == NetOp::kDelete) remove(*segment.table, from, both);
+  if (to.op == NetOp::kUpdate) put_whole(*segment.table, to, both);
   segment.rows.push_back(from);
 }
 
@@ -216,6 +265,8 @@ bool ConflictFilter::decides_otherwise(std::span<const Epoch> epochs) const {
 }
 
 void ConflictFilter::clear() {
+  wanted_.clear();
+  completed_.clear();
   records_.clear();
   lost_rows_ = lost_changes_ = 0;
 }

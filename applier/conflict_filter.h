@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <span>
@@ -7,7 +8,9 @@
 #include <vector>
 
 #include "applier/coalescer.h"
+#include "applier/fetched_keys.h"
 #include "applier/side_changes.h"
+#include "applier/source_rows.h"
 #include "conflict/decide.h"
 #include "conflict/policy.h"
 #include "decoder/ids.h"
@@ -45,11 +48,16 @@ struct ConflictOptions {
 /// Threads: one.
 class ConflictFilter {
  public:
-  explicit ConflictFilter(ConflictOptions options) : options_(std::move(options)) {}
+  /// Lifetime: `source_rows` and `fetched` outlive it.
+  ConflictFilter(ConflictOptions options, const SourceRows& source_rows, FetchedKeys& fetched)
+      : options_(std::move(options)), source_rows_(source_rows), fetched_(fetched) {}
 
-  /// Decides by what is known of the target by now. A later look may find more: see `holds`.
-  /// Errors: Stopped(kData) for the policy `error`, and for a winner whose row was not sent whole.
+  /// Decides by what is known of the target by now. A later look may find more: see `first_that_differs`. Not finished
+  /// while rows are `wanted`: read them, plan anew, and decide again.
+  /// Errors: Stopped(kData) for the policy `error`.
   void decide(std::span<Epoch> epochs);
+  /// Rows that have to be written whole, were not sent whole, and have not been read from the source yet.
+  [[nodiscard]] std::span<const WantedRow> wanted() const { return wanted_; }
 
   /// Once the rows are written, and so locked, and the target's stream has passed that moment: the table of a row that
   /// should not have been written like that. Then undo what was written, plan anew, and decide with what is known now.
@@ -80,12 +88,20 @@ class ConflictFilter {
               bool applied);
   void lose(NetRow& row);
   void decide_row(const TargetTable& table, NetRow& row, Both both);
+  void remove(const TargetTable& table, NetRow& row, Both both);
+  void put_whole(const TargetTable& table, NetRow& row, Both both);
+  bool complete(const TargetTable& table, NetRow& row, const SourceRows::Row& source);
+  void write_over_fetched(const TargetTable& table, NetRow& row, Both both);
   [[nodiscard]] static Lsn newest_there(const TargetTable& table, const RowKey& key, Both both);
   void decide_move(Segment& segment, Both both);
   [[nodiscard]] bool truncates_all(const Epoch& epoch, Both both) const;
   bool holds_row(const TargetTable& table, const RowKey& key, const NetRow& row, Both both);
 
   ConflictOptions options_;
+  const SourceRows& source_rows_;
+  FetchedKeys& fetched_;
+  std::vector<WantedRow> wanted_;
+  std::deque<std::vector<ColumnValue>> completed_;  // what the values of rows that were read point to
   std::vector<ConflictRecord> records_;
   std::uint64_t lost_rows_ = 0;
   std::uint64_t lost_changes_ = 0;

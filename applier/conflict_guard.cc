@@ -19,9 +19,26 @@ constexpr int kLateMost = 16;
 }  // namespace
 
 ConflictGuard::ConflictGuard(ConflictGuardOptions options)
-    : options_(std::move(options)), filter_(options_.sides), log_(options_.names, options_.logs_rows) {}
+    : options_(std::move(options)),
+      source_rows_(options_.open_source, options_.names),
+      fetched_(options_.names),
+      filter_(options_.sides, source_rows_, fetched_),
+      log_(options_.names, options_.logs_rows) {}
 
-void ConflictGuard::decide(std::span<Epoch> epochs) { filter_.decide(epochs); }
+// What was read for an earlier plan may be older than a change of this one.
+void ConflictGuard::begin(bool open) {
+  open_ = open;
+  source_rows_.clear();
+  fetched_.begin(open);
+}
+
+bool ConflictGuard::decide(std::span<Epoch> epochs) {
+  fetched_.begin(open_);
+  filter_.decide(epochs);
+  if (filter_.wanted().empty()) return true;
+  source_rows_.read(filter_.wanted());
+  return false;
+}
 
 // A commit of its own, flushed at once: an application's commit with synchronous_commit = off is seen by others some
 // 180 ms before it can be decoded (measured on 15).
@@ -77,8 +94,9 @@ void ConflictGuard::catch_up() {
   }
 }
 
-void ConflictGuard::log(PgConnection& target) {
+void ConflictGuard::log(PgConnection& target, Lsn applied) {
   if (!filter_.records().empty()) log_.write(target, *session_, filter_.records());
+  fetched_.write(target, applied);
 }
 
 void ConflictGuard::hold_back(ProgressRow& next, const ProgressRow& now) const {
@@ -98,6 +116,7 @@ void ConflictGuard::hold_back(ProgressRow& next, const ProgressRow& now) const {
 
 void ConflictGuard::committed(Lsn seen) {
   filter_.clear();
+  fetched_.committed();
   options_.sides.source->forget(options_.sides.target->needs_from(seen));
 }
 

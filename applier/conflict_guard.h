@@ -7,9 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "applier/column_fit.h"
 #include "applier/conflict_filter.h"
 #include "applier/conflict_log.h"
+#include "applier/fetched_keys.h"
 #include "applier/progress_row.h"
+#include "applier/source_rows.h"
 #include "engine/names.h"
 #include "engine/pg_connection.h"
 
@@ -20,6 +23,7 @@ struct ConflictGuardOptions {
   LinkNames names;
   /// Opens a session on the target that has no origin. Errors: PgError.
   std::function<PgConnection()> open_target;
+  OpenSource open_source;  ///< for rows that were not sent whole
   /// For how long rows may stay locked while the target's stream is waited for: an application may wait for them.
   /// Where applications write faster than the target decodes its log, the stream is never near. Then it is a sixtieth
   /// of the time for which it has been so, if that is longer, up to sixteen times as long.
@@ -36,8 +40,14 @@ class ConflictGuard {
  public:
   explicit ConflictGuard(ConflictGuardOptions options);
 
-  /// Decides by what is known by now; see ConflictFilter.
-  void decide(std::span<Epoch> epochs);
+  /// At the start of a session, before anything else: what earlier ones have left behind. Errors: PgError.
+  void read(PgConnection& target) { fetched_.read(target); }
+
+  /// A batch is about to be planned, once or again. `open`: the target transaction has earlier slices of it.
+  void begin(bool open);
+  /// Decides by what is known by now; see ConflictFilter. False: rows that were not sent whole had to be read from the
+  /// source; plan anew, and decide again.
+  [[nodiscard]] bool decide(std::span<Epoch> epochs);
   /// After the rows were written: whether that was right. False: roll back, `catch_up`, plan and decide again.
   [[nodiscard]] bool confirm(std::span<const Epoch> epochs);
   /// Waits for the target's stream, with nothing locked, and says so when that takes long.
@@ -51,8 +61,9 @@ class ConflictGuard {
   [[nodiscard]] bool decides_otherwise(std::span<const Epoch> epochs) { return filter_.decides_otherwise(epochs); }
 
   [[nodiscard]] const ConflictFilter& decided() const { return filter_; }
-  /// Once `confirm` was true: writes the batch's conflicts into the open transaction of `target`. Errors: PgError.
-  void log(PgConnection& target);
+  /// Once `confirm` was true: writes the batch's conflicts into the open transaction of `target`, which brings the link
+  /// to `applied`. Errors: PgError.
+  void log(PgConnection& target, Lsn applied);
   /// The batch is committed, and its progress row says `seen` of the source: lets go of what no change can meet any
   /// more.
   void committed(Lsn seen);
@@ -69,6 +80,9 @@ class ConflictGuard {
   [[nodiscard]] std::chrono::milliseconds wait_locked(Clock::time_point now) const;
 
   ConflictGuardOptions options_;
+  SourceRows source_rows_;
+  FetchedKeys fetched_;
+  bool open_ = false;  // as `begin` was told
   ConflictFilter filter_;
   ConflictLog log_;
   std::optional<PgConnection> session_;

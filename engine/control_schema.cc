@@ -108,6 +108,15 @@ CREATE TABLE IF NOT EXISTS teal.conflict_stats (
   count bigint NOT NULL,
   PRIMARY KEY (migration, link, table_name, type, resolution)
 );
+CREATE TABLE IF NOT EXISTS teal.fetched_key (
+  migration text NOT NULL,
+  link text NOT NULL,
+  key_hash text NOT NULL,
+  left_out boolean NOT NULL,
+  as_of pg_lsn NOT NULL,
+  table_name text NOT NULL,
+  PRIMARY KEY (migration, link, key_hash)
+);
 CREATE TABLE IF NOT EXISTS teal.marker (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   migration text NOT NULL,

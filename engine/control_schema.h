@@ -6,7 +6,7 @@
 namespace teal {
 
 /// Version of the tables below; raised with every change to them.
-inline constexpr int kControlSchemaVersion = 2;
+inline constexpr int kControlSchemaVersion = 3;
 
 /// The DDL of schema `teal`, as one script that may be run again.
 /// progress       one row per migration, link and lane, on the link's TARGET: the truth about what was applied
@@ -18,6 +18,8 @@ inline constexpr int kControlSchemaVersion = 2;
 /// conflict_log   changes that met another version of their row, and which one stayed, on the link's TARGET; the oldest
 ///                are deleted
 /// conflict_stats how many there were, also of those that are deleted, on the link's TARGET
+/// fetched_key    keys whose rows were read from the source after a change of them had won, and not sent whole, on the
+///                link's TARGET: kept until the link has come to the moment of the reading
 /// marker         local control rows, published on the side where they are inserted
 /// marker_applied acknowledgements, on the side where the marker arrived
 [[nodiscard]] std::string_view control_schema_sql();

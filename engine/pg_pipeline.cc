@@ -38,7 +38,8 @@ void PgPipeline::prepare(std::string_view operation, const std::string& name, co
        PQsendPrepare(connection_.raw(), name.c_str(), sql.c_str(), static_cast<int>(types.size()), types.data()));
 }
 
-void PgPipeline::execute(std::string_view operation, const std::string& name, std::span<const BinaryParam> params) {
+void PgPipeline::execute(std::string_view operation, const std::string& name, std::span<const BinaryParam> params,
+                         ResultForm form) {
   std::vector<const char*> values;
   std::vector<int> lengths;
   for (const BinaryParam& param : params) {
@@ -47,7 +48,7 @@ void PgPipeline::execute(std::string_view operation, const std::string& name, st
   }
   const std::vector<int> formats(params.size(), 1);
   note(operation, PQsendQueryPrepared(connection_.raw(), name.c_str(), static_cast<int>(params.size()), values.data(),
-                                      lengths.data(), formats.data(), 0));
+                                      lengths.data(), formats.data(), static_cast<int>(form)));
 }
 
 std::optional<PipelineFailure> PgPipeline::run(std::vector<ResultHandle>& results) {

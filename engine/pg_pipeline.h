@@ -17,6 +17,9 @@ struct BinaryParam {
   std::size_t size = 0;
 };
 
+/// How the server sends a statement's rows.
+enum class ResultForm : int { kText = 0, kBinary = 1 };
+
 /// A failed statement of a pipeline: which one, and what the server said.
 struct PipelineFailure {
   std::size_t index = 0;  ///< of the call, from 0
@@ -39,7 +42,8 @@ class PgPipeline {
   void query(std::string_view operation, const std::string& sql);
   void query(std::string_view operation, const std::string& sql, std::span<const Param> params);
   void prepare(std::string_view operation, const std::string& name, const std::string& sql, std::span<const Oid> types);
-  void execute(std::string_view operation, const std::string& name, std::span<const BinaryParam> params);
+  void execute(std::string_view operation, const std::string& name, std::span<const BinaryParam> params,
+               ResultForm form = ResultForm::kText);
 
   /// Ends the pipeline and waits for all results. `results` gets one entry per call, in order, those of failed and
   /// skipped calls empty. Returns the first failure, if there was one.

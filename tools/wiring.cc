@@ -131,6 +131,7 @@ SinkFactory sink_factory(const Config& config, const LinkNames& names, TwoSides*
     TEAL_FAILPOINT("progress_read");
     const int target_major = connection.server_major();
     if (sides != nullptr) {
+      options.conflicts->open_source = options.open_source;
       options.binary = choose_common_form(source, options.names, target_major, careful->text_needed(), *sides);
       options.conflicts->open_target = [connect = target_connect(config, options.names, options.names.link + "-fence"),
                                         abort] { return open_fence(connect, abort); };

@@ -99,18 +99,6 @@ TEST_F(Conflicts, PolicyDecidesAndErrorStopsTheLink) {
   EXPECT_EQ(items(), "1:blue again");
 }
 
-TEST_F(Conflicts, WinnerThatWasNotSentWholeStopsTheLink) {
-  green().exec("INSERT INTO item VALUES (1, 'old', 'big')");
-  green_commits(5, "UPDATE item SET big = 'other'", {update("1", "old")});
-  try {
-    apply(blue(6, {P::update(item().id, {text("1"), text("blue"), unchanged()})}));
-    FAIL() << "half a row would win";
-  } catch (const Stopped& stopped) {
-    EXPECT_THAT(stopped.what(), HasSubstr("REPLICA IDENTITY FULL"));
-  }
-  EXPECT_EQ(items(), "1:old");
-}
-
 TEST_F(Conflicts, TruncateTakesWhatIsOlderAndStopsAtWhatIsLater) {
   green_commits(5, "INSERT INTO item VALUES (1, 'green')", {insert("1", "green")});
   EXPECT_THROW(apply(blue(4, {P::truncate({item().id})})), Stopped);

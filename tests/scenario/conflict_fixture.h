@@ -65,7 +65,8 @@ class ConflictFixture : public ApplierFixture {
           PgConnection connection = PgConnection::connect(green_connect("fence"));
           connection.set_stop_token(stop);
           return connection;
-        }};
+        },
+        [connect = blue_connect()] { return PgConnection::connect(connect); }};
     options.conflicts->logs_rows = logs_rows_;
     return open_applier(options, std::move(session), stop);
   }

@@ -7,14 +7,7 @@
 namespace teal::test {
 namespace {
 
-constexpr KeyHash kTable{1, 1};
-constexpr std::uint64_t kTransactionBytes = 10;
 constexpr double kMicroseconds = 1e6;
-
-KeyHash hash_of(int key) { return {2, static_cast<std::uint64_t>(key) + 10}; }
-
-// An index of the log for a position: the first transaction that a stream from there sends.
-std::size_t index_from(Lsn begin) { return (begin.value + kTransactionBytes - 2) / kTransactionBytes; }
 
 }  // namespace
 
@@ -87,6 +80,14 @@ TwoSides::Op TwoSides::random_op(const Table& rows) {
   } else if (chance(0.3)) {
     op.kind = OpKind::kDelete;
     op.version = found->second.version;
+  } else if (const int to = below(keys_); chance(0.2) && !rows.contains(to)) {
+    // With what is large unsent: else it is a row that goes and one that comes.
+    op.kind = OpKind::kMove;
+    op.from = op.key;
+    op.key = to;
+    op.second_sent = false;
+    op.row.second = found->second.second;
+    op.old_version = found->second.version;
   } else {
     op.kind = OpKind::kUpdate;
     op.second_sent = chance(0.5);
@@ -101,6 +102,7 @@ void TwoSides::put(Table& rows, const Op& op) {
   } else if (op.kind == OpKind::kDelete) {
     rows.erase(op.key);
   } else {
+    if (op.kind == OpKind::kMove) rows.erase(op.from);
     rows[op.key] = op.row;
   }
 }
@@ -173,6 +175,7 @@ void TwoSides::receive(int link, int count) {
       for (const Op& op : transaction.ops) {
         if (op.kind == OpKind::kTruncate && has(Mistake::kTruncateForgotten)) continue;
         const KeyHash key = op.kind == OpKind::kTruncate ? kTable : hash_of(op.key);
+        if (op.kind == OpKind::kMove) changes.push_back({hash_of(op.from), kTable, true, op.old_version});
         changes.push_back({key, kTable, op.kind == OpKind::kTruncate || op.kind == OpKind::kDelete, op.version});
       }
       self.changes.add(commit, changes);
@@ -182,18 +185,24 @@ void TwoSides::receive(int link, int count) {
   }
 }
 
-// Net changes per key, in the order of the last one; a TRUNCATE stands between what came before and after it.
+// Net changes per key, in the order of the last one; a TRUNCATE stands between what came before and after it, and so
+// does a key change.
 std::vector<TwoSides::Net> TwoSides::merged(const std::vector<Received>& batch) const {
   std::vector<Net> nets;
   std::map<int, std::size_t> of_key;
   for (const Received& transaction : batch) {
     for (const Op& op : transaction.ops) {
-      if (op.kind == OpKind::kTruncate) {
+      if (op.kind == OpKind::kTruncate || op.kind == OpKind::kMove) {
         of_key.clear();
         nets.push_back({op, transaction.commit, transaction.commit.seen});
         continue;
       }
-      const auto known = of_key.find(op.key);
+      auto known = of_key.find(op.key);
+      // What it leaves out is the row's that it had seen.
+      if (known != of_key.end() && !op.second_sent && nets[known->second].commit.seen != transaction.commit.seen) {
+        of_key.erase(known);
+        known = of_key.end();
+      }
       if (known == of_key.end()) {
         of_key[op.key] = nets.size();
         nets.push_back({op, transaction.commit, transaction.commit.seen, op.kind != OpKind::kInsert});
@@ -225,33 +234,6 @@ Verdict TwoSides::verdict(int link, const Net& net, const KeyHash& key) {
                 other(link).changes);
 }
 
-void TwoSides::write_truncate(int link, const Net& net, Table& rows) {
-  Table spared;
-  for (const auto& [key, row] : rows) {
-    if (!has(Mistake::kTruncateTakesAll) && verdict(link, net, hash_of(key)) == Verdict::kLoses) spared[key] = row;
-  }
-  rows = std::move(spared);
-}
-
-void TwoSides::write_net(int link, const Net& net, Table& rows) {
-  if (net.op.kind == OpKind::kTruncate) {
-    write_truncate(link, net, rows);
-    return;
-  }
-  const Verdict verdict = this->verdict(link, net, hash_of(net.op.key));
-  if (verdict == Verdict::kLoses) return;
-  const auto found = rows.find(net.op.key);
-  if (verdict == Verdict::kApplies && has(Mistake::kNone) && (found != rows.end()) != net.finds_row) {
-    wrong_ = "a change that had seen everything does not find what it saw";
-    return;
-  }
-  if (found != rows.end() && has(Mistake::kPartialRow) && net.op.kind == OpKind::kUpdate && !net.op.second_sent) {
-    found->second.first = net.op.row.first;
-    return;
-  }
-  put(rows, net.op);
-}
-
 void TwoSides::apply(int link, int count) {
   Link& self = links_[link];
   Server& target = this->target(link);
@@ -264,8 +246,8 @@ void TwoSides::apply(int link, int count) {
   // The rows are locked from here on; the other stream has to pass what was committed before.
   target.flushed = target.log.size();
   if (!has(Mistake::kReceiverNotAwaited)) receive(1 - link, std::numeric_limits<int>::max());
-  Table rows = target.rows;
-  for (const Net& net : merged(batch)) write_net(link, net, rows);
+  Written written{target.rows, target.progress.fetched, batch.back().end};
+  for (const Net& net : merged(batch)) write_net(link, net, written);
   if (!wrong_.empty()) return;
 
   const LocalCommit& last = batch.back().commit;
@@ -280,7 +262,9 @@ void TwoSides::apply(int link, int count) {
     row.held_seen = oldest->seen;
   }
   if (row.held < target.progress.held) wrong_ = "a slot would have to go back";
-  target.rows = std::move(rows);
+  std::erase_if(written.fetched, [&](const auto& one) { return one.second.as_of <= end; });
+  row.fetched = std::move(written.fetched);
+  target.rows = std::move(written.rows);
   target.progress = row;
   Transaction transaction;
   transaction.echo = end;

@@ -22,6 +22,8 @@ enum class Mistake : std::uint8_t {
   kReceiverNotAwaited,       ///< decided on what had been received by chance
   kInsertDeleteIsNothing,    ///< merged to nothing, as on a one-way link
   kPartialRow,               ///< a winner leaves what it did not send
+  kGoneRowIsWritten,         ///< a winner whose row is gone from its side by then is written with what stands there
+  kFetchedKeysForgotten,     ///< what was read from a later moment is taken for what the change had seen
   kHoldsNothingBack,         ///< the slot is let go up to what was applied
   kForgetsSeenAtStart,       ///< and begins with nothing seen
   kTruncateTakesAll,         ///< also rows that are later
@@ -36,8 +38,8 @@ struct TwoSidesOptions {
 
 /// Two databases that are written on both sides, and two links between them that decide conflicts by the real code:
 /// batches, readers that are behind or ahead, ends of the process, crashes of a side that lose what it had not flushed,
-/// clocks that differ and step, deletes and TRUNCATE. A page of code stands for the servers.
-/// Threads: one. Source: the design's rule of conflicts.
+/// clocks that differ and step, deletes, key changes and TRUNCATE, large values that are not sent. A page of code
+/// stands for the servers. Threads: one. Source: the design's rule of conflicts.
 class TwoSides {
  public:
   TwoSides(std::uint64_t seed, TwoSidesOptions options);
@@ -54,13 +56,20 @@ class TwoSides {
     bool operator==(const Row&) const = default;
   };
   using Table = std::map<int, Row>;
-  enum class OpKind : std::uint8_t { kInsert, kUpdate, kDelete, kTruncate };
+  enum class OpKind : std::uint8_t { kInsert, kUpdate, kDelete, kTruncate, kMove };
   struct Op {
     OpKind kind = OpKind::kInsert;
     int key = 0;
+    int from = 0;  // of a move: the old key
     Row row = {};
     bool second_sent = true;
     std::int64_t version = 0;
+    std::int64_t old_version = 0;  // of a move
+  };
+  /// See FetchedKey.
+  struct Fetched {
+    bool left_out = false;
+    Lsn as_of;
   };
   /// A link's row on its target.
   struct ProgressRow {
@@ -70,6 +79,7 @@ class TwoSides {
     Lsn held;
     Timestamp held_time;
     Lsn held_seen;
+    std::map<int, Fetched> fetched = {};
   };
   struct Transaction {
     Lsn begin;
@@ -108,6 +118,20 @@ class TwoSides {
     bool finds_row = true;  // that one, on the source
   };
 
+  /// What a batch makes of its target.
+  struct Written {
+    Table rows;
+    std::map<int, Fetched> fetched;
+    Lsn end;  // of the batch
+  };
+
+  static constexpr KeyHash kTable{1, 1};
+  static constexpr std::uint64_t kTransactionBytes = 10;
+
+  static KeyHash hash_of(int key) { return {2, static_cast<std::uint64_t>(key) + 10}; }
+  /// An index of the log for a position: the first transaction that a stream from there sends.
+  static std::size_t index_from(Lsn begin) { return (begin.value + kTransactionBytes - 2) / kTransactionBytes; }
+
   Server& target(int link) { return servers_[static_cast<std::size_t>(1 - link)]; }
   Server& source(int link) { return servers_[static_cast<std::size_t>(link)]; }
   Link& other(int link) { return links_[static_cast<std::size_t>(1 - link)]; }
@@ -128,8 +152,11 @@ class TwoSides {
   void receive(int link, int count);
   void apply(int link, int count);
   std::vector<Net> merged(const std::vector<Received>& batch) const;
-  void write_net(int link, const Net& net, Table& rows);
-  void write_truncate(int link, const Net& net, Table& rows);
+  void write_net(int link, const Net& net, Written& written);
+  void write_move(int link, const Net& net, Written& written);
+  void write_update(const Net& net, Written& written);
+  void put_whole(int link, const Net& net, Written& written);
+  void write_truncate(int link, const Net& net, Written& written);
   Verdict verdict(int link, const Net& net, const KeyHash& key);
   void forget(int link);
   [[nodiscard]] bool done() const;

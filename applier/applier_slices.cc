@@ -1,0 +1,47 @@
+// The applier's transactions that are larger than a batch: written slice by slice inside one target transaction.
+#include "applier/applier.h"
+
+namespace teal {
+namespace {
+
+[[noreturn]] void throw_met_others(const std::string& reason) {
+  throw ReplayNeeded("a large transaction has to be read again: " + reason);
+}
+
+}  // namespace
+
+// Earlier slices of the one transaction that has ended were written, and are not in memory any more.
+void Applier::apply_streamed() {
+  const Ended& last = gathered_.ended().back();
+  try {
+    if (const Retry retry = apply_merged(0, last)) throw_met_others(*retry);
+  } catch (const RowsRefused& refused) {
+    read_again_or_stop(refused, gathered_.facts(last));
+  }
+}
+
+// The slices of a large transaction that were written before are not in memory any more.
+void Applier::read_again_or_stop(const RowsRefused& refused, const TransactionFacts& facts) {
+  if (learns()) throw_met_others(refused.what());
+  if (is_in_order(refused.change().table)) stop_at(refused, facts);
+  if (!put_in_order(refused)) careful_->force_until(facts.final_lsn);
+  throw ReplayNeeded("a large transaction has to be read again to apply it in source order");
+}
+
+// A transaction larger than a batch: its slices so far go into the open target transaction and leave memory.
+void Applier::write_open_slices() {
+  all_in_order_ = careful_->forced(facts_.final_lsn) || quarantine_.concerns(facts_.final_lsn);
+  plan(0, gathered_.pieces().size());
+  try {
+    const std::uint64_t touched = writer_.write(plan_.epochs(), plan_.control(), nullptr);
+    open_ledger_ += plan_.settle(touched);
+    if (const Retry retry = confirm(row_.applied)) throw_met_others(*retry);
+    open_skipped_.insert(open_skipped_.end(), plan_.skipped().begin(), plan_.skipped().end());
+  } catch (const RowsRefused& refused) {
+    read_again_or_stop(refused, facts_);
+  }
+  gathered_.drop_open();
+  plan_.clear();
+}
+
+}  // namespace teal
