@@ -110,6 +110,33 @@ void Applier::plan(std::size_t from, std::size_t to) {
   plan_.lose(guard_->decided().lost_rows(), guard_->decided().lost_changes());
 }
 
+// What a TRUNCATE spares is looked for once the rows before it are written.
+Applier::Retry Applier::write(const ControlRows& control, const ProgressRow* last, std::uint64_t& touched) {
+  std::span<const Epoch> rest = plan_.epochs();
+  touched = 0;
+  for (;;) {
+    const auto spares = std::find_if(rest.begin(), rest.end(), [](const Epoch& epoch) { return epoch.spares; });
+    if (spares == rest.end()) break;
+    const auto count = static_cast<std::size_t>(spares - rest.begin()) + 1;
+    touched += writer_.write(rest.first(count), {}, nullptr);
+    try {
+      if (!guard_->truncate(connection_, *spares)) return undo();
+    } catch (const RowsRefused&) {
+      writer_.rollback();
+      throw;
+    }
+    rest = rest.subspan(count);
+  }
+  touched += writer_.write(rest, control, last);
+  return {};
+}
+
+Applier::Retry Applier::undo() {
+  writer_.rollback();
+  guard_->catch_up();
+  return guard_->refusal();
+}
+
 // Whether what was written is right in the light of what applications have committed before their rows were locked.
 // If so, its conflicts are logged; if not, it is undone, and there is something to plan anew with.
 Applier::Retry Applier::confirm(Lsn applied) {
@@ -119,9 +146,7 @@ Applier::Retry Applier::confirm(Lsn applied) {
     guard_->log(connection_, applied);
     return {};
   }
-  writer_.rollback();
-  guard_->catch_up();
-  return guard_->refusal();
+  return undo();
 }
 
 bool Applier::stopped_before(Gathered::Run run) const {
@@ -325,7 +350,8 @@ Applier::Retry Applier::finish(const Ended& last) {
   skipped.insert(skipped.end(), plan_.skipped().begin(), plan_.skipped().end());
   ControlRows control = plan_.control();
   control.quarantine = quarantine_.settlement(next.applied, skipped);
-  const std::uint64_t touched = writer_.write(plan_.epochs(), control, &next);
+  std::uint64_t touched = 0;
+  if (const Retry retry = write(control, &next, touched)) return retry;
   Ledger settled = sum(before, plan_.settle(touched));
   settled.batches += 1;
   if (!settled.closes() || settled.applied != next.ledger.applied) {

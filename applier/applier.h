@@ -89,6 +89,8 @@ class Applier final : public TransactionSink {
   void write_open_slices();
   void plan(std::size_t from, std::size_t to);
   [[nodiscard]] Retry finish(const Ended& last);
+  [[nodiscard]] Retry write(const ControlRows& control, const ProgressRow* last, std::uint64_t& touched);
+  [[nodiscard]] Retry undo();
   [[nodiscard]] Retry confirm(Lsn applied);
   [[nodiscard]] bool may_rest() const;
   [[nodiscard]] bool learns();

@@ -33,7 +33,8 @@ void Applier::write_open_slices() {
   all_in_order_ = careful_->forced(facts_.final_lsn) || quarantine_.concerns(facts_.final_lsn);
   plan(0, gathered_.pieces().size());
   try {
-    const std::uint64_t touched = writer_.write(plan_.epochs(), plan_.control(), nullptr);
+    std::uint64_t touched = 0;
+    if (const Retry retry = write(plan_.control(), nullptr, touched)) throw_met_others(*retry);
     open_ledger_ += plan_.settle(touched);
     if (const Retry retry = confirm(row_.applied)) throw_met_others(*retry);
     open_skipped_.insert(open_skipped_.end(), plan_.skipped().begin(), plan_.skipped().end());

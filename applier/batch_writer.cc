@@ -169,7 +169,7 @@ void BatchWriter::send_epochs(PgPipeline& pipeline, std::span<const Epoch> epoch
         for (const RowGroup& group : groups_.back()) send_group(pipeline, group);
       }
     }
-    if (!epoch.truncated.empty()) send_truncate(pipeline, epoch);
+    if (!epoch.truncated.empty() && !epoch.spares) send_truncate(pipeline, epoch);
   }
 }
 

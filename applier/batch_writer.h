@@ -62,7 +62,7 @@ class BatchWriter {
   void begin();
 
   /// Sends the rows of `epochs`; begins the target transaction if none is open. Returns the number of rows touched,
-  /// which is the number that was asked for: everything else throws.
+  /// which is the number that was asked for: everything else throws. A TRUNCATE that spares rows is left to the caller.
   /// With `last`, constraints are checked and the progress row is written too.
   std::uint64_t write(std::span<const Epoch> epochs, const ControlRows& control, const ProgressRow* last);
 

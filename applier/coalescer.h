@@ -83,6 +83,8 @@ struct Epoch {
   /// The source's TRUNCATE named more tables than these: alone they may be refused for a foreign key among them.
   bool truncated_in_part = false;
   ChangePlace truncate_place;
+  /// The TRUNCATE meets later rows of the target. Only what is left of the tables is known then: see SparedRows.
+  bool spares = false;
 };
 
 /// How the changes of a batch turned into row operations: the ledger's share of the coalescer.

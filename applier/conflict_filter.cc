@@ -22,22 +22,15 @@ ConflictType type_of(NetOp op, bool standing_removed) {
   return op == NetOp::kInsert ? ConflictType::kInsertExists : ConflictType::kUpdateOriginDiffers;
 }
 
-[[noreturn]] void stop_for(const TargetTable& table, const NetRow& row, const std::string& what) {
-  throw Stopped(StopCode::kData, "table " + table.display_name + ": " + what + " (transaction " +
+[[noreturn]] void stop_for_policy(const TargetTable& table, const RowKey& key, const NetRow& row) {
+  throw Stopped(StopCode::kData, "table " + table.display_name + ": the row " + key_text(table, key) +
+                                     " was changed on both sides, and the table's conflict policy is error: choose " +
+                                     "another one that says which version stays (conflicts.tables) (transaction " +
                                      std::to_string(row.place.facts->xid.value) + ", commit " +
                                      to_string(row.place.facts->final_lsn) + "); nothing of it was applied");
 }
 
 }  // namespace
-
-[[noreturn]] void stop_for_truncate(const Epoch& epoch) {
-  const TransactionFacts& facts = *epoch.truncate_place.facts;
-  throw Stopped(StopCode::kData,
-                "table " + epoch.truncated.front()->display_name + ": was truncated on the source at LSN " +
-                    to_string(epoch.truncate_place.lsn) + " (transaction " + std::to_string(facts.xid.value) +
-                    "), and has later rows on the target that it would take: nothing of it was applied; delete them " +
-                    "there, or pass over the TRUNCATE and delete the others");
-}
 
 std::string key_text(const TargetTable& table, const RowKey& key) {
   std::string names;
@@ -65,11 +58,7 @@ Verdict ConflictFilter::look(const TargetTable& table, const RowKey& key, const 
   const Verdict verdict =
       teal::decide(options_.policy(table.target), options_.source_side, change, both.source, both.target);
   if (verdict == Verdict::kStops) {
-    stop_for(table, row,
-             "the row " + key_text(table, key) +
-                 " was changed on both sides, and the table's conflict "
-                 "policy is error: choose another one that says which version stays "
-                 "(conflicts.tables)");
+    stop_for_policy(table, key, row);
   }
   if (verdict == Verdict::kWins || verdict == Verdict::kLoses) {
     *standing = both.target.unseen(change.key, change.table, facts.seen);
@@ -196,21 +185,42 @@ void ConflictFilter::decide_move(Segment& segment, Both both) {
   segment.rows.push_back(from);
 }
 
-// TRUNCATE takes all rows or none: what would have to be spared is the operator's to decide.
-bool ConflictFilter::truncates_all(const Epoch& epoch, Both both) const {
-  if (epoch.truncated.empty()) return true;
+// The TRUNCATE is one version of every key of the table, so each key that the target has changed is decided for itself.
+void ConflictFilter::add_later(const Epoch& epoch, const TargetTable& table, Both both, LaterKeys& later,
+                               bool* stops) const {
   const TransactionFacts& facts = *epoch.truncate_place.facts;
   const LocalCommit commit{facts.final_lsn, facts.effective_time, facts.seen};
-  for (const TargetTable* table : epoch.truncated) {
-    const KeyHash& hash = table->row_key.table;
-    const ConflictPolicy policy = options_.policy(table->target);
-    for (const KeyHash& key : both.target.changed_keys(hash, facts.seen)) {
-      const Verdict verdict =
-          teal::decide(policy, options_.source_side, {key, hash, commit, facts.seen}, both.source, both.target);
-      if (verdict == Verdict::kLoses || verdict == Verdict::kStops) return false;
-    }
+  const KeyHash& hash = table.row_key.table;
+  const ConflictPolicy policy = options_.policy(table.target);
+  for (const KeyHash& key : both.target.changed_keys(hash, facts.seen)) {
+    const Verdict verdict =
+        teal::decide(policy, options_.source_side, {key, hash, commit, facts.seen}, both.source, both.target);
+    if (verdict != Verdict::kLoses && verdict != Verdict::kStops) continue;
+    if (const auto standing = both.target.unseen(key, hash, facts.seen)) later.emplace(key, *standing);
+    if (verdict == Verdict::kStops) *stops = true;
   }
-  return true;
+}
+
+// What is gone there needs nothing to be spared.
+bool ConflictFilter::spares(const Epoch& epoch, Both both) const {
+  LaterKeys later;
+  bool stops = false;
+  for (const TargetTable* table : epoch.truncated) add_later(epoch, *table, both, later, &stops);
+  return std::any_of(later.begin(), later.end(), [](const auto& one) { return !one.second.removed; });
+}
+
+ConflictFilter::Later ConflictFilter::later_than(const Epoch& epoch, const TargetTable& table) const {
+  Later later;
+  SideChanges::read(*options_.source, *options_.target, [&](const LocalChanges& source, const LocalChanges& target) {
+    add_later(epoch, table, Both{source, target}, later.keys, &later.stops);
+  });
+  return later;
+}
+
+void ConflictFilter::spare(const Epoch& epoch, const TargetTable& table, const SparedRows::Row& row, bool stops) {
+  const NetRow taken{.key = row.key, .op = NetOp::kDelete, .place = epoch.truncate_place};
+  if (stops) stop_for_policy(table, row.key, taken);
+  record(table, row.key, taken, taken.op, row.standing, false);
 }
 
 // Whether each row would be decided as it was. What was written as it is may have won meanwhile: it holds its row's
@@ -234,7 +244,7 @@ const TargetTable* ConflictFilter::find(std::span<const Epoch> epochs, const AsD
       [&](const LocalChanges& source, const LocalChanges& target) -> const TargetTable* {
         const Both both{source, target};
         for (const Epoch& epoch : epochs) {
-          if (!truncates_all(epoch, both)) return epoch.truncated.front();
+          if (spares(epoch, both) != epoch.spares) return epoch.truncated.front();
           for (const std::vector<Segment>& segments : epoch.tables) {
             for (const Segment& segment : segments) {
               for (const NetRow& row : segment.rows) {
@@ -276,7 +286,7 @@ void ConflictFilter::decide(std::span<Epoch> epochs) {
   SideChanges::read(*options_.source, *options_.target, [&](const LocalChanges& source, const LocalChanges& target) {
     const Both both{source, target};
     for (Epoch& epoch : epochs) {
-      if (!truncates_all(epoch, both)) stop_for_truncate(epoch);
+      epoch.spares = spares(epoch, both);
       for (std::vector<Segment>& segments : epoch.tables) {
         for (Segment& segment : segments) {
           if (segment.move_from) {

@@ -11,6 +11,7 @@
 #include "applier/fetched_keys.h"
 #include "applier/side_changes.h"
 #include "applier/source_rows.h"
+#include "applier/spared_rows.h"
 #include "conflict/decide.h"
 #include "conflict/policy.h"
 #include "decoder/ids.h"
@@ -68,6 +69,16 @@ class ConflictFilter {
   /// the server refused hold no locks.
   [[nodiscard]] bool decides_otherwise(std::span<const Epoch> epochs) const;
 
+  /// What the TRUNCATE of `epoch` leaves of `table`, one of its, by what is known now; with `stops`, the policy leaves
+  /// that to the operator.
+  struct Later {
+    LaterKeys keys;
+    bool stops = false;
+  };
+  [[nodiscard]] Later later_than(const Epoch& epoch, const TargetTable& table) const;
+  /// Notes a row that it left, or stops there. Lifetime of the key: until `clear`. Errors: Stopped(kData).
+  void spare(const Epoch& epoch, const TargetTable& table, const SparedRows::Row& row, bool stops);
+
   /// What was decided is committed: its rows are about to go, and with them what is known of them here.
   void clear();
 
@@ -94,7 +105,8 @@ class ConflictFilter {
   void write_over_fetched(const TargetTable& table, NetRow& row, Both both);
   [[nodiscard]] static Lsn newest_there(const TargetTable& table, const RowKey& key, Both both);
   void decide_move(Segment& segment, Both both);
-  [[nodiscard]] bool truncates_all(const Epoch& epoch, Both both) const;
+  void add_later(const Epoch& epoch, const TargetTable& table, Both both, LaterKeys& later, bool* stops) const;
+  [[nodiscard]] bool spares(const Epoch& epoch, Both both) const;
   bool holds_row(const TargetTable& table, const RowKey& key, const NetRow& row, Both both);
 
   ConflictOptions options_;

@@ -29,6 +29,7 @@ ConflictGuard::ConflictGuard(ConflictGuardOptions options)
 void ConflictGuard::begin(bool open) {
   open_ = open;
   source_rows_.clear();
+  spared_.clear();
   fetched_.begin(open);
 }
 
@@ -57,8 +58,8 @@ milliseconds ConflictGuard::wait_locked(Clock::time_point now) const {
   return std::clamp(part, options_.wait_locked, kLateMost * options_.wait_locked);
 }
 
-bool ConflictGuard::confirm(std::span<const Epoch> epochs) {
-  if (epochs.empty()) return true;
+// Whether the target's stream comes to this moment while the rows may stay locked.
+bool ConflictGuard::passes_fence() {
   put_fence();
   const auto now = Clock::now();
   if (!options_.sides.target->wait_passed(fence_, wait_locked(now), session_->stop_token())) {
@@ -67,6 +68,28 @@ bool ConflictGuard::confirm(std::span<const Epoch> epochs) {
     return false;
   }
   late_ = false;
+  return true;
+}
+
+// What is later is known only when nobody can make another row.
+bool ConflictGuard::truncate(PgConnection& target, const Epoch& epoch) {
+  std::string names;
+  for (const TargetTable* table : epoch.truncated) names += (names.empty() ? "" : ", ") + table->sql_name;
+  target.exec("lock the tables of a TRUNCATE", "LOCK TABLE " + names + " IN SHARE ROW EXCLUSIVE MODE");
+  if (!passes_fence()) return false;
+  for (const TargetTable* table : epoch.truncated) {
+    const ConflictFilter::Later later = filter_.later_than(epoch, *table);
+    const std::vector<SparedRows::Row> spared = spared_.delete_others(target, *table, later.keys, epoch.truncate_place);
+    for (const SparedRows::Row& row : spared) filter_.spare(epoch, *table, row, later.stops);
+    log_event(LogLevel::kInfo, "a TRUNCATE left rows that are later",
+              {{"link", options_.names.link}, {"table", table->display_name}, {"rows", spared.size()}});
+  }
+  return true;
+}
+
+bool ConflictGuard::confirm(std::span<const Epoch> epochs) {
+  if (epochs.empty()) return true;
+  if (!passes_fence()) return false;
   if (const TargetTable* table = filter_.first_that_differs(epochs); table != nullptr) {
     refusal_ = "a row of " + table->display_name + " was changed on the target meanwhile";
     return false;

@@ -13,6 +13,7 @@
 #include "applier/fetched_keys.h"
 #include "applier/progress_row.h"
 #include "applier/source_rows.h"
+#include "applier/spared_rows.h"
 #include "engine/names.h"
 #include "engine/pg_connection.h"
 
@@ -48,6 +49,9 @@ class ConflictGuard {
   /// Decides by what is known by now; see ConflictFilter. False: rows that were not sent whole had to be read from the
   /// source; plan anew, and decide again.
   [[nodiscard]] bool decide(std::span<Epoch> epochs);
+  /// Applies the TRUNCATE of an epoch that `spares` rows, in the open transaction of `target`, where the epoch's rows
+  /// were written. False: as `confirm`. Nobody else writes to its tables from then on. Errors: PgError; RowsRefused.
+  [[nodiscard]] bool truncate(PgConnection& target, const Epoch& epoch);
   /// After the rows were written: whether that was right. False: roll back, `catch_up`, plan and decide again.
   [[nodiscard]] bool confirm(std::span<const Epoch> epochs);
   /// Waits for the target's stream, with nothing locked, and says so when that takes long.
@@ -77,6 +81,7 @@ class ConflictGuard {
   using Clock = std::chrono::steady_clock;
 
   void put_fence();
+  [[nodiscard]] bool passes_fence();
   [[nodiscard]] std::chrono::milliseconds wait_locked(Clock::time_point now) const;
 
   ConflictGuardOptions options_;
@@ -85,6 +90,7 @@ class ConflictGuard {
   bool open_ = false;  // as `begin` was told
   ConflictFilter filter_;
   ConflictLog log_;
+  SparedRows spared_;
   std::optional<PgConnection> session_;
   Lsn fence_;
   bool late_ = false;             // the stream, for the last confirmation

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "applier/array_param.h"
+#include "applier/column_values.h"
 #include "applier/statement_builder.h"
 #include "engine/log.h"
 #include "engine/pg_error.h"
@@ -24,20 +25,6 @@ std::vector<std::uint16_t> missing_columns(const WantedRow& row) {
   return columns;
 }
 
-// Results are binary. What travels as text is what the type's output function writes; a cast to text writes some types
-// in another way (boolean, char(n)).
-std::string sent(const MappedColumn& column) {
-  const std::string value = "t." + column.name;
-  return column.binary ? value : "CASE WHEN " + value + " IS DISTINCT FROM NULL THEN concat(" + value + ") END";
-}
-
-ColumnValue value_at(const PGresult* result, int row, int column, bool binary) {
-  if (PQgetisnull(result, row, column) != 0) return {nullptr, 0, ColumnKind::kNull};
-  return {reinterpret_cast<const std::byte*>(PQgetvalue(result, row, column)),
-          static_cast<std::uint32_t>(PQgetlength(result, row, column)),
-          binary ? ColumnKind::kBinary : ColumnKind::kText};
-}
-
 }  // namespace
 
 // Rows of one table that lack the same columns.
@@ -48,7 +35,7 @@ struct SourceRows::Group {
 
   [[nodiscard]] std::string sql(bool partitioned) const {
     std::string list;
-    for (const std::uint16_t ordinal : columns) list += ", " + sent(table->columns[ordinal]);
+    for (const std::uint16_t ordinal : columns) list += ", " + sent_form(table->columns[ordinal]);
     std::string params;
     std::string names;
     for (std::size_t i = 1; i <= table->key.size(); ++i) {
@@ -151,7 +138,7 @@ void SourceRows::keep(const Group& group, std::span<const WantedRow> wanted, Res
     row.columns.resize(group.table->columns.size(), {nullptr, 0, ColumnKind::kUnchangedToast});
     for (std::size_t c = 0; c < group.columns.size(); ++c) {
       const std::uint16_t ordinal = group.columns[c];
-      row.columns[ordinal] = value_at(read, i, static_cast<int>(c) + 1, group.table->columns[ordinal].binary);
+      row.columns[ordinal] = value_in(read, i, static_cast<int>(c) + 1, group.table->columns[ordinal].binary);
     }
   }
   tell(group, static_cast<std::uint64_t>(PQntuples(read)));

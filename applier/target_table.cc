@@ -139,7 +139,7 @@ void check_same_table(const TargetTable& table, const Relation& relation, const 
 }
 
 // The target's partition of the same name, if it takes the same rows.
-std::shared_ptr<const TargetTable> find_part(PgConnection& target, const Relation& relation, const TableState& state) {
+std::shared_ptr<TargetTable> find_part(PgConnection& target, const Relation& relation, const TableState& state) {
   if (!has_same_partition(target, state.name, state.target, state.bounds)) return nullptr;
   auto part = std::make_shared<TargetTable>(name_table(relation));
   part->sql_name = quote_qualified(state.name.schema, state.name.name);
@@ -232,7 +232,15 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, co
   table.row_key = row_key_of(table, relation);
   table.watermark = state.watermark;
   table.is_part = state.target != state.name;
-  if (table.is_part) table.part = find_part(target, relation, state);
+  if (!table.is_part) return table;
+  if (const auto part = find_part(target, relation, state)) {
+    part->columns = table.columns;
+    part->key = table.key;
+    part->row_key = table.row_key;
+    part->target = table.target;
+    part->single_part = true;
+    table.part = part;
+  }
   return table;
 }
 

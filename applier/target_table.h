@@ -57,7 +57,8 @@ struct TargetTable {
   bool is_part = false;
   std::shared_ptr<const TargetTable> rows;
   std::shared_ptr<const TargetTable> part;
-  Lsn watermark;  ///< transactions whose commit lies below it are already in the copied rows
+  bool single_part = false;  ///< such a `part`: `target` is the table that it is a partition of
+  Lsn watermark;             ///< transactions whose commit lies below it are already in the copied rows
   /// How its rows are known on both sides of a two-way link; the ordinals are positions in a RowKey.
   KeyShape row_key = {};
 };

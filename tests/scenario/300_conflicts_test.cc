@@ -99,12 +99,61 @@ TEST_F(Conflicts, PolicyDecidesAndErrorStopsTheLink) {
   EXPECT_EQ(items(), "1:blue again");
 }
 
-TEST_F(Conflicts, TruncateTakesWhatIsOlderAndStopsAtWhatIsLater) {
-  green_commits(5, "INSERT INTO item VALUES (1, 'green')", {insert("1", "green")});
-  EXPECT_THROW(apply(blue(4, {P::truncate({item().id})})), Stopped);
-  EXPECT_EQ(items(), "1:green");
-  apply(blue(6, {P::truncate({item().id})}));
+TEST_F(Conflicts, G5TruncateTakesWhatIsOlderAndSparesWhatIsLater) {
+  green().exec("INSERT INTO item VALUES (2, 'old'), (3, 'old'), (4, 'old')");
+  green_commits(5, "INSERT INTO item VALUES (1, 'green'); UPDATE item SET name = 'green' WHERE id = 2",
+                {insert("1", "green"), update("2", "green")});
+  green_commits(6, "DELETE FROM item WHERE id = 3", {remove("3")});
+  apply(blue(4, {insert("7", "blue"), P::truncate({item().id}), insert("8", "blue")}));
+  EXPECT_EQ(items(), "1:green 2:green 8:blue");
+  EXPECT_EQ(log(),
+            "delete_origin_differs public.item (\"id\")=(1) kept\n"
+            "delete_origin_differs public.item (\"id\")=(2) kept");
+  EXPECT_EQ(counter("received"), counter("applied"));
+  apply(blue(7, {P::truncate({item().id})}));
   EXPECT_EQ(items(), "");
+}
+
+TEST_F(Conflicts, G6TruncateSparesWhatComesToLightWhileTheTableIsLocked) {
+  green_owner().exec("INSERT INTO public.item VALUES (1, 'green'), (2, 'green')");
+  {
+    const std::scoped_lock lock(mutex_);
+    arrives_late_ = [this] {
+      TransactionSlice slice = slice_of(at(9), {item()}, {insert("1", "green")});
+      green_changes_.slice(slice);
+    };
+  }
+  apply(blue(6, {P::truncate({item().id})}));
+  EXPECT_EQ(items(), "1:green");
+}
+
+TEST_F(Conflicts, G9TruncateThatPolicyErrorLeavesToTheOperatorNamesARow) {
+  green_commits(5, "INSERT INTO item VALUES (1, 'green')", {insert("1", "green")});
+  policy_ = ConflictPolicy::kError;
+  try {
+    apply(blue(6, {P::truncate({item().id})}));
+    FAIL() << "it did not stop";
+  } catch (const Stopped& stopped) {
+    EXPECT_EQ(stopped.code(), StopCode::kData);
+    EXPECT_THAT(stopped.what(), HasSubstr("the row (\"id\")=(1) was changed on both sides"));
+  }
+  EXPECT_EQ(items(), "1:green");
+}
+
+TEST_F(Conflicts, G5TruncateWhoseRowsSomethingKeepsIsRefusedWithTheCount) {
+  green().exec("INSERT INTO item VALUES (2, 'old')");
+  green_owner().exec(
+      "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER keep BEFORE "
+      "DELETE ON public.item FOR EACH ROW EXECUTE FUNCTION keep(); ALTER TABLE public.item ENABLE ALWAYS TRIGGER keep");
+  green_commits(5, "INSERT INTO item VALUES (1, 'green')", {insert("1", "green")});
+  try {
+    apply(blue(4, {P::truncate({item().id})}));
+    FAIL() << "it did not stop";
+  } catch (const Stopped& stopped) {
+    EXPECT_THAT(stopped.what(), HasSubstr("TRUNCATE on public.item"));
+    EXPECT_THAT(stopped.what(), HasSubstr("touched 0 rows instead of 1"));
+  }
+  EXPECT_EQ(items(), "1:green 2:old");
 }
 
 // Both streams may be lost at once, and who waits for the other's does not look at its own.

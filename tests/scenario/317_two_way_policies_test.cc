@@ -149,18 +149,6 @@ TEST_F(TwoWayApart, G5TruncateTakesWhatTheOtherSideWroteEarlier) {
   EXPECT_EQ(green().value("SELECT string_agg(id::text, ' ') FROM item"), "200");
 }
 
-// What would have to be spared is the operator's to decide.
-TEST_F(TwoWayApart, G5TruncateStopsAtWhatTheOtherSideWroteLater) {
-  start_items();
-  apart(blue_owner(), "TRUNCATE item", green_owner(), "INSERT INTO item VALUES (100, 'green', 0)");
-  run().wait_for_log("link stopped link=blue_to_green .*public.item: was truncated on the source", seconds(30));
-  green_owner().exec("UPDATE item SET v = 'green again' WHERE id = 100");
-  wait_until("green's row is on blue all the same", seconds(30),
-             [this] { return blue().number("SELECT count(*) FROM item WHERE v = 'green again'") == 1; });
-  EXPECT_EQ(teal_->terminate(), 5);
-  EXPECT_EQ(green().number("SELECT count(*) FROM item"), 31);
-}
-
 struct PolicyCase {
   const char* name;
   const char* more;
