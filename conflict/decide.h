@@ -35,4 +35,16 @@ struct IncomingChange {
 [[nodiscard]] Verdict decide(ConflictPolicy policy, Side source_side, const IncomingChange& incoming,
                              const LocalChanges& source, const LocalChanges& target);
 
+/// Decides between a change and another row of its target that holds one of its unique values: `standing`, that row's
+/// key. kWins: the standing row gives way. kLoses: the change does. kStops: as above. kApplies: the change's maker had
+/// seen all versions of that row, so the two sides do not disagree, and something else is wrong.
+///
+/// The same orders as above, between the newest versions of two keys: both sides come to the same loser of two
+/// versions. The loser is then deleted on the side where it was written, as a change of that side: whatever else
+/// happens to the two rows, it is a version that the other side hears of and decides like any other, so the sides
+/// converge also where one of the rows changes again before it is met. The losing change is left out of the target only
+/// once its own side has a later version of it, which is still to come. Errors: as above.
+[[nodiscard]] Verdict decide_claim(ConflictPolicy policy, Side source_side, const IncomingChange& incoming,
+                                   const KeyHash& standing, const LocalChanges& source, const LocalChanges& target);
+
 }  // namespace teal

@@ -1,5 +1,5 @@
 // Two sides that write the same rows come to the same rows, whatever the interleaving, the crashes and the clocks
-// (invariant I6, TRAPS G1-G5, G8, G10), decided by the code that the links use.
+// (invariant I6, TRAPS G1-G5, G7, G8, G10), decided by the code that the links use.
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -46,10 +46,21 @@ INSTANTIATE_TEST_SUITE_P(Policies, Convergence,
                                          ConflictPolicy::kVersionColumn),
                          [](const auto& tested) { return policy_name(tested.param); });
 
+// G7: rows claim values that other rows have on the other side.
+TEST_P(Convergence, G7UniqueValuesEndWithOneRowOnBothSides) {
+  const std::uint64_t first = random_seed();
+  for (std::uint64_t i = 0; i < seeds_to_try(40'000); ++i) {
+    TwoSides sides(first + i, {.policy = GetParam(), .unique = true});
+    const std::string wrong = sides.run();
+    ASSERT_EQ(wrong, "") << "seed " << first + i;
+  }
+}
+
 struct Planted {
   Mistake mistake;
   ConflictPolicy policy;
   const char* name;
+  bool unique = false;
 };
 
 class ConvergenceFinds : public testing::TestWithParam<Planted> {};
@@ -58,8 +69,11 @@ TEST_P(ConvergenceFinds, AMistake) {
   const std::uint64_t first = random_seed();
   constexpr std::uint64_t kRunsMax = 2'000'000;
   std::uint64_t runs = 0;
-  while (runs < kRunsMax &&
-         TwoSides(first + runs, {.policy = GetParam().policy, .mistake = GetParam().mistake}).run().empty())
+  while (
+      runs < kRunsMax &&
+      TwoSides(first + runs, {.policy = GetParam().policy, .mistake = GetParam().mistake, .unique = GetParam().unique})
+          .run()
+          .empty())
     ++runs;
   EXPECT_LT(runs, kRunsMax);
 }
@@ -80,7 +94,12 @@ INSTANTIATE_TEST_SUITE_P(Planted, ConvergenceFinds,
                                          Planted{Mistake::kOldestVersionsForgotten, ConflictPolicy::kFirstUpdateWins,
                                                  "OldestVersionsForgotten"},
                                          Planted{Mistake::kOldestVersionsForgotten, ConflictPolicy::kVersionColumn,
-                                                 "OldestVersionsForgottenByVersion"}),
+                                                 "OldestVersionsForgottenByVersion"},
+                                         Planted{Mistake::kLoserDeletedByLink, kLast, "LoserDeletedByLink", true},
+                                         Planted{Mistake::kLoserKept, kLast, "LoserKept", true},
+                                         Planted{Mistake::kLoserNotRemembered, kLast, "LoserNotRemembered", true},
+                                         Planted{Mistake::kLoserLeavesOldRow, kLast, "LoserLeavesOldRow", true},
+                                         Planted{Mistake::kClaimsBySide, kLast, "ClaimsBySide", true}),
                          [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace

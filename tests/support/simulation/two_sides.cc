@@ -14,7 +14,7 @@ constexpr double kMicroseconds = 1e6;
 TwoSides::TwoSides(std::uint64_t seed, TwoSidesOptions options) : random_(seed), options_(options) {
   constexpr double kSkews[] = {0, -3600, 3600, -5, 5, 0.5};
   servers_[1].skew = kSkews[below(6)];
-  keys_ = 1 + below(4);
+  keys_ = options.unique ? 2 + below(5) : 1 + below(4);
   start(0);
   start(1);
 }
@@ -32,7 +32,7 @@ std::string TwoSides::run() {
 void TwoSides::write_and_apply() {
   const int steps = 5 + below(115);
   for (int i = 0; i < steps && wrong_.empty(); ++i) step();
-  for (int i = 0; i < 100 && !done() && wrong_.empty(); ++i) {
+  for (int i = 0; i < 500 && !done() && wrong_.empty(); ++i) {
     for (const int link : {0, 1}) {
       receive(link, std::numeric_limits<int>::max());
       apply(link, 1000);
@@ -93,6 +93,10 @@ TwoSides::Op TwoSides::random_op(const Table& rows) {
     op.second_sent = chance(0.5);
     if (!op.second_sent) op.row.second = found->second.second;
   }
+  if (options_.unique) {
+    if (found != rows.end()) op.row.unique = found->second.unique;
+    claim_at_random(rows, op.kind == OpKind::kMove ? op.from : op.key, op.row);
+  }
   return op;
 }
 
@@ -125,6 +129,9 @@ void TwoSides::commit(Server& server, Transaction transaction) {
   transaction.end = Lsn{(server.log.size() + 1) * kTransactionBytes};
   transaction.rows = server.rows;
   transaction.progress = server.progress;
+  for (const auto& [key, row] : server.rows) {
+    if (!in_the_way(server.rows, key, row).empty()) wrong_ = "two rows of a side share a unique value";
+  }
   server.log.push_back(std::move(transaction));
 }
 
@@ -151,6 +158,7 @@ void TwoSides::start(int link) {
   Link& self = links_[link];
   const ProgressRow& row = target(link).progress;
   self.queue.clear();
+  self.lost.clear();
   self.applied = row.applied;
   self.next = index_from(row.held);
   self.clock =
@@ -191,10 +199,12 @@ std::vector<TwoSides::Net> TwoSides::merged(const std::vector<Received>& batch) 
   std::vector<Net> nets;
   std::map<int, std::size_t> of_key;
   for (const Received& transaction : batch) {
+    std::size_t position = 0;
     for (const Op& op : transaction.ops) {
+      ++position;
       if (op.kind == OpKind::kTruncate || op.kind == OpKind::kMove) {
         of_key.clear();
-        nets.push_back({op, transaction.commit, transaction.commit.seen});
+        nets.push_back({op, transaction.commit, transaction.commit.seen, true, position});
         continue;
       }
       auto known = of_key.find(op.key);
@@ -205,7 +215,7 @@ std::vector<TwoSides::Net> TwoSides::merged(const std::vector<Received>& batch) 
       }
       if (known == of_key.end()) {
         of_key[op.key] = nets.size();
-        nets.push_back({op, transaction.commit, transaction.commit.seen, op.kind != OpKind::kInsert});
+        nets.push_back({op, transaction.commit, transaction.commit.seen, op.kind != OpKind::kInsert, position});
         continue;
       }
       Net& net = nets[known->second];
@@ -213,6 +223,7 @@ std::vector<TwoSides::Net> TwoSides::merged(const std::vector<Received>& batch) 
       const bool second_sent = net.op.second_sent || op.second_sent;
       net.op = op;
       net.commit = transaction.commit;
+      net.position = position;
       net.op.second_sent = second_sent;
       if (before == OpKind::kInsert && op.kind == OpKind::kUpdate) net.op.kind = OpKind::kInsert;
       if (before == OpKind::kDelete && op.kind == OpKind::kInsert) net.op.kind = OpKind::kUpdate;
@@ -246,10 +257,25 @@ void TwoSides::apply(int link, int count) {
   // The rows are locked from here on; the other stream has to pass what was committed before.
   target.flushed = target.log.size();
   if (!has(Mistake::kReceiverNotAwaited)) receive(1 - link, std::numeric_limits<int>::max());
-  Written written{target.rows, target.progress.fetched, batch.back().end};
-  for (const Net& net : merged(batch)) write_net(link, net, written);
-  if (!wrong_.empty()) return;
+  Written written;
+  written.end = batch.back().end;
+  if (write_all(link, merged(batch), written)) {
+    // Refused: by itself, and as the source made it.
+    self.queue.insert(self.queue.begin(), batch.begin() + 1, batch.end());
+    batch.resize(1);
+    written.end = batch.back().end;
+    if (const auto claim = write_all(link, in_order(batch.front()), written)) {
+      self.queue.push_front(batch.front());
+      if (wrong_.empty()) settle(link, *claim);
+      return;
+    }
+  }
+  if (wrong_.empty()) finish(link, batch, std::move(written));
+}
 
+void TwoSides::finish(int link, const std::vector<Received>& batch, Written written) {
+  Link& self = links_[link];
+  Server& target = this->target(link);
   const LocalCommit& last = batch.back().commit;
   const Lsn end = batch.back().end;
   self.applied = end;

@@ -1,10 +1,13 @@
 #pragma once
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <optional>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "conflict/decide.h"
@@ -29,17 +32,24 @@ enum class Mistake : std::uint8_t {
   kTruncateTakesAll,         ///< also rows that are later
   kTruncateForgotten,        ///< rows do not know of a TRUNCATE that they had not seen
   kOldestVersionsForgotten,  ///< kept only as long as the newest versions need them
+  kLoserDeletedByLink,       ///< of a claim, under the link's origin: its own side never hears of it
+  kLoserKept,                ///< of a claim: left out, and left where it is
+  kLoserNotRemembered,       ///< of a claim: left out, and its next change takes it to be there
+  kLoserLeavesOldRow,        ///< of a claim: left out, and what it was before stays
+  kClaimsBySide,             ///< one of the links lets its own source win every claim
 };
 
 struct TwoSidesOptions {
   ConflictPolicy policy = ConflictPolicy::kLastUpdateWins;
   Mistake mistake = Mistake::kNone;
+  bool unique = false;  ///< rows have two more columns, whose values no two rows of a side may share
 };
 
 /// Two databases that are written on both sides, and two links between them that decide conflicts by the real code:
 /// batches, readers that are behind or ahead, ends of the process, crashes of a side that lose what it had not flushed,
-/// clocks that differ and step, deletes, key changes and TRUNCATE, large values that are not sent. A page of code
-/// stands for the servers. Threads: one. Source: the design's rule of conflicts.
+/// clocks that differ and step, deletes, key changes and TRUNCATE, large values that are not sent, values
+/// that rows of both sides claim. A page of code stands for the servers. Threads: one. Source: the design's rule of
+/// conflicts.
 class TwoSides {
  public:
   TwoSides(std::uint64_t seed, TwoSidesOptions options);
@@ -53,6 +63,7 @@ class TwoSides {
     int first = 0;
     int second = 0;
     std::int64_t version = 0;
+    std::array<int, 2> unique = {};  // 0: NULL
     bool operator==(const Row&) const = default;
   };
   using Table = std::map<int, Row>;
@@ -102,20 +113,28 @@ class TwoSides {
     Lsn end;
     std::vector<Op> ops;
   };
+  using LostClaim = std::tuple<int, Lsn, std::size_t>;  // key, commit, position in it
   /// Side to other side.
   struct Link {
     std::size_t next = 0;  // of the source's log
     StreamClock clock;
     Lsn applied;
     std::deque<Received> queue;
-    LocalChanges changes;  // of the source
-    Lsn indexed;           // everything up to here is, or was, in `changes`
+    LocalChanges changes;           // of the source
+    Lsn indexed;                    // everything up to here is, or was, in `changes`
+    std::map<LostClaim, Lsn> lost;  // where the source was when it had a later version
   };
   struct Net {
     Op op;
     LocalCommit commit;
-    Lsn first_seen;         // by the first of the changes that were merged
-    bool finds_row = true;  // that one, on the source
+    Lsn first_seen;            // by the first of the changes that were merged
+    bool finds_row = true;     // that one, on the source
+    std::size_t position = 0;  // of the last one in its transaction
+  };
+  /// A change that meets other rows at unique values.
+  struct Claim {
+    Net net;
+    std::vector<int> standing;  // their keys
   };
 
   /// What a batch makes of its target.
@@ -152,12 +171,23 @@ class TwoSides {
   void receive(int link, int count);
   void apply(int link, int count);
   std::vector<Net> merged(const std::vector<Received>& batch) const;
+  static std::vector<Net> in_order(const Received& transaction);
+  [[nodiscard]] std::optional<Claim> write_all(int link, const std::vector<Net>& nets, Written& written);
+  void finish(int link, const std::vector<Received>& batch, Written written);
   void write_net(int link, const Net& net, Written& written);
+  [[nodiscard]] bool leaves_out(int link, const Net& net, Written& written);
   void write_move(int link, const Net& net, Written& written);
   void write_update(const Net& net, Written& written);
   void put_whole(int link, const Net& net, Written& written);
   void write_truncate(int link, const Net& net, Written& written);
   Verdict verdict(int link, const Net& net, const KeyHash& key);
+  void claim_at_random(const Table& rows, int key, Row& row);
+  static std::vector<int> in_the_way(const Table& rows, int key, const Row& row);
+  void settle(int link, const Claim& claim);
+  void lose(int link, const Net& net);
+  bool wins_all(int link, const Claim& claim);
+  void note_loser(int link, const Net& net, int standing, bool wins);
+  void delete_here(Server& server, const std::vector<int>& keys);
   void forget(int link);
   [[nodiscard]] bool done() const;
 
@@ -168,6 +198,8 @@ class TwoSides {
   int value_ = 0;
   Server servers_[2];
   Link links_[2];  // [0]: from servers_[0], blue
+  // Two versions that claimed a value: key and commit on blue, the same on green; whether blue's won.
+  std::map<std::tuple<int, Lsn, int, Lsn>, bool> claims_;
   std::string wrong_;
 };
 

@@ -85,6 +85,7 @@ void TwoSides::write_update(const Net& net, Written& written) {
 
 void TwoSides::write_net(int link, const Net& net, Written& written) {
   if (net.op.kind == OpKind::kTruncate) return write_truncate(link, net, written);
+  if (leaves_out(link, net, written)) return;
   if (net.op.kind == OpKind::kMove) return write_move(link, net, written);
   const Verdict verdict = this->verdict(link, net, hash_of(net.op.key));
   const auto known = written.fetched.find(net.op.key);
