@@ -61,6 +61,11 @@ struct ConflictConfig {
   [[nodiscard]] const TableConflicts* rule_of(const TableName& table) const;
 };
 
+/// Of a migration with two links.
+struct SequenceConfig {
+  bool interleave = false;  ///< each side draws every other number of the selected tables' sequences
+};
+
 struct AlertConfig {
   std::chrono::milliseconds slot_loss_in{std::chrono::hours(1)};  ///< a slot that may be lost sooner is told
 };
@@ -82,6 +87,7 @@ struct Config {
   CopyConfig copy;
   ApplyConfig apply;
   ConflictConfig conflicts;
+  SequenceConfig sequences;
   AlertConfig alerts;
   LogConfig log;
 };

@@ -53,6 +53,7 @@ class FileReader {
   template <typename T>
   [[nodiscard]] Key boolean(const std::string& name, T& out);
   [[nodiscard]] Key duration(const std::string& name, std::chrono::milliseconds& out);
+  [[nodiscard]] Key sequences(SequenceConfig& out);
   [[nodiscard]] Key alerts(AlertConfig& out);
   [[nodiscard]] Key log(LogConfig& out);
 
@@ -277,6 +278,12 @@ FileReader::Key FileReader::conflicts(ConflictConfig& out) {
           }};
 }
 
+FileReader::Key FileReader::sequences(SequenceConfig& out) {
+  return {"sequences", [this, &out](const YAML::Node& node, const std::string& path) {
+            read_section(node, path, {boolean("interleave", out.interleave)});
+          }};
+}
+
 FileReader::Key FileReader::alerts(AlertConfig& out) {
   return {"alerts", [this, &out](const YAML::Node& node, const std::string& path) {
             read_section(node, path,
@@ -321,10 +328,19 @@ void FileReader::read(const YAML::Node& root, Config& config) {
     config.writers = value == "both" ? Writers::kBoth : Writers::kOne;
     return value == "both" || value == "one" ? "" : "is neither one nor both";
   };
-  std::vector<Key> keys{scalar("name", name),           text("blue", config.blue),  text("green", config.green),
-                        scalar("direction", direction), scalar("writers", writers), text("pg_bindir", config.pg_bindir),
-                        tables(config.tables),          copy(config.copy),          apply(config.apply),
-                        conflicts(config.conflicts),    alerts(config.alerts),      log(config.log)};
+  std::vector<Key> keys{scalar("name", name),
+                        text("blue", config.blue),
+                        text("green", config.green),
+                        scalar("direction", direction),
+                        scalar("writers", writers),
+                        text("pg_bindir", config.pg_bindir),
+                        tables(config.tables),
+                        copy(config.copy),
+                        apply(config.apply),
+                        conflicts(config.conflicts),
+                        sequences(config.sequences),
+                        alerts(config.alerts),
+                        log(config.log)};
   for (const char* later : {"maps", "verify", "cutover", "http", "migrations"}) {
     keys.push_back(unsupported(later));
   }

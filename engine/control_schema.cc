@@ -117,6 +117,23 @@ CREATE TABLE IF NOT EXISTS teal.fetched_key (
   table_name text NOT NULL,
   PRIMARY KEY (migration, link, key_hash)
 );
+CREATE TABLE IF NOT EXISTS teal.sequence_state (
+  migration text NOT NULL,
+  schema_name text NOT NULL,
+  sequence_name text NOT NULL,
+  columns text NOT NULL,
+  other_schema text NOT NULL,
+  other_name text NOT NULL,
+  old_increment bigint NOT NULL,
+  old_start bigint NOT NULL,
+  old_last_value bigint NOT NULL,
+  old_is_called boolean NOT NULL,
+  increment bigint NOT NULL,
+  start bigint NOT NULL,
+  first bigint NOT NULL,
+  interleaved_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (migration, schema_name, sequence_name)
+);
 CREATE TABLE IF NOT EXISTS teal.marker (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   migration text NOT NULL,

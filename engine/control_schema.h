@@ -20,6 +20,8 @@ inline constexpr int kControlSchemaVersion = 3;
 /// conflict_stats how many there were, also of those that are deleted, on the link's TARGET
 /// fetched_key    keys whose rows were read from the source after a change of them had won, and not sent whole, on the
 ///                link's TARGET: kept until the link has come to the moment of the reading
+/// sequence_state what a sequence was before it was interleaved, on the side that has the sequence; deleted when it is
+///                put back
 /// marker         local control rows, published on the side where they are inserted
 /// marker_applied acknowledgements, on the side where the marker arrived
 [[nodiscard]] std::string_view control_schema_sql();

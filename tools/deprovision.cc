@@ -8,6 +8,7 @@
 #include "engine/pause.h"
 #include "engine/pg_error.h"
 #include "tools/link_facts.h"
+#include "tools/sequence_return.h"
 #include "tools/signals.h"
 
 namespace teal {
@@ -135,7 +136,9 @@ void Side::delete_rows() {
 
 // Rows of another migration, or a publication of its control tables: on a link's source those may still be empty.
 bool Side::schema_in_use() {
-  for (const char* table : kTablesWithRows) {
+  std::vector<const char*> tables(kTablesWithRows.begin(), kTablesWithRows.end());
+  tables.push_back("sequence_state");  // also of this one: sequences that teal could not put back
+  for (const char* table : tables) {
     if (!has_control_table(connection_, table)) continue;
     const Rows other =
         connection_.exec("look for other migrations", std::string("SELECT 1 FROM teal.") + table + " LIMIT 1");
@@ -180,6 +183,7 @@ DeprovisionReport deprovision(const std::string& name, PgConnection* blue, PgCon
   }
   // Slots first: while one is in use, a teal is running, and nothing may be taken from under it.
   for (Side& side : sides) side.drop_slots();
+  put_back_sequences(name, blue, green, report);
   for (Side& side : sides) side.drop_origins();
   for (Side& side : sides) side.drop_publications();
   for (Side& side : sides) side.drop_rows_and_schema();

@@ -22,8 +22,8 @@ struct DeprovisionReport {
 };
 
 /// Removes everything of migration `name` on both sides: slots, publications, origins, rows, and schema teal when no
-/// other migration uses it. A side that is nullptr is left out. Safe to repeat. Errors: Stopped(kRefused) when a slot
-/// or an origin stays in use for ten seconds (a teal is running); PgError.
+/// other migration uses it; puts back interleaved sequences. A side that is nullptr is left out. Safe to repeat.
+/// Errors: Stopped(kRefused) when a slot or an origin stays in use for ten seconds (a teal is running); PgError.
 [[nodiscard]] DeprovisionReport deprovision(const std::string& name, PgConnection* blue, PgConnection* green);
 
 }  // namespace teal

@@ -61,8 +61,10 @@ void check_keys(Preflight& forward, const Preflight& back, PgConnection& green);
 /// Equal keys look alike, on both sides, and version columns can be compared.
 void check_row_identities(Preflight& forward, const Preflight& back, const SelectedTypes& blue_types,
                           const SelectedTypes& green_types);
-/// What a decision between two versions of a row would like to have: whole rows, keys of each side's own.
+/// What a decision between two versions of a row would like to have: whole rows.
 void note_two_way_tables(Preflight& forward, const Preflight& back);
+/// Keys that both sides would draw: that they can be interleaved where that is asked for, else a note.
+void check_sequences(Preflight& forward, PgConnection& blue, PgConnection& green);
 /// Errors: Stopped(kUsage) for patterns of `conflicts.tables` that match no selected table.
 void check_conflict_patterns(const Preflight& forward);
 /// That nobody needs track_commit_timestamp.

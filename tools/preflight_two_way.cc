@@ -173,26 +173,6 @@ void note_whole_rows(Preflight& forward, const Preflight& back) {
       sql);
 }
 
-bool draws_from_sequence(const CatalogColumn& column) {
-  return column.identity != '\0' || column.default_expression.starts_with("nextval(");
-}
-
-void note_sequences(Preflight& forward) {
-  if (forward.config.writers != Writers::kBoth) return;
-  std::string columns;
-  for (const SourceTable& table : forward.tables) {
-    for (const CatalogColumn& column : table.columns) {
-      if (!draws_from_sequence(column)) continue;
-      columns += (columns.empty() ? "" : ", ") + to_string(table.name) + "." + column.name;
-    }
-  }
-  if (columns.empty()) return;
-  forward.report.notes.push_back("writers: both, and each side has a sequence of its own for " + columns +
-                                 ": both would draw the same values, and rows with the same key are taken for "
-                                 "versions of one row; give the sequences of each side values that the other's never "
-                                 "have, before applications write on green");
-}
-
 }  // namespace
 
 void check_keys(Preflight& forward, const Preflight& back, PgConnection& green) {
@@ -222,10 +202,7 @@ void check_row_identities(Preflight& forward, const Preflight& back, const Selec
   }
 }
 
-void note_two_way_tables(Preflight& forward, const Preflight& back) {
-  note_whole_rows(forward, back);
-  note_sequences(forward);
-}
+void note_two_way_tables(Preflight& forward, const Preflight& back) { note_whole_rows(forward, back); }
 
 void check_conflict_patterns(const Preflight& forward) {
   TableSelection patterns;

@@ -116,6 +116,7 @@ void check_tables_back(Preflight& forward, Preflight& back, PgConnection& blue, 
   const SelectedTypes types(back.tables, there ? green : blue);
   check_row_identities(forward, back, blue_types, types);
   note_two_way_tables(forward, back);
+  check_sequences(forward, blue, green);
   if (there) {
     check_encodings(back, types, green, blue, facts);
     check_versions(back, types, green.server_major(), blue.server_major());

@@ -8,6 +8,7 @@
 #include "engine/log.h"
 #include "engine/pg_error.h"
 #include "engine/publication.h"
+#include "tools/interleaving.h"
 #include "tools/link_facts.h"
 #include "tools/link_setup.h"
 
@@ -45,6 +46,18 @@ void keep_level(LinkSetup& setup) {
   }
   std::erase_if(setup.published.tables,
                 [&](const TableName& table) { return !copied.contains(table) && !listed.contains(table); });
+}
+
+// All that are selected, also those that are not level yet.
+std::set<TableName> selected_tables(const LinkSetup& setup) {
+  std::set<TableName> tables(setup.published.tables.begin(), setup.published.tables.end());
+  for (const SourceTable& table : setup.tables) tables.insert(table.name);
+  return tables;
+}
+
+// Before they are published on green, and so before applications may write them there.
+void interleave(LinkSetup& setup, const std::set<TableName>& tables) {
+  interleave_sequences(setup.config, setup.target, setup.source, tables, setup.stop);
 }
 
 // What may not be published by teal is its owner's to publish.
@@ -118,11 +131,13 @@ void open_way_back(const Config& config, const std::stop_token& stop) {
   install_control_schema(setup.source);
   claim_source(setup);
   install_control_schema(setup.target);
+  const std::set<TableName> selected = selected_tables(setup);
   keep_level(setup);
   if (const auto known = read_link_row(setup.target, setup.link)) {
     check_source(setup, *known);
     check_published_all_along(setup);
   }
+  interleave(setup, selected);
   complete_publication(setup, setup.link.control_publication(), control_tables());
   publish(setup);
   create_origins(setup, 0);
@@ -164,6 +179,7 @@ void WayBackTables::take_in() {
   std::erase_if(copied, [&](const TableName& table) { return known.contains(table); });
   if (copied.empty()) return;
   LinkSetup setup = open_link_setup(config_, way_back(config_), stop_);
+  interleave(setup, selected_tables(setup));
   keep_level(setup);
   note_copied(setup);
   publish(setup);

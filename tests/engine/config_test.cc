@@ -112,6 +112,7 @@ conflicts:
   tables: { public.stock: { version_column: version }, "app.*": { policy: error, log_rows: true }, a.b: { log_rows: true } }
   log_rows: false
   keep: 7d
+sequences: { interleave: true }
 log: { level: debug, format: json }
 )",
                                  environment({{"SECRET", "s"}}));
@@ -144,6 +145,7 @@ log: { level: debug, format: json }
   EXPECT_FALSE(conflicts.logs_rows_of({"public", "stock"}));
   EXPECT_FALSE(conflicts.logs_rows_of({"public", "users"}));
   EXPECT_EQ(conflicts.keep, std::chrono::hours(7 * 24));
+  EXPECT_TRUE(result.config.sequences.interleave);
 }
 
 TEST(ConfigFile, LeavesDefaultsWhereNothingIsSaid) {
@@ -155,6 +157,7 @@ TEST(ConfigFile, LeavesDefaultsWhereNothingIsSaid) {
     EXPECT_EQ(result.config.apply.queue_bytes_max, 16U << 20U);
     EXPECT_TRUE(result.config.conflicts.logs_rows_of({"public", "users"}));
     EXPECT_EQ(result.config.conflicts.keep, std::chrono::hours(30 * 24));
+    EXPECT_FALSE(result.config.sequences.interleave);
   }
 }
 
@@ -165,6 +168,8 @@ TEST(ConfigFile, NamesFileLineAndKeyOfEachMistake) {
   };
   const Case cases[] = {
       {"blue: a\ntables: { inclde: [] }", "teal.yml:2: tables.inclde: unknown key; did you mean include?"},
+      {"sequences: { interleaved: true }", "teal.yml:1: sequences.interleaved: unknown key; did you mean interleave?"},
+      {"sequences: { interleave: odd }", "teal.yml:1: sequences.interleave: \"odd\" is neither true nor false"},
       {"nmae: x", "teal.yml:1: nmae: unknown key; did you mean name?"},
       {"zebra: 1", "teal.yml:1: zebra: unknown key"},
       {"name: Shop", "teal.yml:1: name: \"Shop\" must be 1 to 32 of a-z and 0-9, a letter first"},
