@@ -173,6 +173,7 @@ void Interleaver::separate(SequencePair& pair) {
 std::vector<Finding> find_interleaving_problems(const SequencePairs& sequences, const std::string& blue_role,
                                                 const std::string& green_role) {
   std::vector<Finding> found;
+  found.reserve(sequences.crossed.size());
   for (const std::string& crossed : sequences.crossed) {
     found.push_back({"green", "the sides share their sequences differently: " + crossed,
                      "let the same columns share a sequence on both sides, or add a table to tables.exclude"});

@@ -21,7 +21,7 @@ namespace teal {
 /// from on both. What the sequences were is noted in teal.sequence_state, in the transaction that changes them. Safe to
 /// repeat; what is interleaved stays as it is. Before applications may write these tables on green.
 /// Waits for open transactions that have drawn from a sequence, and holds up nobody else for longer than
-/// `apply.lock_timeout`.
+/// twice `apply.lock_timeout`.
 /// Errors: Stopped(kRefused) with everything that find_interleaving_problems finds; Interrupted; PgError.
 void interleave_sequences(const Config& config, PgConnection& blue, PgConnection& green,
                           const std::set<TableName>& tables, const std::stop_token& stop);

@@ -54,7 +54,7 @@ class Sequences : public TwoWayFixture {
 };
 
 TEST_F(Sequences, J6W12BothSidesDrawAtATimeAndNoKeyIsDrawnTwice) {
-  const std::vector<std::string> tables{"item", "big", "small", "below", "one", "two"};
+  const std::vector<std::string> tables{"item", "big", "small", "below", "one", "two", "whole"};
   prepare(std::string(kItem) +
               "; ALTER SEQUENCE item_id_seq CACHE 20;"
               "CREATE TABLE big (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, side text);"
@@ -62,8 +62,10 @@ TEST_F(Sequences, J6W12BothSidesDrawAtATimeAndNoKeyIsDrawnTwice) {
               "CREATE SEQUENCE down INCREMENT BY -1; CREATE SEQUENCE shared START 100;"
               "CREATE TABLE below (id bigint PRIMARY KEY DEFAULT nextval('down'), side text);"
               "CREATE TABLE one (id bigint PRIMARY KEY DEFAULT nextval('shared'), side text);"
-              "CREATE TABLE two (id bigint PRIMARY KEY DEFAULT nextval('shared'), side text)",
-          {"public.item", "public.big", "public.small", "public.below", "public.one", "public.two"});
+              "CREATE TABLE two (id bigint PRIMARY KEY DEFAULT nextval('shared'), side text);"
+              "CREATE TABLE whole (id bigserial PRIMARY KEY, side text) PARTITION BY RANGE (id);"
+              "CREATE TABLE part PARTITION OF whole DEFAULT",
+          {"public.item", "public.big", "public.small", "public.below", "public.one", "public.two", "public.whole"});
   // This session has numbers in its cache when the sequences are altered.
   for (const std::string& table : tables) insert(blue_owner(), table, "before", 3);
   run_both();
@@ -84,6 +86,9 @@ TEST_F(Sequences, J6W12BothSidesDrawAtATimeAndNoKeyIsDrawnTwice) {
   for (const std::string& table : tables) {
     EXPECT_EQ(blue().number("SELECT count(*) FROM " + table), 203) << table;
   }
+  // Nor did that session go on with what it had in its cache.
+  EXPECT_EQ(blue().value("SELECT string_agg(DISTINCT side || id % 2, ' ') FROM item WHERE side <> 'before'"),
+            "blue1 green0");
   expect_ledgers_close();
 }
 
@@ -135,6 +140,8 @@ TEST_F(Sequences, J7NextStartLeavesThemWhereTheyAre) {
   EXPECT_EQ(times_logged("sequences interleaved"), 2U);
   EXPECT_EQ(settings(green(), "item_id_seq"), "2 2");
   EXPECT_EQ(green().number("SELECT nextval('item_id_seq')"), 104);
+  green_owner().exec("TRUNCATE item RESTART IDENTITY");
+  EXPECT_EQ(green().number("SELECT nextval('item_id_seq')"), 2);
   finish();
   EXPECT_EQ(settings(green(), "item_id_seq"), "1 1");
 }
