@@ -15,6 +15,7 @@ using Clock = LinkCore::Clock;
 
 constexpr std::chrono::milliseconds kLook{100};  // whether it is time to stop, while nothing is applied
 constexpr std::chrono::milliseconds kObserveAgain{1'000};
+constexpr std::chrono::milliseconds kObservedPauseLeast{500};  // a shorter one is over before much was read
 
 }  // namespace
 
@@ -70,7 +71,7 @@ void Link::run() {
       core_.failed(std::current_exception(), Clock::now());
     }
     if (core_.phase() == LinkPhase::kBackingOff) {
-      pause_for(core_.backoff(), stop_.get_token());
+      back_off(Clock::now() + core_.backoff());
       core_.backed_off();
     }
   }
@@ -83,12 +84,26 @@ void Link::run() {
   if (options_.reader.observer != nullptr) observe();
 }
 
+// A target that refuses for a while must not hold up the other link, whose decisions need what this stream brings.
+void Link::back_off(Clock::time_point until) {
+  if (options_.reader.observer != nullptr && until - Clock::now() >= kObservedPauseLeast) {
+    try {
+      observe_session(stop_.get_token(), until);
+    } catch (const std::exception& error) {  // which the next session meets as well, and decides about
+      log_event(LogLevel::kDebug, "stream is not read on for the other link",
+                {{"link", name()}, {"reason", error.what()}});
+    }
+  }
+  const auto rest = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
+  if (rest.count() > 0) pause_for(rest, stop_.get_token());
+}
+
 // Sessions that apply nothing, each from the progress row.
 void Link::observe() {
   bool told = false;
   while (!abort_.stop_requested()) {
     try {
-      observe_session();
+      observe_session(abort_.get_token(), Clock::time_point::max());
     } catch (const PgError& error) {
       if (!std::exchange(told, true) && !abort_.stop_requested()) {
         log_event(LogLevel::kWarn, "stream is not read on for the other link, trying again",
@@ -103,13 +118,15 @@ void Link::observe() {
   }
 }
 
-void Link::observe_session() {
+void Link::observe_session(const std::stop_token& stop, Clock::time_point until) {
   OpenedSink opened = open_sink_(abort_.get_token());
   progress_.reset();
   const Lsn applied = opened.sink->applied();
-  Session session(std::move(opened), options_, progress_, abort_.get_token());
+  LinkOptions options = options_;
+  options.stream.connect.application_name += kObservedSuffix;
+  Session session(std::move(opened), options, progress_, abort_.get_token());
   log_event(LogLevel::kInfo, "stream is read on for the other link", {{"link", name()}, {"lsn", to_string(applied)}});
-  while (!abort_.stop_requested()) (void)session.queue.next(kLook);
+  while (!stop.stop_requested() && Clock::now() < until) (void)session.queue.next(kLook);
 }
 
 void Link::run_session() {

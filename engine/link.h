@@ -9,6 +9,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "engine/link_core.h"
@@ -36,11 +37,15 @@ struct LinkOptions {
   std::size_t queue_bytes_max = 16U << 20U;
 };
 
+/// What the stream's session has behind its name in pg_stat_activity while nothing of it is applied.
+inline constexpr std::string_view kObservedSuffix = "-observed";
+
 /// One direction: a source's stream applied to a target, until it is stopped or has to stop.
 ///
 /// Two threads: this one's body applies (its rules are LinkCore's), and per session one receives (Receiver). They share
 /// the queue, Progress and the stop. A failure of either ends the session of both; the next begins at the progress row,
-/// which is the only memory that counts. Threads: public calls from any thread.
+/// which is the only memory that counts. An observed stream is read on while the link backs off, for the other link,
+/// which may depend on what the observer learns. Threads: public calls from any thread.
 class Link {
  public:
   Link(LinkOptions options, SinkFactory open_sink);
@@ -75,8 +80,9 @@ class Link {
 
   void run();
   void run_session();
+  void back_off(LinkCore::Clock::time_point until);
   void observe();
-  void observe_session();
+  void observe_session(const std::stop_token& stop, LinkCore::Clock::time_point until);
   std::optional<SourceItem> next_item(Session& session);
 
   LinkOptions options_;

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "engine/link.h"
 #include "engine/pg_error.h"
 
 namespace teal {
@@ -53,9 +54,11 @@ ServerFacts read_server_facts(PgConnection& connection) {
 std::optional<SlotFacts> read_slot(PgConnection& source, const std::string& name) {
   const Rows rows = source.exec("look for the slot " + name,
                                 "SELECT coalesce(plugin, ''), coalesce(database, ''), temporary, active_pid, "
-                                "confirmed_flush_lsn, restart_lsn, coalesce(wal_status, ''), safe_wal_size "
-                                "FROM pg_replication_slots WHERE slot_name = $1",
-                                {name});
+                                "confirmed_flush_lsn, restart_lsn, coalesce(wal_status, ''), safe_wal_size, "
+                                "EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.pid = s.active_pid AND "
+                                "a.application_name LIKE '%' || $2) "
+                                "FROM pg_replication_slots s WHERE slot_name = $1",
+                                {name, std::string(kObservedSuffix)});
   if (rows.empty()) return std::nullopt;
   SlotFacts slot;
   slot.plugin = rows.str(0, 0);
@@ -66,6 +69,7 @@ std::optional<SlotFacts> read_slot(PgConnection& source, const std::string& name
   slot.restart = optional_lsn(rows, 0, 5);
   slot.wal_status = rows.str(0, 6);
   if (!rows.is_null(0, 7)) slot.safe_wal_bytes = rows.integer(0, 7);
+  slot.observed = rows.boolean(0, 8);
   return slot;
 }
 

@@ -33,6 +33,7 @@ struct SlotFacts {
   std::string database;
   bool temporary = false;
   std::optional<int> active_pid;
+  bool observed = false;  ///< by a link that applies nothing of it, for the other one
   std::optional<Lsn> confirmed_flush;
   std::optional<Lsn> restart;
   std::string wal_status;                      ///< reserved, extended, unreserved, lost; empty when unknown

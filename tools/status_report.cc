@@ -14,6 +14,7 @@ namespace {
 std::string phase_of(const LinkStatus& status) {
   const bool all_copied = status.copied_count() == status.tables.size();
   if (!status.active) return "stopped";
+  if (status.slot && status.slot->observed) return "observing";
   if (status.slot && status.slot->active_pid) return "streaming";  // tables that come later join meanwhile
   return all_copied ? "starting" : "copying";
 }
@@ -37,7 +38,7 @@ std::string slot_text(const LinkStatus& status) {
                ? ", safe for another " + bytes_text(static_cast<std::uint64_t>(*slot.safe_wal_bytes))
                : ", may be lost at any moment";
     const std::optional<double> lost_in = status.lost_in_seconds();
-    if (lost_in && *lost_in > 0) out += " or about " + seconds_text(*lost_in) + " at blue's rate";
+    if (lost_in && *lost_in > 0) out += " or about " + seconds_text(*lost_in) + " at " + status.source + "'s rate";
   }
   return out;
 }
@@ -162,6 +163,7 @@ std::vector<LinkStatus> read_links(const Config& config, PgConnection& blue, PgC
   const LinkNames forward = forward_link(config);
   if (auto status = read_link_status(forward, blue, green)) links.push_back(std::move(*status));
   if (auto status = read_link_status(forward.reverse(), green, blue)) links.push_back(std::move(*status));
+  for (LinkStatus& status : links) status.source = status.link == forward.link ? "blue" : "green";
   return links;
 }
 
@@ -185,6 +187,7 @@ std::string link_text(const LinkStatus& status) {
     out +=
         ", " + std::to_string(status.copied_count()) + " of " + std::to_string(status.tables.size()) + " tables copied";
   }
+  if (status.phase == "observing") out += ": stopped or backing off, its stream is only read on for the other link";
   out += "\nlag        " + lag_text(status) + "\n";
   out += "applied    " + to_string(status.progress.applied) + ", held " + to_string(status.progress.held) +
          ", source at " + to_string(status.source_lsn) + ", written " +

@@ -26,7 +26,8 @@ struct TableStatus {
 /// One link, read from its two databases.
 struct LinkStatus {
   std::string link;
-  std::string phase;         ///< copying, streaming, stopped
+  std::string source;        ///< blue or green
+  std::string phase;         ///< copying, starting, streaming, observing, stopped
   bool active = false;       ///< a sidecar reads the slot
   Lsn source_lsn;            ///< where the source writes
   double stale_seconds = 0;  ///< since the source was as the target is now, by the source's clock

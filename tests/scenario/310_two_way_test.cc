@@ -14,7 +14,16 @@ using testing::HasSubstr;
 
 constexpr const char* kItems = "CREATE TABLE item (id int PRIMARY KEY, v text, n int)";
 
-class TwoWay : public TwoWayFixture {};
+class TwoWay : public TwoWayFixture {
+ protected:
+  std::string phase_of(const std::string& link) {
+    const auto status = nlohmann::json::parse(command({"status", "--json"}).out);
+    for (const auto& one : status.at("links")) {
+      if (one.at("link") == link) return one.at("phase");
+    }
+    return "";
+  }
+};
 
 TEST_F(TwoWay, RowsTravelBothWaysAndNeverComeBack) {
   start_both(kItems, {"public.item"});
@@ -88,6 +97,8 @@ TEST_F(TwoWay, LinkGoesOnWhenTheOtherHasStoppedAtARow) {
   blue_owner().exec("UPDATE item SET v = 'blue' WHERE id = 3");
   wait_until("blue's later version is on green", seconds(30),
              [&] { return green().value("SELECT v FROM item WHERE id = 3") == "blue"; });
+  EXPECT_EQ(phase_of("green_to_blue"), "observing");
+  EXPECT_EQ(phase_of("blue_to_green"), "streaming");
   const TealResult listed = command({"quarantine", "list"});
   EXPECT_THAT(listed.out, HasSubstr("UPDATE on public.item key (\"id\")=(1)  (link green_to_blue)"));
   EXPECT_EQ(command({"quarantine", "retry", "1", "--link", "blue_to_green"}).exit_code, 1);
@@ -99,6 +110,33 @@ TEST_F(TwoWay, LinkGoesOnWhenTheOtherHasStoppedAtARow) {
   expect_all_equal();
   EXPECT_EQ(blue().value("SELECT v FROM item WHERE id = 3"), "blue");
   EXPECT_EQ(blue().number("SELECT n FROM item WHERE id = 1"), 100);
+}
+
+// A target that lacks something, a disk that is full say, refuses for as long as that lasts.
+TEST_F(TwoWay, LinkThatBacksOffReadsOnForTheOther) {
+  start_both(kItems, {"public.item"});
+  blue_owner().exec("INSERT INTO item SELECT i, 'old', 0 FROM generate_series(1, 10) i");
+  wait_both_caught_up();
+  green_owner().exec(
+      "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+      "$$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '53100'; END $$; "
+      "CREATE TRIGGER refuse BEFORE INSERT ON item FOR EACH ROW WHEN (NEW.n = 13) EXECUTE FUNCTION refuse(); "
+      "ALTER TABLE item ENABLE ALWAYS TRIGGER refuse");
+  blue_owner().exec("INSERT INTO item VALUES (11, 'blue', 13)");
+  teal_->wait_for_log("stream is read on for the other link link=blue_to_green", seconds(60));
+  for (int i = 1; i <= 3; ++i) {
+    const std::string n = std::to_string(i);
+    wait_until("it reads on", seconds(60), [&] { return phase_of("blue_to_green") == "observing"; });
+    blue_owner().exec("UPDATE item SET v = 'blue' WHERE id = " + n);
+    green_owner().exec("UPDATE item SET n = " + n + " WHERE id = 10");
+    wait_until("green's change is on blue", seconds(5),
+               [&] { return blue().number("SELECT n FROM item WHERE id = 10") == i; });
+  }
+  EXPECT_EQ(green().number("SELECT count(*) FROM item WHERE v = 'blue'"), 0);
+  green_owner().exec("DROP TRIGGER refuse ON item");
+  wait_both_caught_up();
+  expect_all_equal();
+  EXPECT_EQ(teal_->terminate(), 0);
 }
 
 TEST_F(TwoWay, BothLinksDrainWhenTheyAreAskedToStop) {
