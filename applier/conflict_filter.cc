@@ -47,14 +47,21 @@ std::string key_text(const TargetTable& table, const RowKey& key) {
 struct ConflictFilter::Both {
   const LocalChanges& source;
   const LocalChanges& target;
+
+  // With the key's partition, if either side has told it; both have the same ones where one is emptied for itself.
+  [[nodiscard]] TableHash table_of(const KeyHash& key, const TableHash& table) const {
+    const auto known = source.table_of(key);
+    return known ? *known : target.table_of(key).value_or(table);
+  }
 };
 
 Verdict ConflictFilter::look(const TargetTable& table, const RowKey& key, const NetRow& row, Both both,
                              std::optional<UnseenVersions>* standing) const {
   const KeyShape& shape = table.row_key;
   const TransactionFacts& facts = *row.place.facts;
+  const KeyHash hash = key_hash(shape, key.columns);
   const IncomingChange change{
-      key_hash(shape, key.columns), shape.table, {facts.final_lsn, facts.effective_time, facts.seen}, row.first_seen};
+      hash, both.table_of(hash, shape.table), {facts.final_lsn, facts.effective_time, facts.seen}, row.first_seen};
   const Verdict verdict =
       teal::decide(options_.policy(table.target), options_.source_side, change, both.source, both.target);
   if (verdict == Verdict::kStops) {
@@ -85,7 +92,8 @@ void ConflictFilter::lose(NetRow& row) {
 // since may have found it free.
 Lsn ConflictFilter::newest_there(const TargetTable& table, const RowKey& key, Both both) {
   const KeyShape& shape = table.row_key;
-  const auto known = both.target.unseen(key_hash(shape, key.columns), shape.table, Lsn{});
+  const KeyHash hash = key_hash(shape, key.columns);
+  const auto known = both.target.unseen(hash, both.table_of(hash, shape.table), Lsn{});
   return known ? known->last.lsn : Lsn{};
 }
 
@@ -190,13 +198,13 @@ void ConflictFilter::add_later(const Epoch& epoch, const TargetTable& table, Bot
                                bool* stops) const {
   const TransactionFacts& facts = *epoch.truncate_place.facts;
   const LocalCommit commit{facts.final_lsn, facts.effective_time, facts.seen};
-  const KeyHash& hash = table.row_key.table;
   const ConflictPolicy policy = options_.policy(table.target);
-  for (const KeyHash& key : both.target.changed_keys(hash, facts.seen)) {
-    const Verdict verdict =
-        teal::decide(policy, options_.source_side, {key, hash, commit, facts.seen}, both.source, both.target);
+  for (const ChangedKey& changed : both.target.changed_keys(table.row_key.table, facts.seen)) {
+    const Verdict verdict = teal::decide(policy, options_.source_side, {changed.key, changed.table, commit, facts.seen},
+                                         both.source, both.target);
     if (verdict != Verdict::kLoses && verdict != Verdict::kStops) continue;
-    if (const auto standing = both.target.unseen(key, hash, facts.seen)) later.emplace(key, *standing);
+    const auto standing = both.target.unseen(changed.key, changed.table, facts.seen);
+    if (standing) later.emplace(changed.key, *standing);
     if (verdict == Verdict::kStops) *stops = true;
   }
 }
@@ -233,7 +241,7 @@ bool ConflictFilter::holds_row(const TargetTable& table, const RowKey& key, cons
   if (verdict == row.verdict) return true;
   if (verdict == Verdict::kLoses || row.op == NetOp::kNone) return false;
   if (!takes_away(row.op) && !is_whole(row.values)) return false;
-  if (standing && row.verdict == Verdict::kApplies) record(table, key, row, row.op, *standing, true);
+  if (standing) record(table, key, row, row.op, *standing, true);
   return true;
 }
 

@@ -32,7 +32,9 @@ class KeyShapes {
     if (!source_) source_.emplace(open_source_());
     const Rows rows = source_->exec(
         "look up the key of " + relation.schema + "." + relation.name,
-        "SELECT n.nspname, r.relname, a.attname FROM pg_class c JOIN pg_class r ON r.oid = CASE WHEN c.relispartition "
+        "SELECT n.nspname, r.relname, a.attname, CASE WHEN c.relispartition THEN (SELECT count(*) FROM "
+        "pg_partition_tree(r.oid) p WHERE p.isleaf) ELSE 1 END FROM pg_class c JOIN pg_class r ON r.oid = CASE WHEN "
+        "c.relispartition "
         "THEN pg_partition_root(c.oid)::oid ELSE c.oid END JOIN pg_namespace n ON n.oid = r.relnamespace LEFT JOIN "
         "(pg_index i JOIN pg_attribute a ON a.attrelid = i.indexrelid) ON i.indrelid = c.oid AND i.indisprimary WHERE "
         "c.oid = $1",
@@ -49,7 +51,9 @@ class KeyShapes {
         if (column.identity) key.push_back(column.name);
       }
     }
-    return shape_of(relation, table, key);
+    KeyShape shape = shape_of(relation, table, key);
+    shape.parts = static_cast<std::size_t>(rows.integer(0, 3));
+    return shape;
   }
 
   KeyShape shape_of(const Relation& relation, const TableName& table, const std::vector<std::string>& key) {

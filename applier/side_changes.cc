@@ -113,13 +113,7 @@ const std::optional<KeyShape>& SideChanges::shape_of(const Relation& relation) {
 }
 
 void SideChanges::enter_change(const Change& change, std::vector<LocalChange>& changes) {
-  if (change.op == ChangeOp::kTruncate) {
-    for (const Relation* relation : change.truncated) {
-      const std::optional<KeyShape>& shape = shape_of(*relation);
-      if (shape) changes.push_back({shape->table, shape->table, true, kNoVersion});
-    }
-    return;
-  }
+  if (change.op == ChangeOp::kTruncate) return enter_truncate(change, changes);
   const std::optional<KeyShape>& shape = shape_of(*change.relation);
   if (!shape) return;
   const TupleView old_row = change.old_kind == OldTupleKind::kNone ? TupleView{} : change.old_tuple;
@@ -135,6 +129,33 @@ void SideChanges::enter_change(const Change& change, std::vector<LocalChange>& c
     changes.push_back({*old_key, shape->table, true, version_of(*change.relation, *shape, old_row)});
   }
   changes.push_back({key, shape->table, false, version_of(*change.relation, *shape, change.new_tuple)});
+}
+
+// Of a partitioned table the partitions are named: all of them, or some.
+void SideChanges::enter_truncate(const Change& change, std::vector<LocalChange>& changes) {
+  struct Named {
+    std::size_t parts = 0;  // that the table had at this moment
+    std::vector<TableHash> named;
+  };
+  boost::unordered_flat_map<KeyHash, Named, KeyHashHash> tables;
+  for (const Relation* relation : change.truncated) {
+    const std::optional<KeyShape>& known = shape_of(*relation);
+    if (!known) continue;
+    Named& table = tables[known->table.whole];
+    // Partitions come and go, so they are counted anew.
+    if (table.named.empty() && known->table.part != known->table.whole) {
+      const std::optional<KeyShape> now = find_shape_(*relation);
+      table.parts = now && now->table == known->table ? now->parts : SIZE_MAX;
+    }
+    table.named.push_back(known->table);
+  }
+  for (const auto& [whole, table] : tables) {
+    if (table.named.size() >= table.parts) {
+      changes.push_back({whole, whole, true, kNoVersion});
+      continue;
+    }
+    for (const TableHash& one : table.named) changes.push_back({one.part, one, true, kNoVersion});
+  }
 }
 
 void SideChanges::enter(const TransactionSlice& slice, const LocalCommit& commit) {

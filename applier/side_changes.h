@@ -72,6 +72,7 @@ class SideChanges final : public StreamObserver {
   void note_echo(const TransactionSlice& slice);
   void enter(const TransactionSlice& slice, const LocalCommit& commit);
   void enter_change(const Change& change, std::vector<LocalChange>& changes);
+  void enter_truncate(const Change& change, std::vector<LocalChange>& changes);
 
   const std::string echo_link_;
   const FindKeyShape find_shape_;

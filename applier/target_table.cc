@@ -121,6 +121,8 @@ TargetTable name_table(const Relation& relation) {
 // Of a RowKey's columns, which stand in the order of `table.key`.
 KeyShape row_key_of(const TargetTable& table, const Relation& relation) {
   Relation key;
+  key.schema = table.target.schema;
+  key.name = table.target.name;
   std::vector<std::string> names;
   for (const std::uint16_t ordinal : table.key) {
     key.columns.push_back(relation.columns[ordinal]);
@@ -237,6 +239,7 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, co
     part->columns = table.columns;
     part->key = table.key;
     part->row_key = table.row_key;
+    part->row_key.table.part = table_hash(relation.schema, relation.name);
     part->target = table.target;
     part->single_part = true;
     table.part = part;

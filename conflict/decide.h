@@ -20,7 +20,7 @@ enum class Verdict : std::uint8_t {
 /// The net change of one key in a batch, or a TRUNCATE's for one key.
 struct IncomingChange {
   KeyHash key;
-  KeyHash table;
+  TableHash table;     ///< with the key's partition: LocalChanges::table_of
   LocalCommit commit;  ///< of the last of the changes that were merged: it decides
   Lsn first_seen;      ///< what the maker of the first one had seen
 };

@@ -15,18 +15,25 @@ void LocalChanges::add(const LocalCommit& commit, std::span<const LocalChange> c
   }
 }
 
+std::uint32_t LocalChanges::index_of(const TableHash& table) {
+  const auto [found, added] = table_index_.try_emplace(table.part, static_cast<std::uint32_t>(tables_.size()));
+  if (added) tables_.push_back(table);
+  tables_[found->second] = table;  // a partition may have come to another table
+  return found->second;
+}
+
 // Two jumps of one length that follow each other become one: the lengths grow like the digits of a skew binary number.
 // What is forgotten is the list's end, and the next entry begins anew there.
-LocalChanges::Entry LocalChanges::next(const LocalChange& change, std::uint64_t before, std::uint64_t commit) const {
+LocalChanges::Entry LocalChanges::next(const LocalChange& change, std::uint64_t before, std::uint64_t commit) {
   Entry made{.key = change.key,
-             .table = change.table.low,
+             .table = index_of(change.table),
+             .removed = change.removed,
              .before = before,
              .jump = before,
              .length = 1,
              .commit = commit,
              .version = change.version,
-             .jumped_max = change.version,
-             .removed = change.removed};
+             .jumped_max = change.version};
   if (!known(before)) return made;
   const Entry& one = entry(before);
   if (!known(one.jump) || entry(one.jump).length != one.length) return made;
@@ -42,16 +49,24 @@ std::uint64_t LocalChanges::newest(const KeyHash& key) const {
   return found == newest_.end() ? 0 : found->second;
 }
 
-// The key's own versions and its table's TRUNCATEs are two lists.
-std::optional<UnseenVersions> LocalChanges::unseen(const KeyHash& key, const KeyHash& table, Lsn after,
+// The key's own versions and the TRUNCATEs of its table, and of its partition alone, are lists of their own.
+std::optional<UnseenVersions> LocalChanges::unseen(const KeyHash& key, const TableHash& table, Lsn after,
                                                    Lsn upto) const {
-  const auto own = in_list(key, after, upto);
-  if (key == table) return own;
-  const auto all = in_list(table, after, upto);
-  if (!own || !all) return own ? own : all;
-  UnseenVersions found = own->number > all->number ? *own : *all;
-  found.first_time = std::min(own->first_time, all->first_time);
-  found.version_max = std::max(own->version_max, all->version_max);
+  std::optional<UnseenVersions> found = in_list(key, after, upto);
+  const auto add = [&](const KeyHash& all_of) {
+    const auto all = in_list(all_of, after, upto);
+    if (!all) return;
+    if (!found) {
+      found = all;
+      return;
+    }
+    const UnseenVersions one = *found;
+    if (one.number < all->number) found = all;
+    found->first_time = std::min(one.first_time, all->first_time);
+    found->version_max = std::max(one.version_max, all->version_max);
+  };
+  if (key != table.whole) add(table.whole);
+  if (table.part != table.whole && key != table.part) add(table.part);
   return found;
 }
 
@@ -75,14 +90,23 @@ std::optional<UnseenVersions> LocalChanges::in_list(const KeyHash& key, Lsn afte
   return found;
 }
 
-std::vector<KeyHash> LocalChanges::changed_keys(const KeyHash& table, Lsn after) const {
-  std::vector<KeyHash> keys;
+std::optional<TableHash> LocalChanges::table_of(const KeyHash& key) const {
+  const std::uint64_t number = newest(key);
+  if (!known(number)) return std::nullopt;
+  return tables_[entry(number).table];
+}
+
+std::vector<ChangedKey> LocalChanges::changed_keys(const TableHash& table, Lsn after) const {
+  std::vector<ChangedKey> keys;
+  const bool in_part = table.part != table.whole;
   for (std::uint64_t number = first_entry_ + entries_.size() - 1; number >= first_entry_; --number) {
     const Entry& version = entry(number);
     if (commit_of(version).lsn < after) break;
+    const TableHash& of = tables_[version.table];
+    if (in_part ? of.part != table.part : of.whole != table.whole) continue;
+    if (version.key == of.whole || version.key == of.part) continue;  // a TRUNCATE
     // The newest of a key stands for all of them.
-    if (version.table == table.low && version.key != table && newest(version.key) == number)
-      keys.push_back(version.key);
+    if (newest(version.key) == number) keys.push_back({version.key, of});
   }
   return keys;
 }

@@ -26,6 +26,19 @@ struct KeyHashHash {
   std::size_t operator()(const KeyHash& key) const { return key.low; }
 };
 
+/// A table, and one of its partitions as its side announces it: the same hash twice where there are none. A key belongs
+/// to one partition for good, because its columns decide. TRUNCATE concerns either all keys of the table, or those of
+/// one partition.
+struct TableHash {
+  constexpr TableHash() = default;
+  constexpr TableHash(KeyHash all) : whole(all), part(all) {}  // NOLINT(*-explicit-*): most tables have no parts
+  constexpr TableHash(KeyHash all, KeyHash one) : whole(all), part(one) {}
+
+  KeyHash whole;
+  KeyHash part;
+  constexpr bool operator==(const TableHash&) const = default;
+};
+
 /// A commit of an application on one side, as this side's stream tells it. A position covers it when it is above `lsn`:
 /// no other record lies between that and the END of the commit record, which is what progress is counted in.
 struct LocalCommit {
@@ -37,12 +50,19 @@ struct LocalCommit {
 /// A table that has no version column, or a NULL in it: lower than all versions.
 inline constexpr std::int64_t kNoVersion = std::numeric_limits<std::int64_t>::min();
 
-/// What a local commit did to one key of a table, or to all of them: a TRUNCATE has the table's hash as its key.
+/// What a local commit did to one key of a table, or to all of them: a TRUNCATE has the table's hash as its key, or
+/// that of the one partition which it emptied.
 struct LocalChange {
   KeyHash key;
-  KeyHash table;
+  TableHash table;
   bool removed = false;
   std::int64_t version = kNoVersion;
+};
+
+/// A key that was changed, and where it belongs.
+struct ChangedKey {
+  KeyHash key;
+  TableHash table;
 };
 
 /// The versions of one key that the other side had not seen when it made the change that they are compared with.
@@ -67,12 +87,15 @@ class LocalChanges {
   void add(const LocalCommit& commit, std::span<const LocalChange> changes);
 
   /// The versions of `key` of `table` that `after` does not cover, of commits up to `upto`; nullopt: there is none.
-  [[nodiscard]] std::optional<UnseenVersions> unseen(const KeyHash& key, const KeyHash& table, Lsn after,
+  [[nodiscard]] std::optional<UnseenVersions> unseen(const KeyHash& key, const TableHash& table, Lsn after,
                                                      Lsn upto = {std::numeric_limits<std::uint64_t>::max()}) const;
 
-  /// The keys of `table` whose changes `after` does not cover, each once: what a TRUNCATE may have to spare. Looks at
-  /// all changes since then.
-  [[nodiscard]] std::vector<KeyHash> changed_keys(const KeyHash& table, Lsn after) const;
+  /// Where the key belongs, as far as it was changed here.
+  [[nodiscard]] std::optional<TableHash> table_of(const KeyHash& key) const;
+
+  /// The keys of a table, or of one partition if `table` names one, whose changes `after` does not cover, each once:
+  /// what a TRUNCATE may have to spare. Looks at all changes since then.
+  [[nodiscard]] std::vector<ChangedKey> changed_keys(const TableHash& table, Lsn after) const;
 
   /// Forgets the commits that `position` covers: no later change can have missed them.
   void forget(Lsn position);
@@ -91,19 +114,20 @@ class LocalChanges {
   // few steps: Myers, "An applicative random-access stack", 1983.
   struct Entry {
     KeyHash key;
-    std::uint64_t table;   // half of its hash
+    std::uint32_t table;  // its index in `tables_`
+    bool removed;
     std::uint64_t before;  // number of the previous entry of the same key; 0: none, as below
     std::uint64_t jump;    // number of one further back
     std::uint64_t length;  // steps to `jump`
     std::uint64_t commit;  // number of its commit
     std::int64_t version;
     std::int64_t jumped_max;  // of the versions from this one to before `jump`
-    bool removed;
   };
 
-  [[nodiscard]] Entry next(const LocalChange& change, std::uint64_t before, std::uint64_t commit) const;
+  [[nodiscard]] Entry next(const LocalChange& change, std::uint64_t before, std::uint64_t commit);
   [[nodiscard]] std::optional<UnseenVersions> in_list(const KeyHash& key, Lsn after, Lsn upto) const;
   [[nodiscard]] std::uint64_t newest(const KeyHash& key) const;
+  [[nodiscard]] std::uint32_t index_of(const TableHash& table);
   [[nodiscard]] bool known(std::uint64_t number) const { return number >= first_entry_; }
   [[nodiscard]] const Entry& entry(std::uint64_t number) const { return entries_[number - first_entry_]; }
   [[nodiscard]] const LocalCommit& commit_of(const Entry& entry) const {
@@ -113,9 +137,11 @@ class LocalChanges {
 
   std::deque<LocalCommit> commits_;
   std::deque<Entry> entries_;
-  std::uint64_t first_commit_ = 0;                                         // number of commits_.front()
-  std::uint64_t first_entry_ = 1;                                          // number of entries_.front()
-  boost::unordered_flat_map<KeyHash, std::uint64_t, KeyHashHash> newest_;  // of each key: number of its entry
+  std::uint64_t first_commit_ = 0;                                              // number of commits_.front()
+  std::uint64_t first_entry_ = 1;                                               // number of entries_.front()
+  boost::unordered_flat_map<KeyHash, std::uint64_t, KeyHashHash> newest_;       // of each key: number of its entry
+  std::vector<TableHash> tables_;                                               // all that were ever changed
+  boost::unordered_flat_map<KeyHash, std::uint32_t, KeyHashHash> table_index_;  // by the partition
 };
 
 }  // namespace teal

@@ -77,13 +77,17 @@ std::uint16_t ordinal_of(const Relation& relation, const std::string& name) {
 
 }  // namespace
 
-KeyShape make_key_shape(const Relation& relation, std::string_view schema, std::string_view name,
-                        const std::vector<std::string>& key, const std::string& version_column) {
-  KeyShape shape;
+KeyHash table_hash(std::string_view schema, std::string_view name) {
   Hasher hasher;
   hasher.add(schema);
   hasher.add(name);
-  shape.table = hasher.end();
+  return hasher.end();
+}
+
+KeyShape make_key_shape(const Relation& relation, std::string_view schema, std::string_view name,
+                        const std::vector<std::string>& key, const std::string& version_column) {
+  KeyShape shape;
+  shape.table = {table_hash(schema, name), table_hash(relation.schema, relation.name)};
   std::vector<std::string> names = key;
   std::sort(names.begin(), names.end());
   for (const std::string& column : names) {
@@ -96,7 +100,8 @@ KeyShape make_key_shape(const Relation& relation, std::string_view schema, std::
 
 KeyHash key_hash(const KeyShape& shape, TupleView row, TupleView old_row) {
   Hasher hasher;
-  hasher.add({reinterpret_cast<const char*>(&shape.table), sizeof shape.table});
+  const KeyHash& table = shape.table.whole;
+  hasher.add({reinterpret_cast<const char*>(&table), sizeof table});
   for (std::size_t i = 0; i < shape.columns.size(); ++i) {
     const std::uint16_t ordinal = shape.columns[i];
     const bool unchanged = row[ordinal].kind == ColumnKind::kUnchangedToast && !old_row.empty();

@@ -13,14 +13,19 @@ namespace teal {
 
 /// How the rows of one announced relation are known on both sides.
 struct KeyShape {
-  KeyHash table;                         ///< of the table that its rows are written to: of a partition, the root
+  TableHash table;                       ///< of the table that its rows are written to: of a partition, the root
   std::vector<std::uint16_t> columns;    ///< ordinals of the key, in the order of the columns' names
   std::vector<TypeId> types;             ///< of these
   std::optional<std::uint16_t> version;  ///< ordinal of the version column
+  std::size_t parts = 1;                 ///< partitions with rows that the root had when it was looked up
 };
 
+/// Of a table or partition by its name.
+[[nodiscard]] KeyHash table_hash(std::string_view schema, std::string_view name);
+
 /// The two sides may have their columns in different order, and a table may have another name in the relation than
-/// `schema`.`name`, under which both sides know it (a partition's root). `key`: names of the key's columns.
+/// `schema`.`name`, under which both sides know it (a partition's root; `relation` then has the partition's name).
+/// `key`: names of the key's columns.
 /// Errors: throws std::invalid_argument that names a column which the relation does not have.
 [[nodiscard]] KeyShape make_key_shape(const Relation& relation, std::string_view schema, std::string_view name,
                                       const std::vector<std::string>& key, const std::string& version_column = "");

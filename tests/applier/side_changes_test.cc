@@ -29,7 +29,7 @@ std::optional<KeyShape> shape(const Relation& relation) {
   return make_key_shape(relation, relation.schema, relation.name, {"id"});
 }
 
-KeyHash table_of(const Relation& relation) { return shape(relation)->table; }
+TableHash table_of(const Relation& relation) { return shape(relation)->table; }
 
 KeyHash key_of(const Relation& relation, const std::string& id) {
   const ColumnValue values[] = {

@@ -18,7 +18,10 @@ namespace {
 
 constexpr KeyHash kTable{7, 7};
 
+constexpr KeyHash kParts[] = {{7, 8}, {7, 9}};
+
 KeyHash key(std::uint64_t number) { return {number, 1000 + number}; }
+TableHash table_of(std::uint64_t number) { return {kTable, kParts[number % 2]}; }
 
 LocalCommit commit_at(std::uint64_t number) {
   return {Lsn{16 * number}, Timestamp{static_cast<std::int64_t>(number)}, Lsn{}};
@@ -31,10 +34,12 @@ class PlainChanges {
   void forget(Lsn position) {
     std::erase_if(versions_, [&](const Version& version) { return version.commit.lsn < position; });
   }
-  [[nodiscard]] std::optional<UnseenVersions> unseen(const KeyHash& of, Lsn after, Lsn upto) const {
+  [[nodiscard]] std::optional<UnseenVersions> unseen(const KeyHash& of, const TableHash& table, Lsn after,
+                                                     Lsn upto) const {
     std::optional<UnseenVersions> found;
     for (const auto& [commit, change] : versions_) {
-      if ((change.key != of && change.key != kTable) || commit.lsn < after || commit.lsn > upto) continue;
+      const bool concerned = change.key == of || change.key == table.whole || change.key == table.part;
+      if (!concerned || commit.lsn < after || commit.lsn > upto) continue;
       if (!found) found = UnseenVersions{.last = commit, .first_time = commit.time};
       found->last = commit;
       found->removed = change.removed;
@@ -64,8 +69,13 @@ TEST(LocalChangesTest, FindsWhatALookThroughAllVersionsFinds) {
     std::uint64_t forgotten = 0;
     for (int step = 0; step < 400; ++step) {
       const LocalCommit commit = commit_at(now += below(2));
-      const LocalChange change{below(40) == 0 ? kTable : key(below(keys)), kTable, below(3) == 0,
-                               below(5) == 0 ? kNoVersion : static_cast<std::int64_t>(below(1000))};
+      LocalChange change{kTable, kTable, below(3) == 0,
+                         below(5) == 0 ? kNoVersion : static_cast<std::int64_t>(below(1000))};
+      const std::uint64_t changed = below(keys);
+      if (below(40) != 0) {
+        change.table = table_of(changed);
+        change.key = below(20) == 0 ? change.table.part : key(changed);
+      }
       changes.add(commit, std::vector{change});
       plain.add(commit, change);
       if (below(20) == 0) {
@@ -73,11 +83,12 @@ TEST(LocalChangesTest, FindsWhatALookThroughAllVersionsFinds) {
         changes.forget(Lsn{16 * forgotten});
         plain.forget(Lsn{16 * forgotten});
       }
-      const KeyHash asked = key(below(keys));
+      const std::uint64_t number = below(keys);
+      const KeyHash asked = key(number);
       const Lsn after{16 * below(now + 2)};
       const Lsn upto{after.value + 16 * below(now + 2)};
-      const auto found = changes.unseen(asked, kTable, after, upto);
-      const auto expected = plain.unseen(asked, after, upto);
+      const auto found = changes.unseen(asked, table_of(number), after, upto);
+      const auto expected = plain.unseen(asked, table_of(number), after, upto);
       ASSERT_EQ(found.has_value(), expected.has_value()) << "seed " << seed;
       if (!found) continue;
       ++hits;
@@ -88,6 +99,29 @@ TEST(LocalChangesTest, FindsWhatALookThroughAllVersionsFinds) {
     }
   }
   EXPECT_GT(hits, 10'000);
+}
+
+// What a TRUNCATE may have to spare: of the table, or of the one partition that it empties.
+TEST(LocalChangesTest, G5KeysOfOnePartitionAreKnownFromThoseOfItsTable) {
+  LocalChanges changes;
+  for (std::uint64_t i = 1; i <= 4; ++i) {
+    changes.add(commit_at(i), std::vector{LocalChange{key(i), table_of(i), false, kNoVersion}});
+  }
+  changes.add(commit_at(5), std::vector{LocalChange{kParts[1], table_of(1), true, kNoVersion}});
+  const auto keys = [&](const TableHash& table, std::uint64_t after) {
+    std::vector<std::uint64_t> numbers;
+    for (const ChangedKey& changed : changes.changed_keys(table, commit_at(after).lsn)) {
+      numbers.push_back(changed.key.high);
+      EXPECT_EQ(changed.table, table_of(changed.key.high));
+    }
+    return numbers;
+  };
+  EXPECT_THAT(keys(kTable, 1), testing::ElementsAre(4, 3, 2, 1));
+  EXPECT_THAT(keys(table_of(1), 1), testing::ElementsAre(3, 1));
+  EXPECT_THAT(keys(table_of(2), 3), testing::ElementsAre(4));
+  EXPECT_EQ(changes.table_of(key(3)), table_of(3));
+  EXPECT_FALSE(changes.unseen(key(2), table_of(2), commit_at(3).lsn));
+  EXPECT_TRUE(changes.unseen(key(3), table_of(3), commit_at(4).lsn)->removed);
 }
 
 // Two sides that write one counter for an hour: a look through all versions took longer than they did to be made, and

@@ -75,6 +75,7 @@ TwoSides::Op TwoSides::random_op(const Table& rows) {
   if (chance(0.03)) {
     op.kind = OpKind::kTruncate;
     op.version = kNoVersion;
+    if (!options_.unique) op.part = below(3) - 1;
   } else if (found == rows.end()) {
     op.kind = OpKind::kInsert;
   } else if (chance(0.3)) {
@@ -102,7 +103,7 @@ TwoSides::Op TwoSides::random_op(const Table& rows) {
 
 void TwoSides::put(Table& rows, const Op& op) {
   if (op.kind == OpKind::kTruncate) {
-    rows.clear();
+    std::erase_if(rows, [&](const auto& row) { return takes(op, row.first); });
   } else if (op.kind == OpKind::kDelete) {
     rows.erase(op.key);
   } else {
@@ -182,9 +183,16 @@ void TwoSides::receive(int link, int count) {
       std::vector<LocalChange> changes;
       for (const Op& op : transaction.ops) {
         if (op.kind == OpKind::kTruncate && has(Mistake::kTruncateForgotten)) continue;
-        const KeyHash key = op.kind == OpKind::kTruncate ? kTable : hash_of(op.key);
-        if (op.kind == OpKind::kMove) changes.push_back({hash_of(op.from), kTable, true, op.old_version});
-        changes.push_back({key, kTable, op.kind == OpKind::kTruncate || op.kind == OpKind::kDelete, op.version});
+        if (op.kind == OpKind::kTruncate) {
+          const bool whole = op.part == kWhole || has(Mistake::kPartTakesAll);
+          const TableHash table = whole ? TableHash(kTable) : TableHash(kTable, kParts[op.part]);
+          changes.push_back({table.part, table, true, op.version});
+          continue;
+        }
+        if (op.kind == OpKind::kMove) {
+          changes.push_back({hash_of(op.from), table_of(op.from), true, op.old_version});
+        }
+        changes.push_back({hash_of(op.key), table_of(op.key), op.kind == OpKind::kDelete, op.version});
       }
       self.changes.add(commit, changes);
       self.indexed = transaction.end;
@@ -238,8 +246,8 @@ std::vector<TwoSides::Net> TwoSides::merged(const std::vector<Received>& batch) 
   return nets;
 }
 
-Verdict TwoSides::verdict(int link, const Net& net, const KeyHash& key) {
-  IncomingChange change{key, kTable, net.commit, net.first_seen};
+Verdict TwoSides::verdict(int link, const Net& net, int key) {
+  IncomingChange change{hash_of(key), table_of(key), net.commit, net.first_seen};
   if (has(Mistake::kTimesAlone)) change.commit.seen = Lsn{};
   return decide(options_.policy, link == 0 ? Side::kBlue : Side::kGreen, change, links_[link].changes,
                 other(link).changes);

@@ -30,6 +30,7 @@ enum class Mistake : std::uint8_t {
   kHoldsNothingBack,         ///< the slot is let go up to what was applied
   kForgetsSeenAtStart,       ///< and begins with nothing seen
   kTruncateTakesAll,         ///< also rows that are later
+  kPartTakesAll,             ///< of one partition, taken for one of the table
   kTruncateForgotten,        ///< rows do not know of a TRUNCATE that they had not seen
   kOldestVersionsForgotten,  ///< kept only as long as the newest versions need them
   kLoserDeletedByLink,       ///< of a claim, under the link's origin: its own side never hears of it
@@ -68,10 +69,12 @@ class TwoSides {
   };
   using Table = std::map<int, Row>;
   enum class OpKind : std::uint8_t { kInsert, kUpdate, kDelete, kTruncate, kMove };
+  static constexpr int kWhole = -1;
   struct Op {
     OpKind kind = OpKind::kInsert;
     int key = 0;
-    int from = 0;  // of a move: the old key
+    int from = 0;       // of a move: the old key
+    int part = kWhole;  // of a TRUNCATE
     Row row = {};
     bool second_sent = true;
     std::int64_t version = 0;
@@ -145,8 +148,17 @@ class TwoSides {
   };
 
   static constexpr KeyHash kTable{1, 1};
+  static constexpr KeyHash kParts[] = {{1, 2}, {1, 3}};  // by the last bit of the key
   static constexpr std::uint64_t kTransactionBytes = 10;
 
+  static int part_of(int key) { return key % 2; }
+  /// A unique key of a partitioned table lies in one partition.
+  [[nodiscard]] TableHash table_of(int key) const {
+    return options_.unique ? TableHash(kTable) : TableHash(kTable, kParts[part_of(key)]);
+  }
+  [[nodiscard]] static bool takes(const Op& truncate, int key) {
+    return truncate.part == kWhole || truncate.part == part_of(key);
+  }
   static KeyHash hash_of(int key) { return {2, static_cast<std::uint64_t>(key) + 10}; }
   /// An index of the log for a position: the first transaction that a stream from there sends.
   static std::size_t index_from(Lsn begin) { return (begin.value + kTransactionBytes - 2) / kTransactionBytes; }
@@ -180,7 +192,7 @@ class TwoSides {
   void write_update(const Net& net, Written& written);
   void put_whole(int link, const Net& net, Written& written);
   void write_truncate(int link, const Net& net, Written& written);
-  Verdict verdict(int link, const Net& net, const KeyHash& key);
+  Verdict verdict(int link, const Net& net, int key);
   void claim_at_random(const Table& rows, int key, Row& row);
   static std::vector<int> in_the_way(const Table& rows, int key, const Row& row);
   void settle(int link, const Claim& claim);

@@ -58,9 +58,9 @@ std::optional<TwoSides::Claim> TwoSides::write_all(int link, const std::vector<N
 // Its side has a later version of the row, which is still to come; what it was before may be in somebody's way.
 bool TwoSides::leaves_out(int link, const Net& net, Written& written) {
   const auto lost = links_[link].lost.find({net.op.key, net.commit.lsn, net.position});
-  if (lost == links_[link].lost.end() || verdict(link, net, hash_of(net.op.key)) == Verdict::kLoses) return false;
+  if (lost == links_[link].lost.end() || verdict(link, net, net.op.key) == Verdict::kLoses) return false;
   if (net.op.kind == OpKind::kMove) {
-    if (verdict(link, net, hash_of(net.op.from)) != Verdict::kLoses) written.rows.erase(net.op.from);
+    if (verdict(link, net, net.op.from) != Verdict::kLoses) written.rows.erase(net.op.from);
     written.fetched.erase(net.op.from);
   }
   if (!has(Mistake::kLoserLeavesOldRow)) written.rows.erase(net.op.key);

@@ -6,7 +6,9 @@ namespace teal::test {
 void TwoSides::write_truncate(int link, const Net& net, Written& written) {
   Table spared;
   for (const auto& [key, row] : written.rows) {
-    if (!has(Mistake::kTruncateTakesAll) && verdict(link, net, hash_of(key)) == Verdict::kLoses) spared[key] = row;
+    const bool stays =
+        !takes(net.op, key) || (!has(Mistake::kTruncateTakesAll) && verdict(link, net, key) == Verdict::kLoses);
+    if (stays) spared[key] = row;
   }
   written.rows = std::move(spared);
 }
@@ -15,8 +17,8 @@ void TwoSides::write_truncate(int link, const Net& net, Written& written) {
 void TwoSides::write_move(int link, const Net& net, Written& written) {
   const auto known = written.fetched.find(net.op.from);
   const bool over_fetched = known != written.fetched.end();
-  if (!over_fetched && verdict(link, net, hash_of(net.op.from)) == Verdict::kApplies &&
-      verdict(link, net, hash_of(net.op.key)) == Verdict::kApplies) {
+  if (!over_fetched && verdict(link, net, net.op.from) == Verdict::kApplies &&
+      verdict(link, net, net.op.key) == Verdict::kApplies) {
     const auto row = written.rows.find(net.op.from);
     if (row == written.rows.end()) {
       wrong_ = "a key change that had seen everything does not find its row";
@@ -28,9 +30,9 @@ void TwoSides::write_move(int link, const Net& net, Written& written) {
     written.rows[net.op.key] = moved;
     return;
   }
-  if (verdict(link, net, hash_of(net.op.from)) != Verdict::kLoses) written.rows.erase(net.op.from);
+  if (verdict(link, net, net.op.from) != Verdict::kLoses) written.rows.erase(net.op.from);
   written.fetched.erase(net.op.from);
-  if (verdict(link, net, hash_of(net.op.key)) != Verdict::kLoses) {
+  if (verdict(link, net, net.op.key) != Verdict::kLoses) {
     put_whole(link, net, written);
   } else {
     written.fetched.erase(net.op.key);
@@ -87,7 +89,7 @@ void TwoSides::write_net(int link, const Net& net, Written& written) {
   if (net.op.kind == OpKind::kTruncate) return write_truncate(link, net, written);
   if (leaves_out(link, net, written)) return;
   if (net.op.kind == OpKind::kMove) return write_move(link, net, written);
-  const Verdict verdict = this->verdict(link, net, hash_of(net.op.key));
+  const Verdict verdict = this->verdict(link, net, net.op.key);
   const auto known = written.fetched.find(net.op.key);
   const bool left_out = known != written.fetched.end() && known->second.left_out;
   if (verdict == Verdict::kLoses) {
