@@ -239,7 +239,7 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, co
     part->columns = table.columns;
     part->key = table.key;
     part->row_key = table.row_key;
-    part->row_key.table.part = table_hash(relation.schema, relation.name);
+    part->row_key.table.part = table_hash(state.name.schema, state.name.name);
     part->target = table.target;
     part->single_part = true;
     table.part = part;

@@ -66,7 +66,8 @@ std::optional<UnseenVersions> LocalChanges::unseen(const KeyHash& key, const Tab
     found->version_max = std::max(one.version_max, all->version_max);
   };
   if (key != table.whole) add(table.whole);
-  if (table.part != table.whole && key != table.part) add(table.part);
+  const KeyHash part = table_of(key).value_or(table).part;  // by its name here
+  if (part != table.whole && key != part) add(part);
   return found;
 }
 

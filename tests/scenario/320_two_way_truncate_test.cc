@@ -119,5 +119,27 @@ TRUNCATE item;
   expect_ledgers_close();
 }
 
+// A row of another partition would be lost on one side, and stay on the other.
+TEST_F(TwoWayTruncate, G5TruncateOfOnePartitionIsNoVersionOfTheOthersRows) {
+  start_both(
+      "CREATE TABLE item (id int PRIMARY KEY, v text, n int) PARTITION BY RANGE (id); "
+      "CREATE TABLE item_low PARTITION OF item FOR VALUES FROM (0) TO (100); "
+      "CREATE TABLE item_high PARTITION OF item FOR VALUES FROM (100) TO (1000)",
+      {"public.item"});
+  blue_owner().exec("INSERT INTO item SELECT i, 'old', 0 FROM generate_series(1, 130) i");
+  wait_both_caught_up();
+  end_teal();
+  green_owner().exec("UPDATE item SET v = 'green' WHERE id IN (5, 105); INSERT INTO item VALUES (500, 'green', 0)");
+  blue_owner().exec("TRUNCATE item_low");
+  together();
+  EXPECT_EQ(blue().value("SELECT string_agg(id::text, ' ' ORDER BY id) FROM item WHERE v = 'green'"), "105 500");
+  EXPECT_EQ(green().number("SELECT count(*) FROM item_low"), 0);
+  end_teal();
+  green_owner().exec("UPDATE item SET v = 'green' WHERE id = 110; INSERT INTO item VALUES (7, 'green', 0)");
+  blue_owner().exec("TRUNCATE item; INSERT INTO item VALUES (200, 'blue', 0)");
+  together();
+  EXPECT_EQ(green().value("SELECT string_agg(id::text, ' ') FROM item"), "200");
+}
+
 }  // namespace
 }  // namespace teal::test
