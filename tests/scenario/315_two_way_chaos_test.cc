@@ -71,7 +71,7 @@ class TwoWayChaos : public TwoWayFixture {
   [[nodiscard]] std::string room() const {
     if (seed_ % 2 == 0) return "";
     return "apply: { queue_bytes_max: 64KiB, batch_bytes_max: 64KiB, spill_bytes_max: " +
-           std::string(seed_ % 4 == 1 ? "256KiB" : "10GiB") + " }\n";
+           std::string(seed_ % 4 == 1 ? "1MiB" : "10GiB") + " }\n";
   }
 
   static std::string through(const FaultProxy& proxy) {
