@@ -282,7 +282,7 @@ void Applier::apply_one_by_one(Gathered::Run run) {
   for (std::size_t i = run.first; i < run.end; ++i) {
     const TransactionFacts& facts = gathered_.facts(gathered_.ended()[i]);
     try {
-      while (!attempt({i, i + 1}, [&] { return apply_one(i); })) continue;
+      while (!attempt({i, i + 1}, [&] { return apply_or_settle(i); })) continue;
     } catch (const RowsRefused& refused) {
       stop_at(refused, facts);
     } catch (const Stopped& stopped) {
@@ -290,6 +290,16 @@ void Applier::apply_one_by_one(Gathered::Run run) {
                                         std::to_string(facts.xid.value) + " (commit " + to_string(facts.final_lsn) +
                                         "): " + stopped.what());
     }
+  }
+}
+
+// A value that another row of the target has may be one that the two sides disagree about.
+Applier::Retry Applier::apply_or_settle(std::size_t transaction) {
+  try {
+    return apply_one(transaction);
+  } catch (const RowsRefused& refused) {
+    if (!guard_ || !guard_->settle_claims(refused.change(), plan_.epochs())) throw;
+    return refused.what();
   }
 }
 
@@ -362,7 +372,7 @@ Applier::Retry Applier::finish(const Ended& last) {
   if (const Retry retry = confirm(next.applied)) return retry;
   const CommitPoint point = writer_.commit(next, next.max_commit_time);
   row_ = std::move(next);
-  if (guard_) guard_->committed(row_.seen);
+  if (guard_) guard_->committed(row_);
   open_ledger_ = {};
   open_skipped_.clear();
   quarantine_.passed(row_.applied, skipped);

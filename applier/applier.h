@@ -80,6 +80,7 @@ class Applier final : public TransactionSink {
   [[nodiscard]] Retry apply_merged(std::size_t from, const Ended& last);
   void apply_one_by_one(Gathered::Run run);
   [[nodiscard]] Retry apply_one(std::size_t transaction);
+  [[nodiscard]] Retry apply_or_settle(std::size_t transaction);
   bool put_in_order(const RowsRefused& refused);
   [[nodiscard]] bool is_in_order(const std::string& table) const;
   void log_refused(const RowsRefused& refused) const;

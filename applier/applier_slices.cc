@@ -23,7 +23,10 @@ void Applier::apply_streamed() {
 // The slices of a large transaction that were written before are not in memory any more.
 void Applier::read_again_or_stop(const RowsRefused& refused, const TransactionFacts& facts) {
   if (learns()) throw_met_others(refused.what());
-  if (is_in_order(refused.change().table)) stop_at(refused, facts);
+  if (is_in_order(refused.change().table)) {
+    if (guard_ && guard_->settle_claims(refused.change(), plan_.epochs())) throw_met_others(refused.what());
+    stop_at(refused, facts);
+  }
   if (!put_in_order(refused)) careful_->force_until(facts.final_lsn);
   throw ReplayNeeded("a large transaction has to be read again to apply it in source order");
 }

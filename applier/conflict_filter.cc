@@ -100,6 +100,10 @@ Lsn ConflictFilter::newest_there(const TargetTable& table, const RowKey& key, Bo
 void ConflictFilter::decide_row(const TargetTable& table, NetRow& row, Both both) {
   std::optional<UnseenVersions> standing;
   row.verdict = look(table, row.key, row, both, &standing);
+  if (const LostClaim* claim = lost_claim(table, row); claim != nullptr && row.verdict != Verdict::kLoses) {
+    leave_out(table, row, *claim, both);
+    return;
+  }
   if (row.verdict == Verdict::kApplies) {
     write_over_fetched(table, row, both);
     return;
@@ -114,6 +118,23 @@ void ConflictFilter::decide_row(const TargetTable& table, NetRow& row, Both both
   } else {
     put_whole(table, row, both);
   }
+}
+
+const LostClaim* ConflictFilter::lost_claim(const TargetTable& table, const NetRow& row) const {
+  if (options_.lost->empty() || takes_away(row.op)) return nullptr;
+  return options_.lost->find(key_hash(table.row_key, row.key.columns), row.place.facts->final_lsn, row.place.position);
+}
+
+// A later version of the row is still to come. What it was before may be in somebody's way, as the source has it no
+// more.
+void ConflictFilter::leave_out(const TargetTable& table, NetRow& row, const LostClaim& claim, Both both) {
+  const TransactionFacts& facts = *row.place.facts;
+  records_.push_back({claim.type, &table, row.key, row.values, facts.final_lsn, facts.effective_time,
+                      claim.standing_lsn, claim.standing_time, false, RowKey{claim.standing.key}});
+  lose(row);
+  row.counted = false;
+  remove(table, row, both);
+  fetched_.note(key_hash(table.row_key, row.key.columns), {true, claim.as_of, table.display_name});
 }
 
 void ConflictFilter::remove(const TargetTable& table, NetRow& row, Both both) {
@@ -181,7 +202,8 @@ void ConflictFilter::decide_move(Segment& segment, Both both) {
   from.counted = false;
   std::optional<UnseenVersions> standing;
   const KeyHash old_key = key_hash(segment.table->row_key, from.key.columns);
-  if (fetched_.find(old_key) == nullptr && look(*segment.table, from.key, from, both, &standing) == Verdict::kApplies &&
+  if (lost_claim(*segment.table, to) == nullptr && fetched_.find(old_key) == nullptr &&
+      look(*segment.table, from.key, from, both, &standing) == Verdict::kApplies &&
       look(*segment.table, to.key, to, both, &standing) == Verdict::kApplies) {
     return;
   }

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "applier/coalescer.h"
 #include "applier/fetched_keys.h"
+#include "applier/lost_claims.h"
 #include "applier/side_changes.h"
 #include "applier/source_rows.h"
 #include "applier/spared_rows.h"
@@ -25,12 +27,13 @@ struct ConflictRecord {
   ConflictType type = ConflictType::kInsertExists;
   const TargetTable* table = nullptr;
   RowKey key;
-  TupleView values;         ///< the incoming row, in the source relation's column order; empty: it is taken away
-  Lsn lsn;                  ///< of the incoming change's commit, in the source's log
-  Timestamp time;           ///< its effective time
-  Lsn standing_lsn;         ///< of the target's version, in the target's log
-  Timestamp standing_time;  ///< its effective time
-  bool applied = false;     ///< the incoming change won
+  TupleView values;          ///< the incoming row, in the source relation's column order; empty: it is taken away
+  Lsn lsn;                   ///< of the incoming change's commit, in the source's log
+  Timestamp time;            ///< its effective time
+  Lsn standing_lsn;          ///< of the target's version, in the target's log
+  Timestamp standing_time;   ///< its effective time
+  bool applied = false;      ///< the incoming change won
+  RowKey standing_key = {};  ///< of the target's version, where it is another row that holds a value; empty: the same
 };
 
 /// A key as messages and teal.conflict_log show it: `("id")=(7)`.
@@ -42,6 +45,7 @@ struct ConflictOptions {
   SideChanges* source = nullptr;
   SideChanges* target = nullptr;
   std::function<ConflictPolicy(const TableName&)> policy;
+  std::shared_ptr<LostClaims> lost = std::make_shared<LostClaims>();  ///< never null
 };
 
 /// Holds the rows of a batch against what applications have changed on the target, and turns each into what is to be
@@ -98,6 +102,8 @@ class ConflictFilter {
   void record(const TargetTable& table, const RowKey& key, const NetRow& row, NetOp op, const UnseenVersions& standing,
               bool applied);
   void lose(NetRow& row);
+  [[nodiscard]] const LostClaim* lost_claim(const TargetTable& table, const NetRow& row) const;
+  void leave_out(const TargetTable& table, NetRow& row, const LostClaim& claim, Both both);
   void decide_row(const TargetTable& table, NetRow& row, Both both);
   void remove(const TargetTable& table, NetRow& row, Both both);
   void put_whole(const TargetTable& table, NetRow& row, Both both);

@@ -23,7 +23,8 @@ ConflictGuard::ConflictGuard(ConflictGuardOptions options)
       source_rows_(options_.open_source, options_.names),
       fetched_(options_.names),
       filter_(options_.sides, source_rows_, fetched_),
-      log_(options_.names, options_.logs_rows) {}
+      log_(options_.names, options_.logs_rows),
+      claims_(options_.sides, options_.names, options_.open_source, log_) {}
 
 // What was read for an earlier plan may be older than a change of this one.
 void ConflictGuard::begin(bool open) {
@@ -117,6 +118,11 @@ void ConflictGuard::catch_up() {
   }
 }
 
+bool ConflictGuard::settle_claims(const RefusedChange& refused, std::span<const Epoch> epochs) {
+  if (!session_) session_.emplace(options_.open_target());
+  return claims_.settle(*session_, refused, epochs, [this] { catch_up(); });
+}
+
 void ConflictGuard::log(PgConnection& target, Lsn applied) {
   if (!filter_.records().empty()) log_.write(target, *session_, filter_.records());
   fetched_.write(target, applied);
@@ -137,10 +143,11 @@ void ConflictGuard::hold_back(ProgressRow& next, const ProgressRow& now) const {
   next.held_seen = oldest->seen;
 }
 
-void ConflictGuard::committed(Lsn seen) {
+void ConflictGuard::committed(const ProgressRow& row) {
   filter_.clear();
   fetched_.committed();
-  options_.sides.source->forget(options_.sides.target->needs_from(seen));
+  options_.sides.source->forget(options_.sides.target->needs_from(row.seen));
+  options_.sides.lost->forget(row.applied);
 }
 
 }  // namespace teal

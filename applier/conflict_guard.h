@@ -7,11 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "applier/claims.h"
 #include "applier/column_fit.h"
 #include "applier/conflict_filter.h"
 #include "applier/conflict_log.h"
 #include "applier/fetched_keys.h"
 #include "applier/progress_row.h"
+#include "applier/quarantine.h"
 #include "applier/source_rows.h"
 #include "applier/spared_rows.h"
 #include "engine/names.h"
@@ -64,13 +66,15 @@ class ConflictGuard {
   /// After the server refused rows, and `catch_up`: by what is known now they would be decided in another way.
   [[nodiscard]] bool decides_otherwise(std::span<const Epoch> epochs) { return filter_.decides_otherwise(epochs); }
 
+  /// After the server refused a row that claims a unique value of another one, and `catch_up`: see Claims::settle.
+  [[nodiscard]] bool settle_claims(const RefusedChange& refused, std::span<const Epoch> epochs);
+
   [[nodiscard]] const ConflictFilter& decided() const { return filter_; }
   /// Once `confirm` was true: writes the batch's conflicts into the open transaction of `target`, which brings the link
   /// to `applied`. Errors: PgError.
   void log(PgConnection& target, Lsn applied);
-  /// The batch is committed, and its progress row says `seen` of the source: lets go of what no change can meet any
-  /// more.
-  void committed(Lsn seen);
+  /// The batch is committed with this row of progress: lets go of what no change can meet any more.
+  void committed(const ProgressRow& row);
   /// A stream that starts at `next.held` has to bring back every change of the source that is still needed: moves it
   /// back to the oldest, where that was applied already. A stream that has not come to `next.applied` yet, as after a
   /// restart, has not brought all of them back: then it stays where it was, at `now`.
@@ -91,6 +95,7 @@ class ConflictGuard {
   ConflictFilter filter_;
   ConflictLog log_;
   SparedRows spared_;
+  Claims claims_;
   std::optional<PgConnection> session_;
   Lsn fence_;
   bool late_ = false;             // the stream, for the last confirmation

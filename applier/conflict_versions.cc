@@ -30,6 +30,10 @@ std::string as_json(const std::string& columns) {
   return "(SELECT to_jsonb(r.*)::text FROM (SELECT " + columns + ") AS r)";
 }
 
+const RowKey& standing_key(const ConflictRecord& record) {
+  return record.standing_key.columns.empty() ? record.key : record.standing_key;
+}
+
 std::vector<std::uint16_t> logged_columns(TupleView values) {
   std::vector<std::uint16_t> columns;
   std::size_t bytes = 0;
@@ -104,7 +108,7 @@ void send(PgPipeline& pipeline, const Group& group, std::span<const ConflictReco
     const MappedColumn& column = table.columns[ordinal];
     arrays[i].reset(column.element, column.binary, group.records.size() * 16);
     for (const std::size_t record : group.records)
-      arrays[i].add(i < keys ? records[record].key.columns[i] : records[record].values[ordinal]);
+      arrays[i].add(i < keys ? standing_key(records[record]).columns[i] : records[record].values[ordinal]);
     params.push_back(arrays[i].param());
   }
   pipeline.prepare(kOperation, "", versions_sql(group, standing), parameter_types(table, shape_of(group)));

@@ -99,10 +99,11 @@ TEST_F(TwoWayApart, G5C1WinnerBringsItsWholeRowAlsoWhatItDidNotChange) {
   EXPECT_EQ(blue().number("SELECT count(*) FROM doc"), 19);
 }
 
-// Which row is to go is the operator's to decide: the stops name both. Its own side deletes it, and where it never was,
-// its coming and its going are passed over.
-TEST_F(TwoWayApart, G7ValueThatTwoRowsClaimStopsBothLinksUntilOneRowIsGone) {
-  start_both("CREATE TABLE account (id int PRIMARY KEY, mail text CONSTRAINT one_mail UNIQUE)", {"public.account"});
+// With the policy error it is the operator's to decide which row is to go: the stops name both. Its own side deletes
+// it, and where it never was, its coming and its going are passed over.
+TEST_F(TwoWayApart, G7PolicyErrorStopsBothLinksAtAValueThatTwoRowsClaimUntilOneIsGone) {
+  start_both("CREATE TABLE account (id int PRIMARY KEY, mail text CONSTRAINT one_mail UNIQUE)", {"public.account"},
+             "conflicts: { default: error }\n");
   wait_both_caught_up();
   apart(blue_owner(), "INSERT INTO account VALUES (1, 'a@x')", green_owner(),
         "INSERT INTO account VALUES (2, 'a@x'), (3, 'c@x')");

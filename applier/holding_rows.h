@@ -1,0 +1,40 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "applier/target_table.h"
+#include "conflict/local_changes.h"
+#include "decoder/tuple.h"
+#include "engine/pg_connection.h"
+
+namespace teal {
+
+/// A committed version of a row that holds a unique value which another row claims.
+struct HoldingRow {
+  KeyHash hash;                          ///< see key_hash
+  std::vector<ColumnValue> key;          ///< as a RowKey has it
+  std::shared_ptr<ResultHandle> holder;  ///< of the key's bytes
+  std::string relation;                  ///< tableoid
+  std::string place;                     ///< ctid
+  std::string xmin;
+  bool same = false;  ///< all values that were sent are the row's
+};
+
+/// The rows of `table`, on the side of `session`, that share a value with a row of `values` of which a unique index
+/// lets only one row have it: by all unique indexes of that side but the key's own, also by those of some rows and
+/// those on expressions. A row of `values` itself may be among them. Shapes: `values` are in the source relation's
+/// column order; what was not sent is taken for NULL. Errors: PgError, also for an index that needs a column which
+/// `values` does not have (42703).
+[[nodiscard]] std::vector<HoldingRow> find_holding_rows(PgConnection& session, const TargetTable& table,
+                                                        TupleView values);
+
+/// The row of `table`, on the side of `session`, that has the key of `values`; nullopt: there is none. Errors: PgError.
+[[nodiscard]] std::optional<HoldingRow> find_row(PgConnection& session, const TargetTable& table, TupleView values);
+
+/// SQL that deletes that version of the row, and no later one.
+[[nodiscard]] std::string delete_holding_row_sql(const TargetTable& table, const HoldingRow& row);
+
+}  // namespace teal

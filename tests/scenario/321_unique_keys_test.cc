@@ -1,0 +1,195 @@
+// A unique value that different rows claim on the two sides stays with one of them, on both sides (TRAPS G7).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+
+#include "tests/scenario/two_way_load_fixture.h"
+
+namespace teal::test {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+
+constexpr int kLoadSeconds = 4;
+constexpr const char* kAccounts =
+    "CREATE TABLE account (id int PRIMARY KEY, mail text UNIQUE, phone text UNIQUE, n int)";
+
+class UniqueKeys : public TwoWayLoadFixture {
+ protected:
+  UniqueKeys() : TwoWayLoadFixture(kLoadSeconds) {}
+
+  void start_accounts(const std::string& table = kAccounts, const std::string& more = "") {
+    start_both(table, {"public.account"}, more);
+    blue_owner().exec("INSERT INTO account SELECT i, 'old' || i, 'old' || i, 0 FROM generate_series(1, 5) i");
+    wait_both_caught_up();
+  }
+  /// Neither side sees what the other does; the first one's commits are the earlier ones.
+  void apart(Sql& first, const std::string& first_sql, Sql& second, const std::string& second_sql) {
+    EXPECT_EQ(teal_->terminate(), 0);
+    first.exec(first_sql);
+    second.exec(second_sql);
+  }
+  /// What is deleted while the links catch up arrives too.
+  void together() {
+    run_both();
+    settle();
+  }
+  void settle() {
+    wait_both_caught_up();
+    wait_both_caught_up();
+    expect_all_equal();
+    expect_ledgers_close();
+  }
+  std::string rows() { return blue().value("SELECT string_agg(id || mail, ' ' ORDER BY id) FROM account"); }
+  std::int64_t logged(const std::string& which) {
+    std::int64_t count = 0;
+    for (Sql* side : {&blue(), &green()})
+      count += side->number("SELECT count(*) FROM teal.conflict_log WHERE " + which);
+    return count;
+  }
+};
+
+struct PolicyCase {
+  const char* name;
+  const char* more;
+  bool blue_stays;
+};
+
+class UniqueKeysByPolicy : public UniqueKeys, public testing::WithParamInterface<PolicyCase> {};
+
+TEST_P(UniqueKeysByPolicy, G7OneOfTwoNewRowsStays) {
+  start_accounts(kAccounts, GetParam().more);
+  apart(blue_owner(), "INSERT INTO account VALUES (11, 'x', 'blue', 7)", green_owner(),
+        "INSERT INTO account VALUES (12, 'x', 'green', 3), (13, 'y', 'other', 0)");
+  together();
+  const bool blue_stays = GetParam().blue_stays;
+  EXPECT_EQ(rows(), std::string("1old1 2old2 3old3 4old4 5old5 ") + (blue_stays ? "11x" : "12x") + " 13y");
+  EXPECT_GE(logged("type = 'insert_exists' AND table_name = 'public.account'"), 1);
+  const std::string wrong = blue_stays ? "link = 'blue_to_green' AND resolution <> 'applied'"
+                                       : "link = 'blue_to_green' AND resolution <> 'kept'";
+  EXPECT_EQ(logged(wrong), 0);
+  // The value is free for whoever comes next.
+  green_owner().exec("DELETE FROM account WHERE mail = 'x'; INSERT INTO account VALUES (20, 'x', 'again', 0)");
+  settle();
+  EXPECT_THAT(rows(), HasSubstr("20x"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Policies, UniqueKeysByPolicy,
+    testing::Values(PolicyCase{"LastUpdateWins", "", false},
+                    PolicyCase{"FirstUpdateWins", "conflicts: { default: first_update_wins }\n", true},
+                    PolicyCase{"BlueWins", "conflicts: { default: blue_wins }\n", true},
+                    PolicyCase{"GreenWins", "conflicts: { default: green_wins }\n", false},
+                    PolicyCase{"VersionColumn", "conflicts: { tables: { public.account: { version_column: n } } }\n",
+                               true}),
+    [](const auto& policy) { return policy.param.name; });
+
+TEST_F(UniqueKeys, G7RowThatMeetsSeveralTakesThemAllOrGoes) {
+  start_accounts();
+  apart(green_owner(), "INSERT INTO account VALUES (11, 'x', 'p', 0), (12, 'y', 'q', 0), (13, 'z', 'r', 0)",
+        blue_owner(), "INSERT INTO account VALUES (21, 'x', 'q', 0)");
+  together();
+  EXPECT_EQ(rows(), "1old1 2old2 3old3 4old4 5old5 13z 21x");
+  apart(blue_owner(), "INSERT INTO account VALUES (31, 'v', 'w', 0)", green_owner(),
+        "INSERT INTO account VALUES (41, 'v', 's', 0), (42, 'u', 'w', 0)");
+  together();
+  EXPECT_EQ(rows(), "1old1 2old2 3old3 4old4 5old5 13z 21x 41v 42u");
+}
+
+TEST_F(UniqueKeys, G7RowsThatWereThereAndChangeToOneValueAreOneRow) {
+  start_accounts();
+  apart(blue_owner(), "UPDATE account SET mail = 'x' WHERE id = 1", green_owner(),
+        "UPDATE account SET mail = 'x' WHERE id = 2; UPDATE account SET mail = 'old2' WHERE id = 3");
+  together();
+  EXPECT_EQ(rows(), "2x 3old2 4old4 5old5");
+  EXPECT_GE(logged("type = 'update_exists'"), 1);
+}
+
+// The losing row changes again before both links have met it: then it loses nothing.
+TEST_F(UniqueKeys, G7RowThatGivesItsValueUpLaterStays) {
+  start_accounts();
+  apart(blue_owner(), "UPDATE account SET mail = 'x' WHERE id = 1", green_owner(),
+        "UPDATE account SET mail = 'x' WHERE id = 2");
+  blue_owner().exec("UPDATE account SET mail = 'free' WHERE id = 1");
+  together();
+  EXPECT_EQ(rows(), "1free 2x 3old3 4old4 5old5");
+}
+
+TEST_F(UniqueKeys, G7F1ValuesAreSwappedThroughOneThatTheOtherSideHas) {
+  start_accounts();
+  apart(blue_owner(),
+        "BEGIN; UPDATE account SET mail = 't' WHERE id = 1; UPDATE account SET mail = 'old1' WHERE id = 2; UPDATE "
+        "account SET mail = 'old2' WHERE id = 1; COMMIT",
+        green_owner(), "INSERT INTO account VALUES (11, 't', 'p', 0)");
+  together();
+  EXPECT_EQ(rows(), "1old2 2old1 3old3 4old4 5old5 11t");
+}
+
+TEST_F(UniqueKeys, G7KeysThatChangeWithTheirValuesAreClaimsToo) {
+  start_accounts();
+  apart(blue_owner(), "UPDATE account SET id = 101, mail = 'x' WHERE id = 1; UPDATE account SET id = 102 WHERE id = 2",
+        green_owner(), "UPDATE account SET mail = 'x' WHERE id = 3; UPDATE account SET id = 104 WHERE id = 4");
+  together();
+  EXPECT_EQ(rows(), "3x 5old5 102old2 104old4");
+}
+
+TEST_F(UniqueKeys, G7F12IndexesOfSomeRowsAndOnExpressionsCount) {
+  start_accounts(
+      "CREATE TABLE account (id int PRIMARY KEY, mail text, phone text, n int); CREATE UNIQUE INDEX ON account "
+      "(lower(mail)) WHERE n = 0");
+  apart(blue_owner(), "INSERT INTO account VALUES (11, 'X', 'a', 0), (12, 'Y', 'b', 1), (13, NULL, 'c', 0)",
+        green_owner(), "INSERT INTO account VALUES (21, 'x', 'd', 0), (22, 'y', 'e', 0), (23, NULL, 'c', 0)");
+  together();
+  EXPECT_EQ(rows(), "1old1 2old2 3old3 4old4 5old5 12Y 21x 22y");
+}
+
+TEST_F(UniqueKeys, G7LargeTransactionsLoseOneRowOrTakeOne) {
+  start_accounts();
+  apart(blue_owner(), "INSERT INTO account SELECT i, 'b' || i, 'b' || i, 0 FROM generate_series(1001, 3000) i",
+        green_owner(), "INSERT INTO account VALUES (11, 'b1700', 'p', 0)");
+  together();
+  EXPECT_EQ(blue().number("SELECT count(*) FROM account"), 2005);
+  EXPECT_EQ(blue().value("SELECT id FROM account WHERE mail = 'b1700'"), "11");
+  apart(green_owner(), "INSERT INTO account VALUES (12, 'c4700', 'q', 0)", blue_owner(),
+        "INSERT INTO account SELECT i, 'c' || i, 'c' || i, 0 FROM generate_series(4001, 6000) i");
+  together();
+  EXPECT_EQ(blue().number("SELECT count(*) FROM account"), 4005);
+  EXPECT_EQ(blue().value("SELECT id FROM account WHERE mail = 'c4700'"), "4700");
+}
+
+// Each writer goes on where a value is taken on its own side.
+TEST_F(UniqueKeys, G7BothSidesAreAlikeAfterAStormOfClaimsAndKills) {
+  start_accounts(
+      std::string(kAccounts) +
+      "; CREATE FUNCTION claim(a int, m int, p int, kind int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN IF kind <= 4 "
+      "THEN UPDATE public.account SET mail = 'm' || m, phone = 'p' || p, n = n + 1 WHERE id = a; ELSIF kind <= 7 THEN "
+      "INSERT INTO public.account VALUES (a, 'm' || m, 'p' || p, 0) ON CONFLICT (id) DO UPDATE SET mail = "
+      "excluded.mail; ELSIF kind = 8 THEN UPDATE public.account SET id = m WHERE id = a; ELSE DELETE FROM "
+      "public.account WHERE id = a; END IF; EXCEPTION WHEN unique_violation THEN END $$");
+  write_on_both(R"(\set a random(1, 150)
+\set m random(1, 150)
+\set p random(1, 150)
+\set kind random(1, 9)
+SELECT claim(:a, :m, :p, :kind);
+)",
+                [this] {
+                  for (int i = 0; i < 3; ++i) {
+                    wait_until("links have applied something", seconds(30), [this, i] {
+                      return counter("blue_to_green", "applied") + counter("green_to_blue", "applied") > 100 * (i + 1);
+                    });
+                    teal_->kill9();
+                    run_both();
+                  }
+                });
+  settle();
+  EXPECT_GT(logged("type IN ('insert_exists', 'update_exists', 'multiple_unique_conflicts')"), 0);
+  EXPECT_EQ(
+      blue().number("SELECT count(*) FROM teal.quarantine") + green().number("SELECT count(*) FROM teal.quarantine"),
+      0);
+}
+
+}  // namespace
+}  // namespace teal::test
