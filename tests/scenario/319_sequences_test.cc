@@ -280,7 +280,7 @@ TEST_F(Sequences, TableThatJoinsLaterIsInterleavedBeforeItIsPublishedOnGreen) {
   create_tables_both("CREATE TABLE late (id serial PRIMARY KEY, side text)");
   insert(blue_owner(), "late", "before", 3);
   blue_owner().exec("ALTER PUBLICATION teal_shop_blue_to_green ADD TABLE late");
-  teal_->wait_for_log("table is replicated in both directions table=public.late", seconds(60));
+  teal_->wait_for_log("table is replicated in both directions table=public.late", seconds(180));
   EXPECT_EQ(settings(green(), "late_id_seq"), "2 2");
   insert(blue_owner(), "late", "blue", 5);
   insert(green_owner(), "late", "green", 5);
