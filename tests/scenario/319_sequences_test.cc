@@ -97,6 +97,7 @@ TEST_F(Sequences, J6BlueIsWrittenWhileTheyAreInterleaved) {
   std::atomic<bool> end{false};
   std::atomic<int> failed{0};
   std::vector<std::thread> writers;
+  writers.reserve(3);
   for (int i = 0; i < 3; ++i) {
     writers.emplace_back([&] {
       Sql own = blue_server().connect(kOwnerRole, kShopDatabase);
