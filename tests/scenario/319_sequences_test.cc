@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -72,12 +73,14 @@ TEST_F(Sequences, J6W12BothSidesDrawAtATimeAndNoKeyIsDrawnTwice) {
   EXPECT_EQ(times_logged("sequences interleaved side="), 2U);
   const auto write = [&](Sql& side, const std::string& name) {
     for (int i = 0; i < 100; ++i) {
-      for (const std::string& table : tables) insert(side, table, name, 1);
+      for (const std::string& table : tables) {
+        EXPECT_EQ(side.sqlstate_of("INSERT INTO " + table + " (side) VALUES (" + sql_text(name) + ")"), "") << table;
+      }
     }
   };
   Sql& on_blue = blue_owner();
   Sql& on_green = green_owner();
-  std::thread writer([&] { write(on_blue, "blue"); });
+  std::jthread writer([&] { write(on_blue, "blue"); });
   write(on_green, "green");
   writer.join();
   wait_both_caught_up();
@@ -94,14 +97,13 @@ TEST_F(Sequences, J6W12BothSidesDrawAtATimeAndNoKeyIsDrawnTwice) {
 
 TEST_F(Sequences, J6BlueIsWrittenWhileTheyAreInterleaved) {
   prepare(kItem, {"public.item"});
-  std::atomic<bool> end{false};
   std::atomic<int> failed{0};
-  std::vector<std::thread> writers;
+  std::vector<std::jthread> writers;
   writers.reserve(3);
   for (int i = 0; i < 3; ++i) {
-    writers.emplace_back([&] {
+    writers.emplace_back([&](const std::stop_token& stop) {
       Sql own = blue_server().connect(kOwnerRole, kShopDatabase);
-      while (!end) {
+      while (!stop.stop_requested()) {
         const std::string insert = "INSERT INTO public.item (side) VALUES ('blue'); ";
         if (!own.sqlstate_of("BEGIN; " + insert + insert + "COMMIT").empty()) ++failed;
         static_cast<void>(own.sqlstate_of("BEGIN; SELECT nextval('public.item_id_seq'); ROLLBACK"));
@@ -110,8 +112,7 @@ TEST_F(Sequences, J6BlueIsWrittenWhileTheyAreInterleaved) {
   }
   run_both();
   insert(green_owner(), "item", "green", 100);
-  end = true;
-  for (std::thread& writer : writers) writer.join();
+  writers.clear();  // stops them
   EXPECT_EQ(failed, 0);
   wait_both_caught_up();
   expect_all_equal();
