@@ -14,6 +14,7 @@ namespace teal {
 namespace {
 
 constexpr const char* kOperation = "read rows that were not sent whole";
+constexpr std::chrono::seconds kTellEvery{10};
 
 // The key's columns are known in any case.
 std::vector<std::uint16_t> missing_columns(const WantedRow& row) {
@@ -144,12 +145,18 @@ void SourceRows::keep(const Group& group, std::span<const WantedRow> wanted, Res
   tell(group, static_cast<std::uint64_t>(PQntuples(read)));
 }
 
-void SourceRows::tell(const Group& group, std::uint64_t there) const {
+void SourceRows::tell(const Group& group, std::uint64_t there) {
+  Told& told = told_[group.table->display_name];
+  told.rows += there;
+  told.gone += group.rows.size() - there;
+  const auto now = std::chrono::steady_clock::now();
+  if (now < told.next) return;
+  told.next = now + kTellEvery;
   log_event(LogLevel::kInfo, "rows that won and were not sent whole were read from the source",
             {{"link", names_.link},
              {"table", group.table->display_name},
-             {"rows", there},
-             {"gone", group.rows.size() - there},
+             {"rows", told.rows},
+             {"gone", told.gone},
              {"lsn", to_string(as_of_)}});
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -40,7 +41,8 @@ class SourceRows {
   SourceRows(OpenSource open_source, LinkNames names)
       : open_source_(std::move(open_source)), names_(std::move(names)) {}
 
-  /// Reads what is `wanted`, and keeps it beside what was read before. Tells the log, without values.
+  /// Reads what is `wanted`, and keeps it beside what was read before. Tells the log how many rows of a table that were
+  /// since the session began, at most every ten seconds.
   void read(std::span<const WantedRow> wanted);
   /// Null: it was not read. Lifetime: until `clear`.
   [[nodiscard]] const Row* find(const KeyHash& hash) const;
@@ -50,17 +52,23 @@ class SourceRows {
 
  private:
   struct Group;
+  struct Told {
+    std::uint64_t rows = 0;
+    std::uint64_t gone = 0;
+    std::chrono::steady_clock::time_point next;
+  };
 
   static std::vector<Group> group(std::span<const WantedRow> wanted);
   PgConnection& session();
   bool is_partitioned(const TargetTable& table);
   void keep(const Group& group, std::span<const WantedRow> wanted, ResultHandle result);
-  void tell(const Group& group, std::uint64_t there) const;
+  void tell(const Group& group, std::uint64_t there);
 
   OpenSource open_source_;
   LinkNames names_;
   std::optional<PgConnection> session_;
   std::map<std::uint64_t, bool> partitioned_;  // by TargetTable::id
+  std::map<std::string, Told> told_;           // by table
   std::vector<ResultHandle> results_;          // hold the bytes of rows_
   boost::unordered_flat_map<KeyHash, Row, KeyHashHash> rows_;
   Lsn as_of_;

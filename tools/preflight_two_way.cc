@@ -169,7 +169,7 @@ void note_whole_rows(Preflight& forward, const Preflight& back) {
   if (on_blue.empty() && on_green.empty()) return;
   forward.report.notes.push_back(
       "an UPDATE leaves large values out that it does not change (TOAST), and one that wins against another version of "
-      "its row has to bring the whole row, or the link stops; to have it sent, " +
+      "its row has to bring the whole row: teal reads it from that side then, which costs time; to have it sent, " +
       sql);
 }
 

@@ -97,6 +97,34 @@ TEST_F(TwoWayTruncate, G5PartitionedTableSparesRowsInTheirPartitions) {
   EXPECT_EQ(ids(blue()), "5 25");
 }
 
+TEST_F(TwoWayTruncate, G5OnePartitionSparesItsLaterRowsAndLeavesTheOthersAlone) {
+  start_items(30,
+              "CREATE TABLE item (id int PRIMARY KEY, v text, n int) PARTITION BY RANGE (id); CREATE TABLE item_1 "
+              "PARTITION OF item FOR VALUES FROM (0) TO (16); CREATE TABLE item_2 PARTITION OF item FOR VALUES FROM "
+              "(16) TO (100)");
+  end_teal();
+  blue_owner().exec("TRUNCATE item_1");
+  green_owner().exec("UPDATE item SET v = 'green' WHERE id IN (5, 25)");
+  together();
+  EXPECT_EQ(blue().number("SELECT count(*) FROM item"), 16);
+  EXPECT_EQ(blue().value("SELECT string_agg(id::text, ' ' ORDER BY id) FROM item_1"), "5");
+}
+
+TEST_F(TwoWayTruncate, G5InATransactionThatIsLargerThanABatch) {
+  start_both(std::string(kItems), {"public.item"}, "apply: { two_way_batch_rows: 5 }\n");
+  blue_owner().exec("INSERT INTO item SELECT i, 'old', 0 FROM generate_series(1, 100) i");
+  wait_both_caught_up();
+  end_teal();
+  blue_owner().exec(
+      "UPDATE item SET n = 1; INSERT INTO item SELECT i, repeat('b', 1000), 0 FROM generate_series(1000, 9000) i; "
+      "TRUNCATE item; INSERT INTO item SELECT i, repeat('b', 1000), 0 FROM generate_series(2000, 9000) i");
+  green_owner().exec("UPDATE item SET v = 'green' WHERE id % 10 = 0; INSERT INTO item VALUES (2000, 'green', 2)");
+  together();
+  EXPECT_EQ(blue().value("SELECT string_agg(id::text, ' ' ORDER BY id) FROM item WHERE v = 'green'"),
+            "10 20 30 40 50 60 70 80 90 100 2000");
+  EXPECT_EQ(blue().number("SELECT count(*) FROM item"), 7011);
+}
+
 TEST_F(TwoWayTruncate, G5UnderLoadOnBothSidesEndsUpAlikeAlsoWhenTealIsKilled) {
   start_items(300);
   write_on_both(R"(\set id random(1, 300)
