@@ -101,6 +101,7 @@ bool SourceRows::is_partitioned(const TargetTable& table) {
 void SourceRows::read(std::span<const WantedRow> wanted) {
   const std::vector<Group> groups = group(wanted);
   std::vector<bool> partitioned;
+  partitioned.reserve(groups.size());
   for (const Group& one : groups) partitioned.push_back(is_partitioned(*one.table));
   PgPipeline pipeline(session());
   pipeline.query(kOperation, "BEGIN");
