@@ -231,7 +231,7 @@ PgConnection& Claims::source() {
 }
 
 void Claims::tell(const Claiming& claiming, std::size_t rows, const char* stays) const {
-  log_event(LogLevel::kInfo, "a unique value was claimed on both sides, a row was deleted where it was written",
+  log_event(LogLevel::kInfo, "a unique value was claimed on both sides, one row gives way",
             {{"link", names_.link},
              {"table", claiming.table->display_name},
              {"commit", to_string(claiming.row->place.facts->final_lsn)},

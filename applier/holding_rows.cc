@@ -74,7 +74,7 @@ Spelled spell(PgConnection& session, const TargetTable& table, TupleView values)
     if (!values[i].has_value()) continue;
     ordinals.push_back(i);
     types.push_back(table.columns[i].binary ? table.columns[i].element : kTextOid);
-    params.push_back({values[i].text().data(), values[i].size});
+    params.push_back({reinterpret_cast<const char*>(values[i].data), values[i].size});
     list += (list.empty() ? "$" : ", $") + std::to_string(params.size()) + "::text";
   }
   if (ordinals.empty()) return spelled;

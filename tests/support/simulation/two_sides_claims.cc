@@ -36,6 +36,7 @@ std::vector<int> TwoSides::in_the_way(const Table& rows, int key, const Row& row
 // Every change for itself, with what its own transaction had seen.
 std::vector<TwoSides::Net> TwoSides::in_order(const Received& transaction) {
   std::vector<Net> nets;
+  nets.reserve(transaction.ops.size());
   for (const Op& op : transaction.ops)
     nets.push_back({op, transaction.commit, transaction.commit.seen, op.kind != OpKind::kInsert, nets.size() + 1});
   return nets;
