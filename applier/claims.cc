@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "applier/lost_claims.h"
+#include "applier/source_visibility.h"
 #include "engine/log.h"
 #include "engine/pg_error.h"
 
@@ -29,6 +30,10 @@ void each_row(std::span<const Epoch> epochs, Look look) {
       }
     }
   }
+}
+
+bool is_same_version(const HoldingRow& one, const HoldingRow& other) {
+  return one.relation == other.relation && one.place == other.place && one.xmin == other.xmin;
 }
 
 // Deletes that version of each row, in a transaction of its own that also does what `before` does; false: one of them
@@ -124,28 +129,35 @@ Claims::Outcome Claims::settle_row(PgConnection& target, const Claiming& claimin
   if (held.empty()) return Outcome::kNothing;
   catch_up();
   const std::vector<Met> met = decide(claiming, held);
-  // What was compared has to be what was found: not its end, or what it became.
-  if (!still_hold(target, claiming, held)) return Outcome::kAgain;
+  const auto loses = [](const Met& one) { return one.verdict == Verdict::kLoses; };
+  const auto winner = std::find_if(met.begin(), met.end(), loses);
+  // What was compared has to be what was found, and not its end. What wins may have become something else meanwhile,
+  // again and again: as long as it holds the value, the change gives way to it.
+  if (!still_hold(target, claiming, held, winner != met.end())) return Outcome::kAgain;
   const auto stops = [](const Met& one) { return one.verdict == Verdict::kStops; };
   if (met.empty()) return Outcome::kNothing;
   if (std::any_of(met.begin(), met.end(), stops)) return Outcome::kStops;
-  const auto loses = [](const Met& one) { return one.verdict == Verdict::kLoses; };
-  const auto winner = std::find_if(met.begin(), met.end(), loses);
-  if (winner != met.end()) {
-    lose(claiming, *winner, met.size() > 1);
-  } else {
-    delete_there(target, claiming, met);
-  }
-  return Outcome::kAgain;
+  if (winner != met.end()) return lose(claiming, *winner, met.size() > 1);
+  if (delete_there(target, claiming, met)) return Outcome::kAgain;
+  if (!still_hold(target, claiming, held, false)) return Outcome::kAgain;
+  return tell_kept(claiming, target);
 }
 
-bool Claims::still_hold(PgConnection& target, const Claiming& claiming, std::span<const HoldingRow> held) {
+// `in_any_version`: or only in the one that was found.
+bool Claims::still_hold(PgConnection& target, const Claiming& claiming, std::span<const HoldingRow> held,
+                        bool in_any_version) {
   const std::vector<HoldingRow> now = find_holding_rows(target, *claiming.table, claiming.row->values);
   return std::all_of(held.begin(), held.end(), [&](const HoldingRow& before) {
     return std::any_of(now.begin(), now.end(), [&](const HoldingRow& one) {
-      return one.relation == before.relation && one.place == before.place && one.xmin == before.xmin;
+      return in_any_version ? one.hash == before.hash : is_same_version(one, before);
     });
   });
+}
+
+Claims::Outcome Claims::tell_kept(const Claiming& claiming, const PgConnection& side) const {
+  log_event(LogLevel::kWarn, "a row that lost a unique value stays: a trigger, a rule or a policy keeps DELETE from it",
+            {{"link", names_.link}, {"table", claiming.table->display_name}, {"side", side.label()}});
+  return Outcome::kStops;
 }
 
 // Only what the two sides disagree about: of what the change's maker had seen, the source has a change that is in this
@@ -182,7 +194,7 @@ ConflictRecord Claims::record(const Claiming& claiming, const Met& met, bool sev
 }
 
 // What has changed since it was looked at is decided anew.
-void Claims::delete_there(PgConnection& target, const Claiming& claiming, std::span<const Met> met) const {
+bool Claims::delete_there(PgConnection& target, const Claiming& claiming, std::span<const Met> met) const {
   std::vector<ConflictRecord> records;
   std::vector<const HoldingRow*> rows;
   for (const Met& one : met) {
@@ -190,14 +202,17 @@ void Claims::delete_there(PgConnection& target, const Claiming& claiming, std::s
     records.back().applied = true;
     rows.push_back(one.row);
   }
-  if (!delete_versions(target, *claiming.table, rows, [&] { log_.write(target, target, records); })) return;
+  if (!delete_versions(target, *claiming.table, rows, [&] { log_.write(target, target, records); })) return false;
   tell(claiming, rows.size(), "incoming");
+  return true;
 }
 
 // Afterwards its source has a later version of the row. One that is not as the change made it has been changed since,
 // also where the stream has not brought that yet: it is not waited for, because its queue is emptied by who would wait.
-void Claims::lose(const Claiming& claiming, const Met& met, bool several) {
+Claims::Outcome Claims::lose(const Claiming& claiming, const Met& met, bool several) {
   const IncomingChange change = claiming.change();
+  const Xid written_by[] = {claiming.row->place.facts->xid};
+  wait_until_visible(source(), written_by);
   const std::optional<HoldingRow> row = find_row(source(), *claiming.table, claiming.row->values);
   const bool later =
       SideChanges::read(*sides_.source, *sides_.target, [&](const LocalChanges& source, const LocalChanges&) {
@@ -205,12 +220,16 @@ void Claims::lose(const Claiming& claiming, const Met& met, bool several) {
       });
   if (row && row->same && !later) {
     const HoldingRow* const versions[] = {&*row};
-    if (!delete_versions(source(), *claiming.table, versions, [] {})) return;
+    if (!delete_versions(source(), *claiming.table, versions, [] {})) {
+      const std::optional<HoldingRow> now = find_row(source(), *claiming.table, claiming.row->values);
+      return now && is_same_version(*now, *row) ? tell_kept(claiming, source()) : Outcome::kAgain;
+    }
   }
   const ConflictRecord decided = record(claiming, met, several);
   sides_.lost->add(claiming.hash, change.commit.lsn, claiming.row->place.position,
                    {*met.row, decided.type, decided.standing_lsn, decided.standing_time, mark_source()});
   tell(claiming, 1, "standing");
+  return Outcome::kAgain;
 }
 
 // Where its log is by now. The message is committed, and so flushed, after what was found there.

@@ -12,6 +12,7 @@
 #include "applier/conflict_log.h"
 #include "applier/holding_rows.h"
 #include "applier/quarantine.h"
+#include "decoder/ids.h"
 #include "decoder/lsn.h"
 #include "engine/names.h"
 #include "engine/pg_connection.h"
@@ -51,10 +52,11 @@ class Claims {
   [[nodiscard]] std::vector<Met> decide(const Claiming& claiming, std::span<const HoldingRow> held) const;
   [[nodiscard]] Outcome settle_row(PgConnection& target, const Claiming& claiming, std::span<const Epoch> epochs,
                                    const CatchUp& catch_up);
-  [[nodiscard]] static bool still_hold(PgConnection& target, const Claiming& claiming,
-                                       std::span<const HoldingRow> held);
-  void delete_there(PgConnection& target, const Claiming& claiming, std::span<const Met> met) const;
-  void lose(const Claiming& claiming, const Met& met, bool several);
+  [[nodiscard]] static bool still_hold(PgConnection& target, const Claiming& claiming, std::span<const HoldingRow> held,
+                                       bool in_any_version);
+  [[nodiscard]] bool delete_there(PgConnection& target, const Claiming& claiming, std::span<const Met> met) const;
+  [[nodiscard]] Outcome lose(const Claiming& claiming, const Met& met, bool several);
+  [[nodiscard]] Outcome tell_kept(const Claiming& claiming, const PgConnection& side) const;
   [[nodiscard]] ConflictRecord record(const Claiming& claiming, const Met& met, bool several) const;
   [[nodiscard]] Lsn mark_source();
   PgConnection& source();

@@ -159,7 +159,7 @@ void ConflictFilter::put_whole(const TargetTable& table, NetRow& row, Both both)
   } else if (source != nullptr && complete(table, row, *source)) {
     fetched_.note(hash, {false, source_rows_.as_of(), table.display_name});
   } else {
-    wanted_.push_back({&table, row.key, hash, row.values});
+    wanted_.push_back({&table, row.key, hash, row.place.facts->xid, row.values});
   }
 }
 

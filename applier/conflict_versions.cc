@@ -152,7 +152,8 @@ std::vector<ConflictVersions> read_conflict_versions(PgConnection& session, std:
   try {
     return read(session, records, groups, true);
   } catch (const PgError& error) {
-    if (error.sqlstate() != kLockTimeout) throw;
+    // In a transaction that goes on after this there is nothing more to read: the whole of it is tried again.
+    if (error.sqlstate() != kLockTimeout || PQtransactionStatus(session.raw()) != PQTRANS_IDLE) throw;
     return read(session, records, groups, false);
   }
 }

@@ -31,6 +31,13 @@ std::uint64_t number_of(std::string_view text) {
   return value;
 }
 
+void check_count(const Rows& rows, std::uint64_t expected) {
+  const auto touched = static_cast<std::uint64_t>(rows.affected());
+  if (touched == expected) return;
+  throw Stopped(StopCode::kBug, "teal.fetched_key: " + std::to_string(touched) + " rows were touched instead of " +
+                                    std::to_string(expected) + "; nothing was committed; please report this");
+}
+
 }  // namespace
 
 void FetchedKeys::read(PgConnection& target) {
@@ -61,28 +68,37 @@ void FetchedKeys::write(PgConnection& target, Lsn applied) {
   boost::unordered::erase_if(planned_, [&](const auto& one) { return one.second.as_of <= applied; });
   std::string gone;
   std::string added;
+  std::uint64_t gone_count = 0;
+  std::uint64_t added_count = 0;
   for (const auto& [key, fetched] : written_) {
-    if (!planned_.contains(key)) gone += (gone.empty() ? "" : ",") + hex(key);
+    if (planned_.contains(key)) continue;
+    gone += (gone.empty() ? "" : ",") + hex(key);
+    ++gone_count;
   }
   for (const auto& [key, fetched] : planned_) {
     const auto known = written_.find(key);
     if (known != written_.end() && known->second == fetched) continue;
     added += (added.empty() ? "('" : ", ('") + hex(key) + "', " + (fetched.left_out ? "true" : "false") + ", '" +
              to_string(fetched.as_of) + "'::pg_lsn, " + quote_literal(fetched.table) + ")";
+    ++added_count;
   }
   if (!gone.empty()) {
-    target.exec("forget rows that were read from the source",
-                "DELETE FROM teal.fetched_key WHERE migration = $1 AND link = $2 AND key_hash = ANY ($3::text[])",
-                {names_.migration, names_.link, "{" + gone + "}"});
+    const Rows rows =
+        target.exec("forget rows that were read from the source",
+                    "DELETE FROM teal.fetched_key WHERE migration = $1 AND link = $2 AND key_hash = ANY ($3::text[])",
+                    {names_.migration, names_.link, "{" + gone + "}"});
+    check_count(rows, gone_count);
   }
   if (!added.empty()) {
-    target.exec("note rows that were read from the source",
-                "INSERT INTO teal.fetched_key (migration, link, key_hash, left_out, as_of, table_name) SELECT $1, $2, "
-                "v.* FROM (VALUES " +
-                    added +
-                    ") AS v ON CONFLICT (migration, link, key_hash) DO UPDATE SET left_out = excluded.left_out, as_of "
-                    "= excluded.as_of",
-                {names_.migration, names_.link});
+    const Rows rows = target.exec(
+        "note rows that were read from the source",
+        "INSERT INTO teal.fetched_key (migration, link, key_hash, left_out, as_of, table_name) SELECT $1, $2, "
+        "v.* FROM (VALUES " +
+            added +
+            ") AS v ON CONFLICT (migration, link, key_hash) DO UPDATE SET left_out = excluded.left_out, as_of "
+            "= excluded.as_of",
+        {names_.migration, names_.link});
+    check_count(rows, added_count);
   }
   written_ = planned_;
 }

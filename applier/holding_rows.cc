@@ -87,16 +87,40 @@ Spelled spell(PgConnection& session, const TargetTable& table, TupleView values)
   return spelled;
 }
 
-// It goes through the type's input function.
-std::string literal(const MappedColumn& column, const std::optional<std::string>& value) {
-  return (value ? quote_literal(*value) : std::string("NULL")) + "::" + column.full_type;
+// Of the columns, on the side that is asked: the other side's may be wider, and write the same number in another way.
+using Types = std::vector<std::string>;
+
+Types targets_types(const TargetTable& table) {
+  Types types;
+  types.reserve(table.columns.size());
+  for (const MappedColumn& column : table.columns) types.push_back(column.full_type);
+  return types;
 }
 
-std::string row_sql(const TargetTable& table, const Spelled& values) {
+Types read_types(PgConnection& session, const TargetTable& table) {
+  const Rows rows = session.exec("read the types of a table's columns",
+                                 "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = "
+                                 "to_regclass($1) AND attnum > 0 AND NOT attisdropped",
+                                 {table.sql_name});
+  Types types = targets_types(table);
+  for (int row = 0; row < rows.size(); ++row) {
+    const std::string name = quote_identifier(rows.str(row, 0));
+    for (std::size_t i = 0; i < types.size(); ++i) {
+      if (table.columns[i].name == name) types[i] = rows.str(row, 1);
+    }
+  }
+  return types;
+}
+
+// It goes through the type's input function.
+std::string literal(const std::string& type, const std::optional<std::string>& value) {
+  return (value ? quote_literal(*value) : std::string("NULL")) + "::" + type;
+}
+
+std::string row_sql(const TargetTable& table, const Types& types, const Spelled& values) {
   std::string columns;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const MappedColumn& column = table.columns[i];
-    columns += (columns.empty() ? "" : ", ") + literal(column, values[i]) + " AS " + column.name;
+    columns += (columns.empty() ? "" : ", ") + literal(types[i], values[i]) + " AS " + table.columns[i].name;
   }
   return "SELECT " + columns;
 }
@@ -116,12 +140,12 @@ std::string parts_of(const UniqueIndex& index) {
 }
 
 // Of its values as the server writes them: not every type has an equality.
-std::string is_same(const TargetTable& table, TupleView values, const Spelled& spelled) {
+std::string is_same(const TargetTable& table, const Types& types, TupleView values, const Spelled& spelled) {
   std::string same = "true";
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (values[i].kind == ColumnKind::kUnchangedToast) continue;
-    same += " AND t." + table.columns[i].name + "::text IS NOT DISTINCT FROM " + literal(table.columns[i], spelled[i]) +
-            "::text";
+    same +=
+        " AND t." + table.columns[i].name + "::text IS NOT DISTINCT FROM " + literal(types[i], spelled[i]) + "::text";
   }
   return "(" + same + ")::text";
 }
@@ -195,8 +219,9 @@ std::vector<HoldingRow> find_holding_rows(PgConnection& session, const TargetTab
   std::vector<HoldingRow> found;
   if (indexes.empty()) return found;
   const Spelled spelled = spell(session, table, values);
-  const std::string row = row_sql(table, spelled);
-  const std::string same = is_same(table, values, spelled);
+  const Types types = targets_types(table);
+  const std::string row = row_sql(table, types, spelled);
+  const std::string same = is_same(table, types, values, spelled);
   for (const UniqueIndex& index : indexes) {
     add_rows(found, table, read_rows(session, holding_sql(index, table, row, same)));
   }
@@ -213,9 +238,11 @@ std::optional<HoldingRow> find_row(PgConnection& session, const TargetTable& tab
     key.parts.push_back({column.name, column.name, column.equality});
   }
   const Spelled spelled = spell(session, table, values);
+  const Types types = read_types(session, table);
   std::vector<HoldingRow> found;
   add_rows(found, table,
-           read_rows(session, holding_sql(key, table, row_sql(table, spelled), is_same(table, values, spelled))));
+           read_rows(session,
+                     holding_sql(key, table, row_sql(table, types, spelled), is_same(table, types, values, spelled))));
   if (found.empty()) return std::nullopt;
   return std::move(found.front());
 }

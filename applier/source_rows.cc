@@ -5,6 +5,7 @@
 
 #include "applier/array_param.h"
 #include "applier/column_values.h"
+#include "applier/source_visibility.h"
 #include "applier/statement_builder.h"
 #include "engine/log.h"
 #include "engine/pg_error.h"
@@ -103,6 +104,10 @@ void SourceRows::read(std::span<const WantedRow> wanted) {
   std::vector<bool> partitioned;
   partitioned.reserve(groups.size());
   for (const Group& one : groups) partitioned.push_back(is_partitioned(*one.table));
+  std::vector<Xid> transactions;
+  transactions.reserve(wanted.size());
+  for (const WantedRow& row : wanted) transactions.push_back(row.xid);
+  wait_until_visible(session(), transactions);
   PgPipeline pipeline(session());
   pipeline.query(kOperation, "BEGIN");
   pipeline.query(kOperation, "SELECT set_config('lock_timeout', '2s', true)");

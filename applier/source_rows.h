@@ -23,6 +23,7 @@ struct WantedRow {
   const TargetTable* table = nullptr;
   RowKey key;
   KeyHash hash;      ///< of the key, see key_hash
+  Xid xid;           ///< of the source's transaction that wrote it
   TupleView values;  ///< as they were sent, in the source relation's column order
 };
 

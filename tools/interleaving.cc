@@ -25,7 +25,8 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds kRetryInterval{200};
+constexpr std::chrono::milliseconds kRetryInterval{200};  // who draws waits behind each attempt
+constexpr std::chrono::milliseconds kRetryIntervalMost{5'000};
 constexpr std::chrono::seconds kTellInterval{10};
 constexpr std::string_view kLockTimeout = "55P03";
 
@@ -155,7 +156,7 @@ bool Interleaver::try_separate(SequencePair& pair) {
 }
 
 void Interleaver::separate(SequencePair& pair) {
-  for (;;) {
+  for (auto rest = kRetryInterval;; rest = std::min(rest * 3 / 2, kRetryIntervalMost)) {
     try {
       if (try_separate(pair)) return;
       roll_back();
@@ -164,7 +165,7 @@ void Interleaver::separate(SequencePair& pair) {
       roll_back();
       tell_waiting(pair, error.text());
     }
-    if (!pause_for(kRetryInterval, stop_)) throw Interrupted("stopped while a sequence was held by a transaction");
+    if (!pause_for(rest, stop_)) throw Interrupted("stopped while a sequence was held by a transaction");
   }
 }
 

@@ -1,6 +1,7 @@
 #include "tools/sequence_facts.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "engine/catalog_columns.h"
 #include "engine/pg_error.h"
@@ -161,8 +162,9 @@ SeriesPlan SequencePair::plan(std::int64_t margin) const {
     original = green.record->old_increment;
     blue_member = green.record->first - green.record->old_increment;
   } else if (blue.numbers.increment == green.numbers.increment && blue.owned != green.owned &&
-             blue.numbers.increment % 2 == 0) {
-    // The side that teal may not alter has its half already, and the other was made after its model.
+             std::abs(blue.numbers.increment) == 2) {
+    // The side that teal may not alter has its half already, and the other was made after its model. A larger even
+    // increment is rather one that the application has always had, to use the numbers between for itself.
     original = blue.numbers.increment / 2;
     blue_member = blue.owned ? beside(green.numbers.last, *original) : blue.numbers.last;
   }

@@ -168,7 +168,11 @@ void Return::put_back(const SequenceRecord& record) {
   }
   std::string sql = old_settings(record, *sequence);
   if (const std::optional<std::int64_t> next = next_number(record, sequence->numbers)) {
-    sql += " RESTART WITH " + std::to_string(*next);
+    // Whoever runs this does so later, and numbers are drawn until then.
+    const std::string quoted = quote_sequence(record.name);
+    const bool up = record.old_increment > 0;
+    sql += "; SELECT setval(" + quote_literal(quoted) + ", " + (up ? "greatest" : "least") + "(last_value + " +
+           std::to_string(record.old_increment) + ", " + std::to_string(*next) + "), false) FROM " + quoted;
   }
   report_.left.push_back({connection_.label(),
                           "the " + words(record) + " is interleaved and belongs to " + sequence->owner,

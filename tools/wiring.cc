@@ -67,7 +67,9 @@ unsigned read_timeline(PgConnection& source) {
   return static_cast<unsigned>(rows.integer(0, 0));
 }
 
-std::vector<LogPosition> read_watermarks(PgConnection& target, const LinkNames& names) {
+// What the target holds of the source's log that its stream has not come to: copied rows, and rows that were read from
+// the source (or were deleted there) for a conflict. A source that was promoted without that is not the same.
+std::vector<LogPosition> read_watermarks(PgConnection& target, const LinkNames& names, unsigned timeline) {
   const Rows rows = target.exec("read the newest watermarks",
                                 "SELECT max(watermark), source_timeline FROM teal.table_state WHERE migration = $1 AND "
                                 "link = $2 AND state IN ('copied', 'detached') GROUP BY source_timeline",
@@ -77,6 +79,10 @@ std::vector<LogPosition> read_watermarks(PgConnection& target, const LinkNames& 
   for (int i = 0; i < rows.size(); ++i) {
     watermarks.push_back({parse_lsn(rows.at(i, 0)).value_or(Lsn{}), static_cast<unsigned>(rows.integer(i, 1))});
   }
+  const Rows read = target.exec("read up to where rows were read from the source",
+                                "SELECT max(as_of) FROM teal.fetched_key WHERE migration = $1 AND link = $2",
+                                {names.migration, names.link});
+  if (!read.is_null(0, 0)) watermarks.push_back({parse_lsn(read.at(0, 0)).value_or(Lsn{}), timeline});
   return watermarks;
 }
 
@@ -141,7 +147,7 @@ SinkFactory sink_factory(const Config& config, const LinkNames& names, TwoSides*
     }
     StreamStart start{row.held, row.source_system_id, row.source_timeline, read_timeline(source), options.binary.on,
                       {}};
-    start.copied = read_watermarks(connection, options.names);
+    start.copied = read_watermarks(connection, options.names, row.source_timeline);
     start.last_commit = row.last_commit;
     row.source_timeline = start.timeline_now;
     return OpenedSink{std::make_unique<Applier>(options, std::move(connection), std::move(row), careful),

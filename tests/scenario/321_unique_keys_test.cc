@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <string>
+#include <thread>
 
 #include "tests/scenario/two_way_load_fixture.h"
 
@@ -144,6 +145,57 @@ TEST_F(UniqueKeys, G7F12IndexesOfSomeRowsAndOnExpressionsCount) {
         green_owner(), "INSERT INTO account VALUES (21, 'x', 'd', 0), (22, 'y', 'e', 0), (23, NULL, 'c', 0)");
   together();
   EXPECT_EQ(rows(), "1old1 2old2 3old3 4old4 5old5 12Y 21x 22y");
+}
+
+// A trigger that turns DELETE into something else: nothing is wrong with the server, and trying again mends nothing.
+TEST_F(UniqueKeys, G7I9RowThatCannotBeDeletedStopsTheLinkInsteadOfBeingTriedForEver) {
+  start_accounts(kAccounts, "conflicts: { default: blue_wins }\n");
+  for (Sql* side : {&blue_owner(), &green_owner()}) {
+    side->exec(
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; "
+        "CREATE TRIGGER keep BEFORE DELETE ON account FOR EACH ROW EXECUTE FUNCTION keep()");
+  }
+  apart(blue_owner(), "INSERT INTO account VALUES (11, 'x', 'blue', 0)", green_owner(),
+        "INSERT INTO account VALUES (12, 'x', 'green', 0)");
+  run().wait_for_log("link stopped link=blue_to_green", seconds(60));
+  EXPECT_GE(times_logged("a row that lost a unique value stays: a trigger, a rule or a policy keeps DELETE from it"),
+            1);
+  teal_->terminate();
+  EXPECT_EQ(green().number("SELECT count(*) FROM account WHERE mail = 'x'"), 1);
+}
+
+// The stream brings a commit once it is on disk; sessions see it when its synchronous standbys have it as well.
+TEST_F(UniqueKeys, G7A4RowThatItsSideDoesNotShowYetIsNotTakenForOneThatIsGone) {
+  start_accounts(kAccounts, "conflicts: { default: green_wins }\n");
+  Sql admin = blue_server().connect("postgres", kShopDatabase);
+  Sql writer = blue_server().connect(kOwnerRole, kShopDatabase);
+  writer.exec("BEGIN; INSERT INTO account VALUES (11, 'x', 'blue', 0)");
+  green_owner().exec("INSERT INTO account VALUES (12, 'x', 'green', 0)");
+  admin.exec("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+  admin.exec("SELECT pg_reload_conf()");
+  Sql prober = blue_server().connect(kOwnerRole, kShopDatabase);
+  {
+    // In force is what was set once somebody waits for it.
+    const std::jthread probes([&prober](const std::stop_token& stop) {
+      while (!stop.stop_requested()) prober.exec("SELECT pg_logical_emit_message(true, 'probe', '')");
+    });
+    std::jthread commits;
+    struct Release {
+      Sql& admin;
+      ~Release() {
+        admin.exec("ALTER SYSTEM RESET synchronous_standby_names");
+        admin.exec("SELECT pg_reload_conf()");
+      }
+    } const release{admin};
+    wait_until("commits wait", seconds(30),
+               [&] { return admin.truth("SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"); });
+    commits = std::jthread([&writer] { writer.exec("COMMIT"); });
+    teal_->wait_for_log("is not visible on .* yet: it may wait for a synchronous standby there", seconds(60));
+    EXPECT_EQ(blue().number("SELECT count(*) FROM account WHERE mail = 'x'"), 0);
+  }
+  settle();
+  EXPECT_EQ(blue().value("SELECT string_agg(id::text, ' ') FROM account WHERE mail = 'x'"), "12");
+  EXPECT_EQ(times_logged("link stopped"), 0);
 }
 
 TEST_F(UniqueKeys, G7LargeTransactionsLoseOneRowOrTakeOne) {

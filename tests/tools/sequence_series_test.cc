@@ -8,6 +8,8 @@
 #include <random>
 #include <set>
 
+#include "tools/sequence_facts.h"
+
 namespace teal {
 namespace {
 
@@ -151,6 +153,19 @@ TEST(SequenceSeries, J7WhatIsPutBackGoesOnBehindTheOther) {
   SequenceNumbers full = drawn(7, 2);
   full.max = 20;
   EXPECT_EQ(next_behind(full, 1, 20), std::nullopt);
+}
+
+// Keys that the application makes itself, from blocks of fifty: the numbers between are not free.
+TEST(SequencePairs, J6EvenIncrementOfTheApplicationsOwnIsNotTakenForHalfOfIt) {
+  SequencePair pair;
+  pair.blue.numbers = drawn(101, 50);
+  pair.green.numbers = drawn(101, 50);
+  pair.green.owned = true;
+  const SeriesPlan plan = pair.plan();
+  EXPECT_FALSE(plan.blue.placed);
+  EXPECT_EQ(plan.increment, 100);
+  pair.blue.numbers.increment = pair.green.numbers.increment = 2;
+  EXPECT_TRUE(pair.plan().blue.placed) << "its owner has doubled one, and green was made after it";
 }
 
 }  // namespace
