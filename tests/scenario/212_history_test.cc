@@ -78,5 +78,28 @@ TEST_F(History, A15SourceWhoseNewTimelineLacksWhatGreenHoldsIsRefused) {
   EXPECT_THAT(result.err, HasSubstr("teal finish"));
 }
 
+// A conflict's winner was completed from the source, at a moment that its stream had not come to: no progress tells of
+// that, only the note of it.
+TEST_F(History, A15SourceThatLacksWhatWasReadFromItIsRefused) {
+  EXPECT_EQ(teal_->terminate(), 0) << teal_->err();
+  blue_server().stop();
+  copy_blue("data", "standby");
+  blue_server().start();
+  write("lost with the primary");
+  const std::string read = blue().value("SELECT pg_current_wal_insert_lsn()");
+  green().exec(
+      "INSERT INTO teal.fetched_key (migration, link, key_hash, left_out, as_of, table_name) VALUES ('shop', "
+      "'blue_to_green', repeat('0', 32), false, " +
+      sql_text(read) + ", 'public.t')");
+  blue_server().stop(StopMode::kImmediate);
+  remove_tree(blue_server().directory() / "data");
+  copy_blue("standby", "data");
+  promote_blue();
+  while (!blue().truth("SELECT pg_current_wal_flush_lsn() > " + sql_text(read))) write("in its place");
+  const TealResult result = command({"run"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("has gone back: its timeline 2 left timeline 1 at"));
+}
+
 }  // namespace
 }  // namespace teal::test
