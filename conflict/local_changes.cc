@@ -16,6 +16,7 @@ void LocalChanges::add(const LocalCommit& commit, std::span<const LocalChange> c
 }
 
 std::uint32_t LocalChanges::index_of(const TableHash& table) {
+  if (!tables_.empty() && tables_.back() == table) return static_cast<std::uint32_t>(tables_.size() - 1);
   const auto [found, added] = table_index_.try_emplace(table.part, static_cast<std::uint32_t>(tables_.size()));
   if (added) tables_.push_back(table);
   tables_[found->second] = table;  // a partition may have come to another table
@@ -65,8 +66,9 @@ std::optional<UnseenVersions> LocalChanges::unseen(const KeyHash& key, const Tab
     found->first_time = std::min(one.first_time, all->first_time);
     found->version_max = std::max(one.version_max, all->version_max);
   };
+  // By its name here.
+  const KeyHash part = found ? tables_[entry(found->number).table].part : table_of(key).value_or(table).part;
   if (key != table.whole) add(table.whole);
-  const KeyHash part = table_of(key).value_or(table).part;  // by its name here
   if (part != table.whole && key != part) add(part);
   return found;
 }
