@@ -12,8 +12,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr std::int64_t kStallMaxMs = 20'000;
-// What a stop may take: the drain's limit, and a call to the target that began before it.
-constexpr milliseconds kStopWithin = seconds(11) + milliseconds(kStallMaxMs);
+// What a stop may take once the target answers: the drain's limit, and a little.
+constexpr milliseconds kStopWithin = seconds(11);
 // What the way to the end may take once nothing breaks: the longest backoff, a stall, and the rest many times over.
 constexpr seconds kSettleWithin{120};
 constexpr int kStepsAtOnce = 10'000;
@@ -102,9 +102,8 @@ void LinkSimulation::check() {
   if (source_.confirmed() > target_.durable_row().held && !lost_) {
     throw Violation("I4: more was acknowledged than is flushed");
   }
-  if (stop_asked_ && now_ - *stop_asked_ > kStopWithin && link_->phase() != LinkPhase::kStopped) {
-    throw Violation("a stop does not end the link");
-  }
+  if (!stop_asked_ || link_->phase() == LinkPhase::kStopped) return;
+  if (now_ - std::max(*stop_asked_, stalled_until_) > kStopWithin) throw Violation("a stop does not end the link");
 }
 
 // A link that has ended is started again, by an operator who has mended what it has stopped for.
@@ -176,7 +175,9 @@ void LinkSimulation::strike_target() {
     target_.crash();
     link_->refuse_connections(within(3'000));
   } else if (what < 3) {
-    link_->stall_target(within(below(2) == 0 ? kStallMaxMs : 1'000));
+    const Clock::time_point until = within(below(2) == 0 ? kStallMaxMs : 1'000);
+    stalled_until_ = std::max(stalled_until_, until);
+    link_->stall_target(until);
   } else if (what == 3 && below(6) == 0) {
     target_.lose_flushed();
     lost_ = true;  // and if that was acknowledged, or is being so at this moment, the link has to refuse to go on

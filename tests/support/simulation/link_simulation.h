@@ -55,6 +55,8 @@ class LinkSimulation {
   ModelTarget target_{source_};
   std::unique_ptr<SimulatedLink> link_;
 
+  Clock::time_point stalled_until_;  // the target
+
   // What a link may stop for:
   std::optional<Clock::time_point> stop_asked_;
   bool torn_ = false;     // a message
