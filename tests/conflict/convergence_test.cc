@@ -57,7 +57,7 @@ TEST_P(Convergence, G7UniqueValuesEndWithOneRowOnBothSides) {
 }
 
 struct Planted {
-  Mistake mistake;
+  WrongRule mistake;
   ConflictPolicy policy;
   const char* name;
   bool unique = false;
@@ -80,27 +80,27 @@ TEST_P(ConvergenceFinds, AMistake) {
 
 constexpr ConflictPolicy kLast = ConflictPolicy::kLastUpdateWins;
 INSTANTIATE_TEST_SUITE_P(Planted, ConvergenceFinds,
-                         testing::Values(Planted{Mistake::kTimesAsTheyAre, kLast, "TimesAsTheyAre"},
-                                         Planted{Mistake::kTimesAlone, kLast, "TimesAlone"},
-                                         Planted{Mistake::kReceiverNotAwaited, kLast, "ReceiverNotAwaited"},
-                                         Planted{Mistake::kInsertDeleteIsNothing, kLast, "InsertDeleteIsNothing"},
-                                         Planted{Mistake::kPartialRow, kLast, "PartialRow"},
-                                         Planted{Mistake::kGoneRowIsWritten, kLast, "GoneRowIsWritten"},
-                                         Planted{Mistake::kFetchedKeysForgotten, kLast, "FetchedKeysForgotten"},
-                                         Planted{Mistake::kHoldsNothingBack, kLast, "HoldsNothingBack"},
-                                         Planted{Mistake::kForgetsSeenAtStart, kLast, "ForgetsSeenAtStart"},
-                                         Planted{Mistake::kTruncateTakesAll, kLast, "TruncateTakesAll"},
-                                         Planted{Mistake::kPartTakesAll, kLast, "PartTakesAll"},
-                                         Planted{Mistake::kTruncateForgotten, kLast, "TruncateForgotten"},
-                                         Planted{Mistake::kOldestVersionsForgotten, ConflictPolicy::kFirstUpdateWins,
+                         testing::Values(Planted{WrongRule::kTimesAsTheyAre, kLast, "TimesAsTheyAre"},
+                                         Planted{WrongRule::kTimesAlone, kLast, "TimesAlone"},
+                                         Planted{WrongRule::kReceiverNotAwaited, kLast, "ReceiverNotAwaited"},
+                                         Planted{WrongRule::kInsertDeleteIsNothing, kLast, "InsertDeleteIsNothing"},
+                                         Planted{WrongRule::kPartialRow, kLast, "PartialRow"},
+                                         Planted{WrongRule::kGoneRowIsWritten, kLast, "GoneRowIsWritten"},
+                                         Planted{WrongRule::kFetchedKeysForgotten, kLast, "FetchedKeysForgotten"},
+                                         Planted{WrongRule::kHoldsNothingBack, kLast, "HoldsNothingBack"},
+                                         Planted{WrongRule::kForgetsSeenAtStart, kLast, "ForgetsSeenAtStart"},
+                                         Planted{WrongRule::kTruncateTakesAll, kLast, "TruncateTakesAll"},
+                                         Planted{WrongRule::kPartTakesAll, kLast, "PartTakesAll"},
+                                         Planted{WrongRule::kTruncateForgotten, kLast, "TruncateForgotten"},
+                                         Planted{WrongRule::kOldestVersionsForgotten, ConflictPolicy::kFirstUpdateWins,
                                                  "OldestVersionsForgotten"},
-                                         Planted{Mistake::kOldestVersionsForgotten, ConflictPolicy::kVersionColumn,
+                                         Planted{WrongRule::kOldestVersionsForgotten, ConflictPolicy::kVersionColumn,
                                                  "OldestVersionsForgottenByVersion"},
-                                         Planted{Mistake::kLoserDeletedByLink, kLast, "LoserDeletedByLink", true},
-                                         Planted{Mistake::kLoserKept, kLast, "LoserKept", true},
-                                         Planted{Mistake::kLoserNotRemembered, kLast, "LoserNotRemembered", true},
-                                         Planted{Mistake::kLoserLeavesOldRow, kLast, "LoserLeavesOldRow", true},
-                                         Planted{Mistake::kClaimsBySide, kLast, "ClaimsBySide", true}),
+                                         Planted{WrongRule::kLoserDeletedByLink, kLast, "LoserDeletedByLink", true},
+                                         Planted{WrongRule::kLoserKept, kLast, "LoserKept", true},
+                                         Planted{WrongRule::kLoserNotRemembered, kLast, "LoserNotRemembered", true},
+                                         Planted{WrongRule::kLoserLeavesOldRow, kLast, "LoserLeavesOldRow", true},
+                                         Planted{WrongRule::kClaimsBySide, kLast, "ClaimsBySide", true}),
                          [](const auto& tested) { return std::string(tested.param.name); });
 
 }  // namespace

@@ -163,7 +163,7 @@ void TwoSides::start(int link) {
   self.applied = row.applied;
   self.next = index_from(row.held);
   self.clock =
-      has(Mistake::kForgetsSeenAtStart) ? StreamClock(row.held_time, {}) : StreamClock(row.held_time, row.held_seen);
+      has(WrongRule::kForgetsSeenAtStart) ? StreamClock(row.held_time, {}) : StreamClock(row.held_time, row.held_seen);
 }
 
 // Takes `count` transactions off the source's flushed log.
@@ -178,13 +178,13 @@ void TwoSides::receive(int link, int count) {
       continue;
     }
     LocalCommit commit = self.clock.stamp(transaction.begin, transaction.time);
-    if (has(Mistake::kTimesAsTheyAre)) commit.time = transaction.time;
+    if (has(WrongRule::kTimesAsTheyAre)) commit.time = transaction.time;
     if (transaction.end > self.indexed) {
       std::vector<LocalChange> changes;
       for (const Op& op : transaction.ops) {
-        if (op.kind == OpKind::kTruncate && has(Mistake::kTruncateForgotten)) continue;
+        if (op.kind == OpKind::kTruncate && has(WrongRule::kTruncateForgotten)) continue;
         if (op.kind == OpKind::kTruncate) {
-          const bool whole = op.part == kWhole || has(Mistake::kPartTakesAll);
+          const bool whole = op.part == kWhole || has(WrongRule::kPartTakesAll);
           const TableHash table = whole ? TableHash(kTable) : TableHash(kTable, kParts[op.part]);
           changes.push_back({table.part, table, true, op.version});
           continue;
@@ -235,7 +235,7 @@ std::vector<TwoSides::Net> TwoSides::merged(const std::vector<Received>& batch) 
       net.op.second_sent = second_sent;
       if (before == OpKind::kInsert && op.kind == OpKind::kUpdate) net.op.kind = OpKind::kInsert;
       if (before == OpKind::kDelete && op.kind == OpKind::kInsert) net.op.kind = OpKind::kUpdate;
-      if (before == OpKind::kInsert && op.kind == OpKind::kDelete && has(Mistake::kInsertDeleteIsNothing)) {
+      if (before == OpKind::kInsert && op.kind == OpKind::kDelete && has(WrongRule::kInsertDeleteIsNothing)) {
         nets.erase(nets.begin() + static_cast<std::ptrdiff_t>(known->second));
         const std::size_t gone = known->second;
         of_key.erase(known);
@@ -248,7 +248,7 @@ std::vector<TwoSides::Net> TwoSides::merged(const std::vector<Received>& batch) 
 
 Verdict TwoSides::verdict(int link, const Net& net, int key) {
   IncomingChange change{hash_of(key), table_of(key), net.commit, net.first_seen};
-  if (has(Mistake::kTimesAlone)) change.commit.seen = Lsn{};
+  if (has(WrongRule::kTimesAlone)) change.commit.seen = Lsn{};
   return decide(options_.policy, link == 0 ? Side::kBlue : Side::kGreen, change, links_[link].changes,
                 other(link).changes);
 }
@@ -264,7 +264,7 @@ void TwoSides::apply(int link, int count) {
   if (batch.empty()) return;
   // The rows are locked from here on; the other stream has to pass what was committed before.
   target.flushed = target.log.size();
-  if (!has(Mistake::kReceiverNotAwaited)) receive(1 - link, std::numeric_limits<int>::max());
+  if (!has(WrongRule::kReceiverNotAwaited)) receive(1 - link, std::numeric_limits<int>::max());
   Written written;
   written.end = batch.back().end;
   if (write_all(link, merged(batch), written)) {
@@ -290,7 +290,7 @@ void TwoSides::finish(int link, const std::vector<Received>& batch, Written writ
   forget(link);
   ProgressRow row{end, last.seen, last.time, end, last.time, last.seen};
   const std::optional<LocalCommit> oldest = self.changes.oldest();
-  if (oldest && oldest->lsn < row.held && !has(Mistake::kHoldsNothingBack)) {
+  if (oldest && oldest->lsn < row.held && !has(WrongRule::kHoldsNothingBack)) {
     row.held = oldest->lsn;
     row.held_time = oldest->time;
     row.held_seen = oldest->seen;
@@ -311,7 +311,7 @@ void TwoSides::forget(int link) {
   const Lsn needed =
       other(link).changes.seen_by_first_after(target(link).progress.seen).value_or(other(link).clock.seen());
   const Lsn seen_by_target = source(link).progress.seen;
-  links_[link].changes.forget(has(Mistake::kOldestVersionsForgotten) ? seen_by_target : needed);
+  links_[link].changes.forget(has(WrongRule::kOldestVersionsForgotten) ? seen_by_target : needed);
 }
 
 bool TwoSides::done() const {

@@ -18,7 +18,7 @@
 namespace teal::test {
 
 /// One wrong turn that an implementation could take; each has to be found by the simulation.
-enum class Mistake : std::uint8_t {
+enum class WrongRule : std::uint8_t {
   kNone,
   kTimesAsTheyAre,           ///< commit times compared without being made monotone
   kTimesAlone,               ///< what was seen is compared, too: the usual rule
@@ -42,7 +42,7 @@ enum class Mistake : std::uint8_t {
 
 struct TwoSidesOptions {
   ConflictPolicy policy = ConflictPolicy::kLastUpdateWins;
-  Mistake mistake = Mistake::kNone;
+  WrongRule mistake = WrongRule::kNone;
   bool unique = false;  ///< rows have two more columns, whose values no two rows of a side may share
 };
 
@@ -169,7 +169,7 @@ class TwoSides {
 
   int below(int bound) { return std::uniform_int_distribution<int>(0, bound - 1)(random_); }
   bool chance(double probability) { return std::bernoulli_distribution(probability)(random_); }
-  bool has(Mistake mistake) const { return options_.mistake == mistake; }
+  bool has(WrongRule mistake) const { return options_.mistake == mistake; }
 
   void write_and_apply();
   void step();

@@ -64,9 +64,9 @@ bool TwoSides::leaves_out(int link, const Net& net, Written& written) {
     if (verdict(link, net, net.op.from) != Verdict::kLoses) written.rows.erase(net.op.from);
     written.fetched.erase(net.op.from);
   }
-  if (!has(Mistake::kLoserLeavesOldRow)) written.rows.erase(net.op.key);
+  if (!has(WrongRule::kLoserLeavesOldRow)) written.rows.erase(net.op.key);
   written.fetched.erase(net.op.key);
-  if (!has(Mistake::kLoserNotRemembered)) written.fetched[net.op.key] = {true, lost->second};
+  if (!has(WrongRule::kLoserNotRemembered)) written.fetched[net.op.key] = {true, lost->second};
   return true;
 }
 
@@ -89,7 +89,7 @@ bool TwoSides::wins_all(int link, const Claim& claim) {
       wrong_ = "a value is claimed by a row that the change's maker had seen";
       return false;
     }
-    if (has(Mistake::kClaimsBySide) && link == 0) verdict = Verdict::kWins;
+    if (has(WrongRule::kClaimsBySide) && link == 0) verdict = Verdict::kWins;
     note_loser(link, claim.net, standing, verdict == Verdict::kWins);
     all = all && verdict == Verdict::kWins;
   }
@@ -99,7 +99,7 @@ bool TwoSides::wins_all(int link, const Claim& claim) {
 // Afterwards the batch is decided anew.
 void TwoSides::settle(int link, const Claim& claim) {
   if (wins_all(link, claim)) {
-    if (has(Mistake::kLoserDeletedByLink)) {
+    if (has(WrongRule::kLoserDeletedByLink)) {
       for (const int key : claim.standing) target(link).rows.erase(key);
       Transaction own;
       own.echo = target(link).progress.applied;
@@ -124,7 +124,7 @@ void TwoSides::lose(int link, const Net& net) {
     if (!net.op.second_sent) sent.second = there->second.second;
     later = sent != there->second;
   }
-  if (!later && !has(Mistake::kLoserKept)) delete_here(source, {net.op.key});
+  if (!later && !has(WrongRule::kLoserKept)) delete_here(source, {net.op.key});
   source.flushed = source.log.size();
   links_[link].lost[{net.op.key, net.commit.lsn, net.position}] = source.log.back().end;
 }

@@ -7,7 +7,7 @@ void TwoSides::write_truncate(int link, const Net& net, Written& written) {
   Table spared;
   for (const auto& [key, row] : written.rows) {
     const bool stays =
-        !takes(net.op, key) || (!has(Mistake::kTruncateTakesAll) && verdict(link, net, key) == Verdict::kLoses);
+        !takes(net.op, key) || (!has(WrongRule::kTruncateTakesAll) && verdict(link, net, key) == Verdict::kLoses);
     if (stays) spared[key] = row;
   }
   written.rows = std::move(spared);
@@ -52,8 +52,8 @@ void TwoSides::put_whole(int link, const Net& net, Written& written) {
   const Transaction& moment = log[first + static_cast<std::size_t>(below(static_cast<int>(log.size() - first)))];
   const auto row = moment.rows.find(net.op.key);
   const bool there = row != moment.rows.end();
-  if (!has(Mistake::kFetchedKeysForgotten)) written.fetched[net.op.key] = {!there, moment.end};
-  if (there || has(Mistake::kGoneRowIsWritten)) {
+  if (!has(WrongRule::kFetchedKeysForgotten)) written.fetched[net.op.key] = {!there, moment.end};
+  if (there || has(WrongRule::kGoneRowIsWritten)) {
     Row whole = net.op.row;
     const auto standing = written.rows.find(net.op.key);
     if (there) {
@@ -71,7 +71,7 @@ void TwoSides::put_whole(int link, const Net& net, Written& written) {
 // Nothing on the target is unknown to the change.
 void TwoSides::write_update(const Net& net, Written& written) {
   const auto found = written.rows.find(net.op.key);
-  if (has(Mistake::kNone) && (found != written.rows.end()) != net.finds_row) {
+  if (has(WrongRule::kNone) && (found != written.rows.end()) != net.finds_row) {
     wrong_ = "a change that had seen everything does not find what it saw";
     return;
   }
@@ -99,7 +99,7 @@ void TwoSides::write_net(int link, const Net& net, Written& written) {
   } else if (net.op.kind == OpKind::kDelete) {
     written.rows.erase(net.op.key);
     written.fetched.erase(net.op.key);
-  } else if (has(Mistake::kPartialRow) && net.op.kind == OpKind::kUpdate && !net.op.second_sent &&
+  } else if (has(WrongRule::kPartialRow) && net.op.kind == OpKind::kUpdate && !net.op.second_sent &&
              written.rows.contains(net.op.key)) {
     written.rows[net.op.key].first = net.op.row.first;
   } else {
