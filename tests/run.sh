@@ -83,8 +83,10 @@ if [[ $tier != default && -z $pairs ]]; then
 fi
 arguments=(--build build/tests --tier "$tier" --pairs "$pairs" "${chaos[@]}")
 if [[ $tier != default ]]; then
-  build build/asan unit_tests -- -DCMAKE_BUILD_TYPE=Debug -DTEAL_SANITIZE=address,undefined || fail "the asan build"
-  build build/tsan unit_tests -- -DCMAKE_BUILD_TYPE=Debug -DTEAL_SANITIZE=thread || fail "the tsan build"
+  # clang compiles these in a quarter of GCC's time, and is a second opinion on the code.
+  sanitized=(-DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_COMPILER=clang++-19 -DCMAKE_CXX_FLAGS_DEBUG=-g1)
+  build build/asan unit_tests -- "${sanitized[@]}" -DTEAL_SANITIZE=address,undefined || fail "the asan build"
+  build build/tsan unit_tests -- "${sanitized[@]}" -DTEAL_SANITIZE=thread || fail "the tsan build"
   tests/fuzz/run.sh --build || fail "the build of the fuzz targets"
   arguments+=(--asan build/asan --tsan build/tsan --fuzz build/fuzz)
 fi

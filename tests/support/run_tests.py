@@ -157,21 +157,14 @@ def wanted(name, patterns):
     return not patterns or any(fnmatch.fnmatchcase(name, f"*{pattern}*") for pattern in patterns)
 
 
-def fixed_addresses():
-    """The thread sanitizer of GCC 12 fails where the kernel places memory too randomly: switch that off if we may."""
-    command = ["setarch", "--addr-no-randomize"]
-    works = shutil.which("setarch") and subprocess.run([*command, "true"], capture_output=True).returncode == 0
-    return command if works else []
-
-
-def gtest_jobs(program, patterns, prefix, seconds_max, one_each, launcher=(), environment=None):
+def gtest_jobs(program, patterns, prefix, seconds_max, one_each, environment=None):
     jobs = []
-    for suite, names in listed_tests([*launcher, str(program)]).items():
+    for suite, names in listed_tests([str(program)]).items():
         names = [name for name in names if wanted(name, patterns)]
         for group in [[name] for name in names] if one_each else [names]:
             if group:
                 title = prefix + (group[0] if one_each else suite.rstrip("."))
-                argv = [*launcher, str(program), f"--gtest_filter={':'.join(group)}", "--gtest_color=no"]
+                argv = [str(program), f"--gtest_filter={':'.join(group)}", "--gtest_color=no"]
                 jobs.append(Job(title, argv, group, seconds_max, True, environment or {}))
     return jobs
 
@@ -235,8 +228,7 @@ def all_jobs(arguments):
         directory = getattr(arguments, sanitizer)
         if directory:
             program = pathlib.Path(directory).resolve() / "unit_tests"
-            launcher = fixed_addresses() if sanitizer == "tsan" else []
-            jobs += gtest_jobs(program, arguments.names, f"{sanitizer}: ", UNIT_SECONDS_MAX * 3, False, launcher)
+            jobs += gtest_jobs(program, arguments.names, f"{sanitizer}: ", UNIT_SECONDS_MAX * 3, False)
     jobs += gtest_jobs(build / "scenario_tests", arguments.names, "", SCENARIO_SECONDS_MAX * factor, True)
     for pair in arguments.pairs:
         environment = pair_environment(pair)
