@@ -42,8 +42,8 @@ std::int64_t version_of(const Relation& relation, const KeyShape& shape, TupleVi
 
 }  // namespace
 
-SideChanges::SideChanges(std::string echo_link, FindKeyShape find_shape)
-    : echo_link_(std::move(echo_link)), find_shape_(std::move(find_shape)) {}
+SideChanges::SideChanges(std::string echo_link, FindKeyShape find_shape, std::size_t bytes_max)
+    : echo_link_(std::move(echo_link)), find_shape_(std::move(find_shape)), bytes_max_(bytes_max) {}
 
 void SideChanges::begin_session(Lsn from, Timestamp time, Lsn seen) {
   clock_ = StreamClock(time, seen);

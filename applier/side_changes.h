@@ -33,7 +33,8 @@ using FindKeyShape = std::function<std::optional<KeyShape>(const Relation&)>;
 class SideChanges final : public StreamObserver {
  public:
   /// `echo_link`: whose progress row on this side says up to where the other side has been applied here.
-  SideChanges(std::string echo_link, FindKeyShape find_shape);
+  /// `bytes_max`: see `full`.
+  SideChanges(std::string echo_link, FindKeyShape find_shape, std::size_t bytes_max);
 
   /// A session of the link that reads the side begins at `from`, where this was known. Before its threads start.
   void begin_session(Lsn from, Timestamp time, Lsn seen);
@@ -41,6 +42,9 @@ class SideChanges final : public StreamObserver {
   void passed(Lsn position) override;
   void ended() override;
   [[nodiscard]] bool awaited() const override;
+  /// `bytes_max` is reached. While the link that reads the side applies what it reads, this stops nothing: that link
+  /// gives memory back, and the other one could wait for what is not read for ever.
+  [[nodiscard]] bool full() const override { return bytes() >= bytes_max_; }
 
   /// Whether this session has delivered everything below `position`.
   [[nodiscard]] bool has_passed(Lsn position) const;
@@ -76,6 +80,7 @@ class SideChanges final : public StreamObserver {
 
   const std::string echo_link_;
   const FindKeyShape find_shape_;
+  const std::size_t bytes_max_;
   Lsn from_;                                                                                       // the receiver's
   StreamClock clock_;                                                                              // the receiver's
   boost::unordered_flat_map<std::uint32_t, std::pair<Relation, std::optional<KeyShape>>> shapes_;  // the receiver's

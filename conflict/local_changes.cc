@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace teal {
+namespace {
+
+constexpr std::size_t kBucketsKept = 1024;
+constexpr std::size_t kSparse = 8;  // buckets for each key that is left: time to give memory back
+
+}  // namespace
 
 void LocalChanges::add(const LocalCommit& commit, std::span<const LocalChange> changes) {
   if (changes.empty()) return;
@@ -125,6 +131,7 @@ void LocalChanges::forget(Lsn position) {
     commits_.pop_front();
     ++first_commit_;
   }
+  if (newest_.bucket_count() > kBucketsKept && newest_.size() < newest_.bucket_count() / kSparse) newest_.rehash(0);
 }
 
 std::optional<LocalCommit> LocalChanges::oldest() const {

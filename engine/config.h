@@ -34,6 +34,8 @@ struct ApplyConfig {
   std::size_t queue_bytes_max = std::size_t{16} << 20;
   std::size_t spill_bytes_max = std::size_t{10} << 30;  ///< 0: the source keeps open transactions
   std::string spill_dir;                                ///< where; never empty once loaded: TMPDIR, else /var/tmp
+  /// What is kept in memory of each side's changes for the other link, once this side's own link stands still.
+  std::size_t unseen_bytes_max = std::size_t{1} << 30;
 };
 
 /// How tables that a pattern matches decide between concurrent versions of a row.

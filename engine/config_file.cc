@@ -211,7 +211,8 @@ FileReader::Key FileReader::apply(ApplyConfig& out) {
                  bytes("batch_bytes_max", out.batch_bytes_max, 64U << 10U),
                  bytes("queue_bytes_max", out.queue_bytes_max, 64U << 10U), duration("lock_timeout", out.lock_timeout),
                  integer("two_way_batch_rows", out.two_way_batch_rows, 1, 1'000'000),
-                 bytes("spill_bytes_max", out.spill_bytes_max, 0), text("spill_dir", out.spill_dir)});
+                 bytes("spill_bytes_max", out.spill_bytes_max, 0), text("spill_dir", out.spill_dir),
+                 bytes("unseen_bytes_max", out.unseen_bytes_max, 64U << 10U)});
             if (problems_.size() == problems_before && out.queue_bytes_max < out.batch_bytes_max) {
               problem(node, path,
                       "queue_bytes_max (" + std::to_string(out.queue_bytes_max) + ") is less than batch_bytes_max (" +

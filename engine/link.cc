@@ -124,6 +124,7 @@ void Link::observe_session(const std::stop_token& stop, Clock::time_point until)
   const Lsn applied = opened.sink->applied();
   LinkOptions options = options_;
   options.stream.connect.application_name += kObservedSuffix;
+  options.reader.for_observer_alone = true;
   Session session(std::move(opened), options, progress_, abort_.get_token());
   log_event(LogLevel::kInfo, "stream is read on for the other link", {{"link", name()}, {"lsn", to_string(applied)}});
   while (!stop.stop_requested() && Clock::now() < until) (void)session.queue.next(kLook);

@@ -26,7 +26,10 @@ LinkCore::LinkCore(LinkCoreOptions options, Progress& progress, std::stop_token 
       state_(options_.backoff, options_.seed) {}
 
 // After a spill that failed, the source keeps what is large, for as long as this one session lives.
-bool LinkCore::takes_streamed() { return std::exchange(streams_large_, true); }
+bool LinkCore::takes_streamed() {
+  takes_streamed_ = std::exchange(streams_large_, true);
+  return takes_streamed_;
+}
 
 milliseconds LinkCore::patience() const { return kPatience * (1 << std::min(in_vain_, kPatienceDoubledMost)); }
 
@@ -134,7 +137,8 @@ void LinkCore::decide(const std::exception_ptr& error, Clock::time_point now) {
     state_.replay();
   } catch (const PgError& failure) {
     note(failure);
-    if (failure.error_class() == ErrorClass::kStop) {  // also while draining: the operator has to hear of it
+    if (failure.error_class() == ErrorClass::kStop &&
+        !may_pass_without_blocks(failure)) {  // also while draining: the operator has to hear of it
       stopped_by_ = error;
       state_.stopped();
     } else if (stop_.stop_requested()) {
@@ -147,6 +151,15 @@ void LinkCore::decide(const std::exception_ptr& error, Clock::time_point now) {
     stopped_by_ = error;
     state_.stopped();
   }
+}
+
+// A source may fail at what it would never send of a transaction that has ended: it looks up the storage of a table
+// that was made anew in a subtransaction which is being rolled back ("could not map filenode", seen on 15).
+bool LinkCore::may_pass_without_blocks(const PgError& failure) {
+  const bool in_blocks = takes_streamed_ && dynamic_cast<const StreamError*>(&failure) != nullptr;
+  if (!in_blocks || failure.sqlstate() != "XX000") return false;
+  streams_large_ = false;
+  return true;
 }
 
 void LinkCore::end_session() {

@@ -95,6 +95,7 @@ class LinkCore {
   void begin_again_when_used_up();
   void look_for_stop();
   void decide(const std::exception_ptr& error, Clock::time_point now);
+  [[nodiscard]] bool may_pass_without_blocks(const PgError& failure);
   void end_session();
   void note(const std::exception& error) const;
 
@@ -104,8 +105,9 @@ class LinkCore {
   std::stop_token abort_;
   LinkState state_;
   std::optional<Session> session_;
-  int in_vain_ = 0;            // sessions in a row that let go of something before the target came further
-  bool streams_large_ = true;  // the next session may ask for large transactions in blocks
+  int in_vain_ = 0;              // sessions in a row that let go of something before the target came further
+  bool streams_large_ = true;    // the next session may ask for large transactions in blocks
+  bool takes_streamed_ = false;  // the last session that was opened did
   std::exception_ptr stopped_by_;
   std::atomic<LinkPhase> phase_{LinkPhase::kConnecting};
   std::atomic<bool> new_session_{false};

@@ -53,6 +53,12 @@ class PgError : public std::runtime_error {
   std::string constraint_;
 };
 
+/// How a source that sent a stream ended it.
+class StreamError : public PgError {
+ public:
+  using PgError::PgError;
+};
+
 /// Why a stop is final until somebody acts, and how the process should exit.
 /// Source: the exit codes in docs/reference.md.
 enum class StopCode : int { kRefused = 1, kUsage = 2, kIncomplete = 3, kUnreachable = 4, kData = 5, kBug = 70 };

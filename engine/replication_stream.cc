@@ -193,7 +193,11 @@ std::optional<Frame> ReplicationStream::next_frame() {
   if (size > 0) return frame_from_copy_buffer(buffer, static_cast<std::size_t>(size));
   if (size == 0) return std::nullopt;
   const ResultHandle result(size == -1 ? PQgetResult(connection_.raw()) : nullptr);
-  connection_.raise("read the stream of " + connection_.label(), result.get());
+  try {
+    connection_.raise("read the stream of " + connection_.label(), result.get());
+  } catch (const PgError& error) {
+    throw StreamError(error.operation(), error.text(), error.sqlstate());
+  }
 }
 
 bool ReplicationStream::read_socket() { return PQconsumeInput(connection_.raw()) != 0; }

@@ -22,6 +22,8 @@ class StreamObserver {
   /// Somebody waits for a position that has not passed. Where nothing more can be kept, the stream goes on all the same
   /// while this is so, and what cannot be kept is read again; else the stream waits for room. Threads: the receiver's.
   [[nodiscard]] virtual bool awaited() const = 0;
+  /// It holds as much as it may: a stream that is read for it alone waits while this is so. Threads: the receiver's.
+  [[nodiscard]] virtual bool full() const { return false; }
 };
 
 }  // namespace teal

@@ -45,13 +45,13 @@ bool StreamReader::add(Frame frame) {
 
 void StreamReader::go_on(Clock::time_point now) {
   heard_ = now;  // nobody listened meanwhile: silence proves nothing
-  if (held_up()) {
+  if (inlet_.full()) {
     if (options_.observer == nullptr) {
       inlet_.refill(now);
     } else {
       inlet_.look(now);
     }
-  } else if (decoder_.replaying()) {
+  } else if (decoder_.replaying() && !observer_is_full()) {
     if (auto slice = decoder_.replay()) push(std::move(*slice));
   }
 }

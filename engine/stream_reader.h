@@ -28,6 +28,8 @@ struct StreamReaderOptions {
   /// Sees everything before it is queued, and keeps it from waiting for the queue; null: nobody. Lifetime: outlives the
   /// reader.
   StreamObserver* observer = nullptr;
+  /// The link is stopped or backs off: nobody but the observer wants the stream, and it waits while that is full.
+  bool for_observer_alone = false;
   /// See LinkCore::patience.
   std::chrono::milliseconds patience{1'000};
   /// See ReplicationStream::sends_again.
@@ -60,8 +62,8 @@ class StreamReader {
   /// The next message may be added. Otherwise `go_on` comes first: at once, or, while the stream is `held_up`, as soon
   /// as the queue tells of room, and at the latest after `hold_up_pause`.
   [[nodiscard]] bool ready() const { return !held_up() && !decoder_.replaying(); }
-  /// There is no room for what was added.
-  [[nodiscard]] bool held_up() const { return inlet_.full(); }
+  /// There is no room for what was added, or for what comes.
+  [[nodiscard]] bool held_up() const { return inlet_.full() || observer_is_full(); }
   [[nodiscard]] std::chrono::milliseconds hold_up_pause() const;
   /// Looks for room again, or hands out a piece of a transaction that came in blocks.
   void go_on(Clock::time_point now);
@@ -94,6 +96,7 @@ class StreamReader {
   void check_source(Clock::time_point now) const;
 
  private:
+  [[nodiscard]] bool observer_is_full() const { return options_.for_observer_alone && options_.observer->full(); }
   void push(SourceItem item);
   void show(SourceItem& item);
   void look_for_expected(const SourceItem& item);

@@ -66,9 +66,13 @@ bool is_other_source(Preflight& preflight, const std::optional<LinkRow>& row, co
 void check_begun_link(Preflight& preflight, PgConnection& source) {
   if (!preflight.resumed) return;
   if (!preflight.slot) {
-    preflight.add(preflight.source(),
-                  "the slot " + preflight.link.slot() + " is gone, and with it the changes since teal last read it",
-                  "teal finish, empty green's tables, then start over");
+    preflight.add(
+        preflight.source(),
+        "the slot " + preflight.link.slot() + " is gone, and with it the changes since teal last read it",
+        preflight.config.direction == Direction::kBoth
+            ? "stop the writers of both sides and bring by hand to the other side what it lacks, green has rows "
+              "of its own; then teal finish, empty green's tables, and start over"
+            : "teal finish, empty green's tables, then start over");
   }
   std::map<TableName, TableCopyState> copied = preflight.states;
   // One that was noted and not published yet has missed nothing.

@@ -41,8 +41,10 @@ std::string copy_again(const LinkNames& names, const Copied& tables) {
            "UPDATE teal.table_state SET publication_entry = ''" +
            states_where(names, StatesOf::kTables, own) + "; and start again.";
   }
-  std::string way = "empty each on the target, run there " + delete_states(names, StatesOf::kTables, own) +
-                    " and start again: what was emptied is copied.";
+  std::string way =
+      "empty each on the target, run there " + delete_states(names, StatesOf::kTables, own) +
+      " and start again: what was emptied is copied (with direction: both empty a table only while nobody "
+      "writes to it, and while green's publication lacks it).";
   if (parts) {
     way += " Where the target has no such partition, its whole table instead: TRUNCATE " +
            quoted_list({targets.begin(), targets.end()}) + "; " + delete_states(names, StatesOf::kTargets, targets);

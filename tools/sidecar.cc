@@ -139,6 +139,15 @@ Sidecar::Outcome Sidecar::watch(LinkRuns& runs, TwoSides* sides, bool only_until
 // A link that stands still costs memory for each change that it does not bring.
 void Sidecar::tell_memory(const TwoSides& sides) {
   const std::size_t bytes = sides.bytes();
+  if (!sides.full()) {
+    full_told_ = false;
+  } else if (!std::exchange(full_told_, true)) {
+    log_event(
+        LogLevel::kWarn,
+        "changes that the other side has not seen take apply.unseen_bytes_max: while their link stands still, the "
+        "other one waits for it",
+        {{"bytes", bytes}});
+  }
   if (bytes < unseen_told_ * 2) {
     if (bytes < kUnseenBytes / 2) unseen_told_ = kUnseenBytes / 2;
     return;

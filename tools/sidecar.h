@@ -46,6 +46,7 @@ class Sidecar {
   std::stop_token stop_;
   LinkNames names_;  // of the link to green
   std::size_t unseen_told_ = kUnseenBytes / 2;
+  bool full_told_ = false;
 };
 
 }  // namespace teal

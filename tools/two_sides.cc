@@ -21,7 +21,7 @@ FindKeyShape key_shapes(const Config& config, bool blue) {
 
 TwoSides::TwoSides(const Config& config, bool binary)
     : binary_(binary),
-      blue_(std::string(kGreenToBlue), key_shapes(config, true)),
-      green_(std::string(kBlueToGreen), key_shapes(config, false)) {}
+      blue_(std::string(kGreenToBlue), key_shapes(config, true), config.apply.unseen_bytes_max),
+      green_(std::string(kBlueToGreen), key_shapes(config, false), config.apply.unseen_bytes_max) {}
 
 }  // namespace teal

@@ -26,6 +26,9 @@ class TwoSides {
   /// What is known of changes that the other side may not have seen. Units: bytes of memory.
   [[nodiscard]] std::size_t bytes() const { return blue_.bytes() + green_.bytes(); }
 
+  /// Of one of the sides, as much is known as may be.
+  [[nodiscard]] bool full() const { return blue_.full() || green_.full(); }
+
   [[nodiscard]] bool binary() const { return binary_; }
   /// A link cannot go on with binary values: both have to begin anew, with others of these.
   void need_text() { text_needed_ = true; }

@@ -19,6 +19,8 @@ using P = PgoutputBuilder;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+constexpr std::size_t kBytesMax = 10'000;
+
 const Relation kItem = make_relation(RelationId{1}, "public", "item", {key("id", kText), column("name")});
 const Relation kFull =
     make_relation(RelationId{2}, "public", "whole", {key("id", kText), key("name")}, ReplicaIdentity::kFull);
@@ -66,8 +68,8 @@ class SideChangesTest : public testing::Test {
                              [](const LocalChanges& changes, const LocalChanges&) { return changes.size(); });
   }
 
-  SideChanges side_{"green_to_blue", shape};
-  SideChanges other_{"blue_to_green", shape};
+  SideChanges side_{"green_to_blue", shape, kBytesMax};
+  SideChanges other_{"blue_to_green", shape, kBytesMax};
 };
 
 TEST_F(SideChangesTest, G3TimesNeverGoBackAndWhatWasSeenComesFromTheEcho) {
@@ -86,6 +88,17 @@ TEST_F(SideChangesTest, G3TimesNeverGoBackAndWhatWasSeenComesFromTheEcho) {
 TEST_F(SideChangesTest, G3EchoHasTheTimeThatTheSideIsAt) {
   commit(9, {P::insert(kItem.id, {text("a"), text("x")})});
   EXPECT_EQ(echo(10, text("0/500")).effective_time, Timestamp{9});
+}
+
+TEST_F(SideChangesTest, I7IsFullUntilItMayForget) {
+  std::uint64_t position = 1;
+  while (!side_.full()) commit(position++, {P::insert(kItem.id, {text(std::to_string(position)), text("x")})});
+  EXPECT_GE(side_.bytes(), kBytesMax);
+  EXPECT_GT(position, 50U);
+  EXPECT_FALSE(other_.full());
+  side_.forget(Lsn{position * 0x100});
+  EXPECT_FALSE(side_.full());
+  EXPECT_EQ(known(), 0U);
 }
 
 TEST_F(SideChangesTest, EchoOfTheOtherLinkIsNoneAndBinaryOnesAreRead) {

@@ -200,6 +200,32 @@ TEST_F(LinkCores, C5OneSessionAfterASpillThatFailedLeavesLargeTransactionsToTheS
   EXPECT_TRUE(core_.takes_streamed());
 }
 
+// Internal errors stop a link, but for one that the source may only have while the transaction is open.
+TEST_F(LinkCores, C5SourceThatFailsAtAnOpenTransactionIsAskedForItOnceItHasEnded) {
+  const StreamError failure("read the stream", "could not map filenode", "XX000");
+  EXPECT_TRUE(core_.takes_streamed());
+  begin();
+  fail(failure);
+  EXPECT_EQ(core_.phase(), LinkPhase::kBackingOff);
+  core_.backed_off();
+  EXPECT_FALSE(core_.takes_streamed());
+  begin();
+  fail(failure);
+  EXPECT_EQ(core_.phase(), LinkPhase::kStopped);
+}
+
+TEST_F(LinkCores, StopsForInternalErrorsOfTheTargetAndForCorruption) {
+  const auto after = [](const auto& error) {
+    Progress progress;
+    LinkCore core({.name = "link", .backoff = {}, .seed = 1}, progress, {}, {});
+    (void)core.takes_streamed();
+    core.failed(std::make_exception_ptr(error), kStart);
+    return core.phase();
+  };
+  EXPECT_EQ(after(PgError("apply", "internal error", "XX000")), LinkPhase::kStopped);
+  EXPECT_EQ(after(StreamError("read the stream", "invalid page", "XX001")), LinkPhase::kStopped);
+}
+
 TEST_F(LinkCores, NewSessionIsBegunOncePerRequest) {
   begin();
   core_.request_new_session();

@@ -32,6 +32,7 @@ class StreamReaders : public testing::Test {
     options.link = "blue_to_green";
     options.expected = expected;
     options.observer = observer_;
+    options.for_observer_alone = observer_alone_;
     return {std::move(options), sender_timeout, queue_, progress_, kStart};
   }
   /// Nothing fits any more, until this is taken.
@@ -45,6 +46,7 @@ class StreamReaders : public testing::Test {
   Progress progress_;
   TransactionQueue queue_{100'000, progress_};
   StreamObserver* observer_ = nullptr;
+  bool observer_alone_ = false;
 };
 
 TEST_F(StreamReaders, A8EndOfWalCountsOnlyBetweenTransactions) {
@@ -92,8 +94,10 @@ class NotingObserver final : public StreamObserver {
   }
   void passed(Lsn position) override { seen += "passed " + to_string(position) + " "; }
   [[nodiscard]] bool awaited() const override { return is_awaited; }
+  [[nodiscard]] bool full() const override { return is_full; }
   std::string seen;
   bool is_awaited = true;
+  bool is_full = false;
 };
 
 // Whoever waits for what the observer learns must never wait for room in the queue.
@@ -111,6 +115,23 @@ TEST_F(StreamReaders, I6ObserverSeesEachItemOnceAlsoWhileTheQueueIsFull) {
   EXPECT_FALSE(reader.refill(kStart));
   EXPECT_EQ(std::get<TransactionSlice>(*next()).facts.seen, Lsn{0x77}) << "what it writes goes along";
   EXPECT_EQ(observer.seen, "passed 0/1000 slice 0/2030 ");
+}
+
+TEST_F(StreamReaders, I7WaitsForAnObserverThatIsFullOnlyWhereNobodyElseWantsTheStream) {
+  NotingObserver observer;
+  observer.is_full = true;
+  observer_ = &observer;
+  for (const bool alone : {false, true}) {
+    observer_alone_ = alone;
+    StreamReader reader = make();
+    EXPECT_EQ(reader.ready(), !alone);
+    reader.go_on(kStart);
+    EXPECT_EQ(reader.ready(), !alone);
+  }
+  StreamReader reader = make();
+  EXPECT_TRUE(reader.held_up());
+  observer.is_full = false;
+  EXPECT_TRUE(reader.ready());
 }
 
 TEST_F(StreamReaders, I8KeepaliveThatAsksIsAnsweredAlsoInsideATransactionAndWithoutRoom) {

@@ -112,6 +112,32 @@ TEST_F(TwoWay, LinkGoesOnWhenTheOtherHasStoppedAtARow) {
   EXPECT_EQ(blue().number("SELECT n FROM item WHERE id = 1"), 100);
 }
 
+// What it would have brought is known in memory, for the other link's decisions.
+TEST_F(TwoWay, I7LinkThatHasStoppedHoldsTheOtherOneUpOnceItsChangesFillTheMemory) {
+  start_both(kItems, {"public.item"}, "apply: { unseen_bytes_max: 64KiB }\n");
+  blue_owner().exec("INSERT INTO item SELECT i, 'old', 0 FROM generate_series(1, 10) i");
+  wait_both_caught_up();
+  blue_owner().exec("ALTER TABLE item ADD CHECK (n < 100)");
+  green_owner().exec("UPDATE item SET n = 100 WHERE id = 1");
+  teal_->wait_for_log("link stopped link=green_to_blue", seconds(30));
+  green_owner().exec(
+      "DO $$ BEGIN FOR i IN 1..100 LOOP INSERT INTO item SELECT i * 100 + j, 'green', 0 FROM generate_series(1, 100) "
+      "j; COMMIT; END LOOP; END $$");
+  teal_->wait_for_log("take apply.unseen_bytes_max", seconds(30));
+  blue_owner().exec("UPDATE item SET v = 'blue' WHERE id = 2");
+  teal_->wait_for_log("waiting for the other link to read link=blue_to_green", seconds(60));
+  EXPECT_EQ(green().value("SELECT v FROM item WHERE id = 2"), "old");
+  EXPECT_EQ(command({"quarantine", "retry", "1"}).exit_code, 0);
+  EXPECT_EQ(teal_->terminate(), 5);
+  blue_owner().exec("ALTER TABLE item DROP CONSTRAINT item_n_check");
+  run_both();
+  wait_both_caught_up();
+  expect_all_equal();
+  EXPECT_EQ(blue().number("SELECT count(*) FROM item"), 10'010);
+  EXPECT_EQ(green().value("SELECT v FROM item WHERE id = 2"), "blue");
+  EXPECT_EQ(teal_->terminate(), 0);
+}
+
 // A target that lacks something, a disk that is full say, refuses for as long as that lasts.
 TEST_F(TwoWay, LinkThatBacksOffReadsOnForTheOther) {
   start_both(kItems, {"public.item"});

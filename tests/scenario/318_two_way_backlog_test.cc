@@ -28,9 +28,9 @@ class TwoWayBacklog : public TwoWayFixture, public testing::WithParamInterface<c
 
 // The same rows on both sides, in many transactions and in one: each link needs what the other has to read.
 TEST_P(TwoWayBacklog, I6ConflictsInEveryRowBehindTinyQueuesAreAllDecided) {
-  start_both(
-      "CREATE TABLE item (id int PRIMARY KEY, v text)", {"public.item"},
-      "apply: { queue_bytes_max: 64KiB, batch_bytes_max: 64KiB, spill_bytes_max: " + std::string(GetParam()) + " }\n");
+  start_both("CREATE TABLE item (id int PRIMARY KEY, v text)", {"public.item"},
+             "apply: { queue_bytes_max: 64KiB, batch_bytes_max: 64KiB, unseen_bytes_max: 64KiB, spill_bytes_max: " +
+                 std::string(GetParam()) + " }\n");
   EXPECT_EQ(teal_->terminate(), 0);
   for (const std::string side : {"blue", "green", "blue again", "green again"}) {
     Sql& owner = side.starts_with("blue") ? blue_owner() : green_owner();

@@ -109,8 +109,9 @@ class ConflictFixture : public ApplierFixture {
 
   LogsRows logs_rows_ = [](const TableName&) { return true; };
   ConflictPolicy policy_ = ConflictPolicy::kLastUpdateWins;
-  SideChanges blue_changes_{"green_to_blue", shape_of};
-  SideChanges green_changes_{"blue_to_green", shape_of};
+  static constexpr std::size_t kUnseenBytesMax = std::size_t{1} << 30;
+  SideChanges blue_changes_{"green_to_blue", shape_of, kUnseenBytesMax};
+  SideChanges green_changes_{"blue_to_green", shape_of, kUnseenBytesMax};
   std::mutex mutex_;
   std::function<void()> arrives_late_;  // called by the reader before it passes anything more
   std::jthread reader_;
