@@ -18,6 +18,7 @@ SETTINGS = {
     "max_replication_slots": "20",
     "max_wal_senders": "20",
     "max_logical_replication_workers": "8",
+    "wal_retrieve_retry_interval": "100ms",  # else a native subscription that was off waits for up to 5 s
     "autovacuum": "off",
     "listen_addresses": "127.0.0.1",
     "log_min_messages": "warning",

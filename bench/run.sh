@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Benchmarks against peers, on servers of their own:
-#   bench/run.sh drain [--transactions N] [--rounds N] [--scale N] [--json FILE]
+#   bench/run.sh drain [--workload NAME]... [--size N] [--rounds N] [--json FILE]
 # Run it with nothing else running; see bench/README.md for the method.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,0 +1,101 @@
+"""Who drains: each has a slot on blue from before the load, and a database of its own on green, named like it."""
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import cluster
+
+PUBLICATION = "teal_bench_blue_to_green"
+
+
+def wait_for_end(green, database, end):
+    return green.wait_for_row(f"SELECT FROM bench_end WHERE id = {end}", database)
+
+
+def wait_slot_free(blue, slot):
+    deadline = time.monotonic() + 60
+    while blue.sql(f"SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'") == "t":
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"slot {slot} stays active")
+        time.sleep(0.02)
+
+
+class Native:
+    """CREATE SUBSCRIPTION with the given options."""
+
+    def __init__(self, blue, green, name="native", options=""):
+        self.blue, self.green, self.name, self.options = blue, green, name, options
+
+    def prepare(self):
+        self.green.sql(f"CREATE SUBSCRIPTION {self.name} CONNECTION '{self.blue.uri('bench')}' PUBLICATION {PUBLICATION} "
+                       f"WITH (copy_data = false, enabled = false{self.options})", self.name)
+
+    def drain(self, end):
+        start = time.monotonic()
+        self.green.sql(f"ALTER SUBSCRIPTION {self.name} ENABLE", self.name)
+        walsender = Walsender(self.blue, self.name)
+        took = wait_for_end(self.green, self.name, end) - start
+        cpu = walsender.cpu_seconds()
+        self.green.sql(f"ALTER SUBSCRIPTION {self.name} DISABLE", self.name)
+        wait_slot_free(self.blue, self.name)
+        return {"seconds": took, "walsender_cpu_seconds": cpu}
+
+    def finish(self):
+        self.green.sql(f"DROP SUBSCRIPTION {self.name}", self.name)
+
+
+class Teal:
+    """The `teal` binary."""
+
+    name = "teal"
+    slot = "teal_bench_blue_to_green"
+
+    def __init__(self, blue, green, binary, tables):
+        self.green, self.blue, self.binary = green, blue, binary
+        self.directory = tempfile.TemporaryDirectory(prefix="teal-bench-config-")
+        self.config = Path(self.directory.name) / "teal.yml"
+        self.config.write_text(f"name: bench\nblue: {blue.uri('bench')}\ngreen: {green.uri(self.name)}\n"
+                               "direction: forward\ncopy: { schema: false }\n"
+                               "tables: { include: [" + ", ".join(f"public.{t}" for t in tables) + "] }\n",
+                               encoding="utf-8")
+
+    def command(self, *arguments):
+        return [self.binary, "--config", str(self.config), *arguments]
+
+    def prepare(self):
+        subprocess.run(self.command("run", "--no-copy", "--until-synced"), check=True, cwd="/")
+
+    def drain(self, end):
+        start = time.monotonic()
+        process = subprocess.Popen(self.command("--log-level", "warn", "run", "--no-copy"), cwd="/")
+        walsender = Walsender(self.blue, self.slot)
+        took = wait_for_end(self.green, self.name, end) - start
+        cpu = walsender.cpu_seconds()
+        user, system = cluster.cpu_seconds(process.pid)
+        rss = cluster.peak_rss_kib(process.pid)
+        process.terminate()
+        if process.wait(60) != 0:
+            raise RuntimeError("teal did not end with exit code 0")
+        wait_slot_free(self.blue, self.slot)
+        return {"seconds": took, "walsender_cpu_seconds": cpu, "cpu_seconds": user + system, "peak_rss_mib": rss / 1024}
+
+    def finish(self):
+        subprocess.run(self.command("finish", "--yes"), check=True, cwd="/", stdout=subprocess.DEVNULL)
+        self.directory.cleanup()
+
+
+class Walsender:
+    """The process of blue that sends a slot's stream. Waits for it to begin."""
+
+    def __init__(self, blue, slot):
+        query = f"SELECT active_pid FROM pg_replication_slots WHERE slot_name = '{slot}'"
+        deadline = time.monotonic() + 60
+        while not (pid := blue.sql(query)):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"nobody reads slot {slot}")
+            time.sleep(0.02)
+        self.pid = int(pid)
+
+    def cpu_seconds(self):
+        return sum(cluster.cpu_seconds(self.pid))
