@@ -92,7 +92,8 @@ TEST_F(SideChangesTest, G3EchoHasTheTimeThatTheSideIsAt) {
 
 TEST_F(SideChangesTest, I7IsFullUntilItMayForget) {
   std::uint64_t position = 1;
-  while (!side_.full()) commit(position++, {P::insert(kItem.id, {text(std::to_string(position)), text("x")})});
+  for (; !side_.full(); ++position)
+    commit(position, {P::insert(kItem.id, {text(std::to_string(position)), text("x")})});
   EXPECT_GE(side_.bytes(), kBytesMax);
   EXPECT_GT(position, 50U);
   EXPECT_FALSE(other_.full());
