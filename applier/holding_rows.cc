@@ -125,6 +125,18 @@ std::string row_sql(const TargetTable& table, const Types& types, const Spelled&
   return "SELECT " + columns;
 }
 
+// With what the server computes from it: an index can be on that, and no stream sends it.
+std::string with_generated(PgConnection& session, const TargetTable& table, const std::string& row) {
+  const Rows rows = session.exec("read a table's generated columns",
+                                 "SELECT quote_ident(attname), pg_get_expr(adbin, adrelid) FROM pg_attribute "
+                                 "JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum WHERE attrelid = "
+                                 "to_regclass($1) AND attgenerated <> '' AND NOT attisdropped",
+                                 {table.sql_name});
+  std::string generated;
+  for (int i = 0; i < rows.size(); ++i) generated += ", (" + rows.str(i, 1) + ") AS " + rows.str(i, 0);
+  return generated.empty() ? row : "SELECT t.*" + generated + " FROM (" + row + ") AS t";
+}
+
 // In the form in which the stream sends it, see key_hash. Results are binary.
 std::string sent(const MappedColumn& column) {
   const std::string value = "t." + column.name;
@@ -220,7 +232,7 @@ std::vector<HoldingRow> find_holding_rows(PgConnection& session, const TargetTab
   if (indexes.empty()) return found;
   const Spelled spelled = spell(session, table, values);
   const Types types = targets_types(table);
-  const std::string row = row_sql(table, types, spelled);
+  const std::string row = with_generated(session, table, row_sql(table, types, spelled));
   const std::string same = is_same(table, types, values, spelled);
   for (const UniqueIndex& index : indexes) {
     add_rows(found, table, read_rows(session, holding_sql(index, table, row, same)));

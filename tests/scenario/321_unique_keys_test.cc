@@ -147,6 +147,16 @@ TEST_F(UniqueKeys, G7F12IndexesOfSomeRowsAndOnExpressionsCount) {
   EXPECT_EQ(rows(), "1old1 2old2 3old3 4old4 5old5 12Y 21x 22y");
 }
 
+TEST_F(UniqueKeys, G7IndexesOnGeneratedColumnsCount) {
+  start_accounts(
+      "CREATE TABLE account (id int PRIMARY KEY, mail text, phone text, n int, low text GENERATED ALWAYS AS "
+      "(lower(mail)) STORED, UNIQUE (low))");
+  apart(blue_owner(), "INSERT INTO account VALUES (11, 'X', 'a', 0), (12, 'Y', 'b', 1)", green_owner(),
+        "INSERT INTO account VALUES (21, 'x', 'd', 0)");
+  together();
+  EXPECT_EQ(rows(), "1old1 2old2 3old3 4old4 5old5 12Y 21x");
+}
+
 // A trigger that turns DELETE into something else: nothing is wrong with the server, and trying again mends nothing.
 TEST_F(UniqueKeys, G7I9RowThatCannotBeDeletedStopsTheLinkInsteadOfBeingTriedForEver) {
   start_accounts(kAccounts, "conflicts: { default: blue_wins }\n");
