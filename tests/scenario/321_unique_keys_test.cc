@@ -157,6 +157,18 @@ TEST_F(UniqueKeys, G7IndexesOnGeneratedColumnsCount) {
   EXPECT_EQ(rows(), "1old1 2old2 3old3 4old4 5old5 12Y 21x");
 }
 
+TEST_F(UniqueKeys, G7TriggersOfALosingRowFindTheirTables) {
+  start_accounts("CREATE TABLE account (id int PRIMARY KEY, mail text UNIQUE, phone text, n int)");
+  blue_owner().exec(
+      "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
+      "$$ BEGIN UPDATE account SET mail = 'noted' WHERE id = 5; RETURN OLD; END $$; "
+      "CREATE TRIGGER note AFTER DELETE ON account FOR EACH ROW EXECUTE FUNCTION note()");
+  apart(blue_owner(), "INSERT INTO account VALUES (11, 'x', 'a', 0)", green_owner(),
+        "INSERT INTO account VALUES (21, 'x', 'd', 0)");
+  together();
+  EXPECT_EQ(rows(), "1old1 2old2 3old3 4old4 5noted 21x");
+}
+
 // A trigger that turns DELETE into something else: nothing is wrong with the server, and trying again mends nothing.
 TEST_F(UniqueKeys, G7I9RowThatCannotBeDeletedStopsTheLinkInsteadOfBeingTriedForEver) {
   start_accounts(kAccounts, "conflicts: { default: blue_wins }\n");
