@@ -47,8 +47,8 @@ bool delete_versions(PgConnection& session, const TargetTable& table, std::span<
     session.exec(kDelete, "SET LOCAL lock_timeout = '200ms'");
     // Triggers find tables as they do for applications; "$user" would be teal's own schema.
     session.exec(kDelete,
-                 "SELECT set_config('search_path', regexp_replace(reset_val, '\"?[$]user\"?[ ]*,?[ ]*', ''), true) "
-                 "FROM pg_settings WHERE name = 'search_path'");
+                 "SELECT set_config('search_path', ltrim(regexp_replace(reset_val, '(^|,) *\"?[$]user\"?', '', 'g'), "
+                 "', '), true) FROM pg_settings WHERE name = 'search_path'");
     bool all = true;
     for (const HoldingRow* row : rows)
       all = all && session.exec(kDelete, delete_holding_row_sql(table, *row)).affected() == 1;

@@ -137,8 +137,8 @@ void LinkCore::decide(const std::exception_ptr& error, Clock::time_point now) {
     state_.replay();
   } catch (const PgError& failure) {
     note(failure);
-    if (failure.error_class() == ErrorClass::kStop &&
-        !may_pass_without_blocks(failure)) {  // also while draining: the operator has to hear of it
+    // Also while draining: the operator has to hear of it.
+    if (failure.error_class() == ErrorClass::kStop && !may_pass_without_blocks(failure)) {
       stopped_by_ = error;
       state_.stopped();
     } else if (stop_.stop_requested()) {

@@ -23,6 +23,15 @@ class TwoWay : public TwoWayFixture {
     }
     return "";
   }
+
+  /// Ten rows, one of which green changes as blue does not allow.
+  void stop_the_way_back() {
+    blue_owner().exec("INSERT INTO item SELECT i, 'old', 0 FROM generate_series(1, 10) i");
+    wait_both_caught_up();
+    blue_owner().exec("ALTER TABLE item ADD CHECK (n < 100)");
+    green_owner().exec("UPDATE item SET n = 100 WHERE id = 1");
+    teal_->wait_for_log("link stopped link=green_to_blue", seconds(30));
+  }
 };
 
 TEST_F(TwoWay, RowsTravelBothWaysAndNeverComeBack) {
@@ -83,11 +92,7 @@ TEST_F(TwoWay, G1RowsThatAreChangedOnBothSidesEndUpAlike) {
 
 TEST_F(TwoWay, LinkGoesOnWhenTheOtherHasStoppedAtARow) {
   start_both(kItems, {"public.item"});
-  blue_owner().exec("INSERT INTO item SELECT i, 'old', 0 FROM generate_series(1, 10) i");
-  wait_both_caught_up();
-  blue_owner().exec("ALTER TABLE item ADD CHECK (n < 100)");
-  green_owner().exec("UPDATE item SET n = 100 WHERE id = 1");
-  teal_->wait_for_log("link stopped link=green_to_blue", seconds(30));
+  stop_the_way_back();
   EXPECT_TRUE(teal_->running());
   blue_owner().exec("UPDATE item SET v = 'blue' WHERE id = 2; INSERT INTO item VALUES (11, 'blue', 0)");
   green_owner().exec("UPDATE item SET v = 'green' WHERE id = 3");
@@ -115,11 +120,7 @@ TEST_F(TwoWay, LinkGoesOnWhenTheOtherHasStoppedAtARow) {
 // What it would have brought is known in memory, for the other link's decisions.
 TEST_F(TwoWay, I7LinkThatHasStoppedHoldsTheOtherOneUpOnceItsChangesFillTheMemory) {
   start_both(kItems, {"public.item"}, "apply: { unseen_bytes_max: 64KiB }\n");
-  blue_owner().exec("INSERT INTO item SELECT i, 'old', 0 FROM generate_series(1, 10) i");
-  wait_both_caught_up();
-  blue_owner().exec("ALTER TABLE item ADD CHECK (n < 100)");
-  green_owner().exec("UPDATE item SET n = 100 WHERE id = 1");
-  teal_->wait_for_log("link stopped link=green_to_blue", seconds(30));
+  stop_the_way_back();
   green_owner().exec(
       "DO $$ BEGIN FOR i IN 1..100 LOOP INSERT INTO item SELECT i * 100 + j, 'green', 0 FROM generate_series(1, 100) "
       "j; COMMIT; END LOOP; END $$");

@@ -163,6 +163,9 @@ TEST_F(UniqueKeys, G7TriggersOfALosingRowFindTheirTables) {
       "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
       "$$ BEGIN UPDATE account SET mail = 'noted' WHERE id = 5; RETURN OLD; END $$; "
       "CREATE TRIGGER note AFTER DELETE ON account FOR EACH ROW EXECUTE FUNCTION note()");
+  blue_server()
+      .connect("postgres", kShopDatabase)
+      .exec("ALTER DATABASE " + std::string(kShopDatabase) + " SET search_path = public, \"$user\"");
   apart(blue_owner(), "INSERT INTO account VALUES (11, 'x', 'a', 0)", green_owner(),
         "INSERT INTO account VALUES (21, 'x', 'd', 0)");
   together();
