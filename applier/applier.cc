@@ -242,7 +242,7 @@ Applier::Retry Applier::apply_merged(std::size_t from, const Ended& last) {
   while (true) {
     const bool streamed = writer_.open();
     try {
-      plan(from, last.pieces);
+      streamed ? plan_slice(from, last.pieces) : plan(from, last.pieces);
       return finish(last);
     } catch (const RowsRefused& refused) {
       if (!streamed && learns()) return refused.what();
@@ -261,6 +261,7 @@ bool Applier::put_in_order(const RowsRefused& refused) {
 }
 
 void Applier::stop_at(const RowsRefused& refused, const TransactionFacts& facts) {
+  const std::string claims = guard_ ? guard_->claims_reason() : "";
   std::string way_on;
   try {
     way_on = "or pass over this change with teal quarantine skip " +
@@ -270,8 +271,8 @@ void Applier::stop_at(const RowsRefused& refused, const TransactionFacts& facts)
     way_on = "it could not be noted in teal.quarantine: " + std::string(error.what());
   }
   throw Stopped(StopCode::kData,
-                "link " + options_.names.link + " stopped: " + refused.what() + " (transaction " +
-                    std::to_string(facts.xid.value) + ", commit " + to_string(facts.final_lsn) +
+                "link " + options_.names.link + " stopped: " + refused.what() + (claims.empty() ? "" : "; " + claims) +
+                    " (transaction " + std::to_string(facts.xid.value) + ", commit " + to_string(facts.final_lsn) +
                     "); nothing of it was applied and nothing is lost: mend on the target what was in its way, "
                     "then run teal again; " +
                     way_on);
@@ -298,7 +299,7 @@ Applier::Retry Applier::apply_or_settle(std::size_t transaction) {
   try {
     return apply_one(transaction);
   } catch (const RowsRefused& refused) {
-    if (!guard_ || !guard_->settle_claims(refused.change(), plan_.epochs())) throw;
+    if (!guard_ || !guard_->settle_claims(refused.change(), plan_.epochs(), row_.applied)) throw;
     return refused.what();
   }
 }

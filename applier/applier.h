@@ -89,6 +89,7 @@ class Applier final : public TransactionSink {
   [[noreturn]] void stop_at(const RowsRefused& refused, const TransactionFacts& facts);
   void write_open_slices();
   void plan(std::size_t from, std::size_t to);
+  void plan_slice(std::size_t from, std::size_t to);
   [[nodiscard]] Retry finish(const Ended& last);
   [[nodiscard]] Retry write(const ControlRows& control, const ProgressRow* last, std::uint64_t& touched);
   [[nodiscard]] Retry undo();

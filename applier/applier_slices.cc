@@ -24,17 +24,28 @@ void Applier::apply_streamed() {
 void Applier::read_again_or_stop(const RowsRefused& refused, const TransactionFacts& facts) {
   if (learns()) throw_met_others(refused.what());
   if (is_in_order(refused.change().table)) {
-    if (guard_ && guard_->settle_claims(refused.change(), plan_.epochs())) throw_met_others(refused.what());
+    if (guard_ && guard_->settle_claims(refused.change(), plan_.epochs(), row_.applied))
+      throw_met_others(refused.what());
     stop_at(refused, facts);
   }
   if (!put_in_order(refused)) careful_->force_until(facts.final_lsn);
   throw ReplayNeeded("a large transaction has to be read again to apply it in source order");
 }
 
+// What a table in order has shown to be refused for, claims of unique values, is settled before it is: each of them
+// would have the whole transaction read again.
+void Applier::plan_slice(std::size_t from, std::size_t to) {
+  constexpr int kTimes = 3;
+  const auto concerns = [this](const TargetTable& table) { return is_in_order(table.display_name); };
+  plan(from, to);
+  for (int i = 0; i < kTimes && guard_ && guard_->settle_claims_ahead(plan_.epochs(), row_.applied, concerns); ++i)
+    plan(from, to);
+}
+
 // A transaction larger than a batch: its slices so far go into the open target transaction and leave memory.
 void Applier::write_open_slices() {
   all_in_order_ = careful_->forced(facts_.final_lsn) || quarantine_.concerns(facts_.final_lsn);
-  plan(0, gathered_.pieces().size());
+  plan_slice(0, gathered_.pieces().size());
   try {
     std::uint64_t touched = 0;
     if (const Retry retry = write(plan_.control(), nullptr, touched)) throw_met_others(*retry);

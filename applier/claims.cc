@@ -1,10 +1,12 @@
 #include "applier/claims.h"
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 
 #include "applier/lost_claims.h"
+#include "applier/row_deletion.h"
 #include "applier/source_visibility.h"
 #include "engine/log.h"
 #include "engine/pg_error.h"
@@ -15,7 +17,6 @@ namespace {
 constexpr const char* kUniqueViolation = "23505";
 constexpr int kTriesMax = 5;
 constexpr std::size_t kRowsMax = 1'000;  // of a transaction that is refused at its end, so that its row is not known
-constexpr const char* kDelete = "delete a row that lost a unique value";
 
 bool claims(const NetRow& row) {
   return row.op == NetOp::kInsert || row.op == NetOp::kUpdate || row.op == NetOp::kReplace || row.op == NetOp::kPut;
@@ -36,51 +37,40 @@ bool is_same_version(const HoldingRow& one, const HoldingRow& other) {
   return one.relation == other.relation && one.place == other.place && one.xmin == other.xmin;
 }
 
-// Deletes that version of each row, in a transaction of its own that also does what `before` does; false: one of them
-// is there no more, and nothing was done.
-template <typename Before>
-bool delete_versions(PgConnection& session, const TargetTable& table, std::span<const HoldingRow* const> rows,
-                     Before before) {
-  session.exec(kDelete, "BEGIN");
-  try {
-    before();
-    session.exec(kDelete, "SET LOCAL lock_timeout = '200ms'");
-    // Triggers find tables as they do for applications; "$user" would be teal's own schema.
-    session.exec(kDelete,
-                 "SELECT set_config('search_path', ltrim(regexp_replace(reset_val, '(^|,) *\"?[$]user\"?', '', 'g'), "
-                 "', '), true) FROM pg_settings WHERE name = 'search_path'");
-    bool all = true;
-    for (const HoldingRow* row : rows)
-      all = all && session.exec(kDelete, delete_holding_row_sql(table, *row)).affected() == 1;
-    session.exec(kDelete, all ? "COMMIT" : "ROLLBACK");
-    return all;
-  } catch (const PgError&) {
-    if (session.usable()) session.exec(kDelete, "ROLLBACK");
-    throw;
-  }
-}
-
 }  // namespace
 
-// A row of the batch that may be what was refused.
+// A row of the target that is met, and what was decided between the two.
+struct Claims::Met {
+  HoldingRow row;
+  Verdict verdict = Verdict::kApplies;
+  UnseenVersions standing = {};
+};
+
+// A row of the batch that claims a value which those rows of the target have.
 struct Claims::Claiming {
   const TargetTable* table = nullptr;
   const NetRow* row = nullptr;
   KeyHash hash;
+  std::vector<Met> met = {};
 
   [[nodiscard]] IncomingChange change() const {
     const TransactionFacts& facts = *row->place.facts;
     return {hash, table->row_key.table, {facts.final_lsn, facts.effective_time, facts.seen}, row->first_seen};
   }
+  [[nodiscard]] const Met* first(Verdict verdict) const {
+    const auto found = std::find_if(met.begin(), met.end(), [&](const Met& one) { return one.verdict == verdict; });
+    return found == met.end() ? nullptr : &*found;
+  }
 };
 
-// A row of the target that it meets.
-struct Claims::Met {
-  const HoldingRow* row = nullptr;
-  Verdict verdict = Verdict::kApplies;
-  UnseenVersions standing;
-};
+std::vector<TupleView> Claims::values_of(std::span<const Claiming> rows) {
+  std::vector<TupleView> values;
+  values.reserve(rows.size());
+  for (const Claiming& one : rows) values.push_back(one.row->values);
+  return values;
+}
 
+// Those that the server may have meant.
 std::vector<Claims::Claiming> Claims::claiming(const RefusedChange& refused, std::span<const Epoch> epochs) {
   std::vector<Claiming> rows;
   each_row(epochs, [&](const Segment& segment, const NetRow& row) {
@@ -92,12 +82,48 @@ std::vector<Claims::Claiming> Claims::claiming(const RefusedChange& refused, std
   return rows;
 }
 
+// Each with the rows that it meets there, without those that meet none. All are rows of one table.
+void Claims::find_met(PgConnection& target, std::vector<Claiming>& rows) {
+  if (rows.empty()) return;
+  std::vector<std::vector<HoldingRow>> held = find_holding_rows(target, *rows.front().table, values_of(rows));
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    for (HoldingRow& row : held[i]) {
+      if (row.hash != rows[i].hash) rows[i].met.push_back({std::move(row)});
+    }
+  }
+  drop_free(rows);
+}
+
+void Claims::drop_free(std::vector<Claiming>& rows) {
+  std::erase_if(rows, [](const Claiming& one) { return one.met.empty(); });
+}
+
+// What the batch itself has written or taken away before the change is not there as it is committed.
+void Claims::drop_written(Claiming& claiming, std::span<const Epoch> epochs) {
+  std::vector<KeyHash> written;
+  each_row(epochs, [&](const Segment& segment, const NetRow& row) {
+    if (&row == claiming.row || segment.table->row_key.table != claiming.table->row_key.table ||
+        row.verdict == Verdict::kLoses || row.place.position >= claiming.row->place.position)
+      return;
+    written.push_back(key_hash(segment.table->row_key, row.key.columns));
+    if (segment.move_from) written.push_back(key_hash(segment.table->row_key, segment.move_from->columns));
+  });
+  std::erase_if(claiming.met, [&](const Met& met) {
+    return std::find(written.begin(), written.end(), met.row.hash) != written.end();
+  });
+}
+
 bool Claims::settle(PgConnection& target, const RefusedChange& refused, std::span<const Epoch> epochs,
                     const CatchUp& catch_up) {
+  reason_.clear();
   if (refused.sqlstate != kUniqueViolation) return false;
   try {
-    for (const Claiming& row : claiming(refused, epochs)) {
-      const Outcome outcome = settle_row(target, row, epochs, catch_up);
+    for (const Claiming& one : claiming(refused, epochs)) {
+      std::vector<Claiming> row{one};
+      find_met(target, row);
+      if (!row.empty()) drop_written(row.front(), epochs);
+      drop_free(row);
+      const Outcome outcome = settle_rows(target, row, catch_up);
       if (outcome != Outcome::kNothing) return outcome == Outcome::kAgain;
     }
     // The row that was in the way may have gone meanwhile: the other link settles the same.
@@ -108,82 +134,117 @@ bool Claims::settle(PgConnection& target, const RefusedChange& refused, std::spa
   } catch (const PgError& error) {
     if (source_ && !source_->usable()) source_.reset();
     if (!error.needs_somebody()) throw;
+    reason_ = error.what();
     log_event(LogLevel::kWarn, "a unique value that two rows claim could not be settled",
-              {{"link", names_.link}, {"table", refused.table}, {"reason", error.what()}});
+              {{"link", names_.link}, {"table", refused.table}, {"reason", reason_}});
   }
   return false;
 }
 
-// What the batch itself has written or taken away before this change is not there as it is committed.
-Claims::Outcome Claims::settle_row(PgConnection& target, const Claiming& claiming, std::span<const Epoch> epochs,
-                                   const CatchUp& catch_up) {
-  std::vector<HoldingRow> held = find_holding_rows(target, *claiming.table, claiming.row->values);
-  const KeyShape& shape = claiming.table->row_key;
-  std::vector<KeyHash> written = {claiming.hash};
+bool Claims::settle_ahead(PgConnection& target, std::span<const Epoch> epochs, Lsn applied,
+                          const std::function<bool(const TargetTable&)>& concerns, const CatchUp& catch_up) {
+  std::map<const TargetTable*, std::vector<Claiming>> tables;
   each_row(epochs, [&](const Segment& segment, const NetRow& row) {
-    if (&row == claiming.row || segment.table->row_key.table != shape.table || row.verdict == Verdict::kLoses ||
-        row.place.position >= claiming.row->place.position)
+    if (!claims(row) || segment.table->whole_rows || row.verdict == Verdict::kLoses || !concerns(*segment.table))
       return;
-    written.push_back(key_hash(segment.table->row_key, row.key.columns));
-    if (segment.move_from) written.push_back(key_hash(segment.table->row_key, segment.move_from->columns));
+    const KeyHash hash = key_hash(segment.table->row_key, row.key.columns);
+    if (sides_.lost->find(hash, row.place.facts->final_lsn, row.place.position) != nullptr) return;
+    tables[segment.table].push_back({segment.table, &row, hash});
   });
-  std::erase_if(held, [&](const HoldingRow& row) {
-    return std::find(written.begin(), written.end(), row.hash) != written.end();
-  });
-  if (held.empty()) return Outcome::kNothing;
-  catch_up();
-  const std::vector<Met> met = decide(claiming, held);
-  const auto loses = [](const Met& one) { return one.verdict == Verdict::kLoses; };
-  const auto winner = std::find_if(met.begin(), met.end(), loses);
-  // What was compared has to be what was found, and not its end. What wins may have become something else meanwhile,
-  // again and again: as long as it holds the value, the change gives way to it.
-  if (!still_hold(target, claiming, held, winner != met.end())) return Outcome::kAgain;
-  const auto stops = [](const Met& one) { return one.verdict == Verdict::kStops; };
-  if (met.empty()) return Outcome::kNothing;
-  if (std::any_of(met.begin(), met.end(), stops)) return Outcome::kStops;
-  if (winner != met.end()) return lose(claiming, *winner, met.size() > 1);
-  if (delete_there(target, claiming, met)) return Outcome::kAgain;
-  if (!still_hold(target, claiming, held, false)) return Outcome::kAgain;
-  return tell_kept(claiming, target);
+  bool settled = false;
+  try {
+    for (auto& [table, rows] : tables) {
+      find_met(target, rows);
+      drop_concerned(rows, applied);
+      settled = settle_rows(target, rows, catch_up) == Outcome::kAgain || settled;
+    }
+  } catch (const PgError&) {
+    // It comes up again by itself, and is told then.
+    if (source_ && !source_->usable()) source_.reset();
+    if (!target.usable()) throw;
+  }
+  return settled;
 }
 
-// `in_any_version`: or only in the one that was found.
-bool Claims::still_hold(PgConnection& target, const Claiming& claiming, std::span<const HoldingRow> held,
-                        bool in_any_version) {
-  const std::vector<HoldingRow> now = find_holding_rows(target, *claiming.table, claiming.row->values);
-  return std::all_of(held.begin(), held.end(), [&](const HoldingRow& before) {
-    return std::any_of(now.begin(), now.end(), [&](const HoldingRow& one) {
-      return in_any_version ? one.hash == before.hash : is_same_version(one, before);
+// Where the source has changed a row that is met, the target may have written that already, unseen by others.
+void Claims::drop_concerned(std::vector<Claiming>& rows, Lsn applied) const {
+  SideChanges::read(*sides_.source, *sides_.target, [&](const LocalChanges& source, const LocalChanges&) {
+    std::erase_if(rows, [&](const Claiming& one) {
+      return std::any_of(one.met.begin(), one.met.end(), [&](const Met& met) {
+        return source.unseen(met.row.hash, one.table->row_key.table, applied).has_value();
+      });
     });
   });
 }
 
-Claims::Outcome Claims::tell_kept(const Claiming& claiming, const PgConnection& side) const {
+Claims::Outcome Claims::settle_rows(PgConnection& target, std::vector<Claiming>& rows, const CatchUp& catch_up) {
+  if (rows.empty() || !catch_up()) return Outcome::kNothing;
+  decide(rows);
+  Outcome outcome = drop_changed(target, rows) ? Outcome::kAgain : Outcome::kNothing;
+  std::vector<Claiming> losing;
+  std::vector<Claiming> winning;
+  for (Claiming& one : rows) {
+    std::erase_if(one.met, [](const Met& met) { return met.verdict == Verdict::kApplies; });
+    if (one.first(Verdict::kStops) != nullptr) {
+      reason_ = "two rows claim the value, and the policy leaves that to the operator";
+      if (outcome == Outcome::kNothing) outcome = Outcome::kStops;
+    } else if (!one.met.empty()) {
+      (one.first(Verdict::kLoses) != nullptr ? losing : winning).push_back(std::move(one));
+    }
+  }
+  for (const Outcome one : {lose(losing), delete_there(target, winning)}) {
+    if (outcome != Outcome::kAgain && one != Outcome::kNothing) outcome = one;
+  }
+  return outcome;
+}
+
+// Only what the two sides disagree about: of what the change's maker had seen, the source has a change that is in this
+// batch or was before it.
+void Claims::decide(std::vector<Claiming>& rows) const {
+  SideChanges::read(*sides_.source, *sides_.target, [&](const LocalChanges& source, const LocalChanges& target) {
+    for (Claiming& one : rows) {
+      const IncomingChange change = one.change();
+      for (Met& met : one.met) {
+        met.verdict =
+            decide_claim(sides_.policy(one.table->target), sides_.source_side, change, met.row.hash, source, target);
+        if (met.verdict != Verdict::kApplies)
+          met.standing = target.unseen(met.row.hash, change.table, change.commit.seen).value();
+      }
+    }
+  });
+}
+
+// What was compared has to be what was found, and not its end. What wins may have become something else meanwhile,
+// again and again: as long as it holds the value, the change gives way to it. True: some are not as they were.
+bool Claims::drop_changed(PgConnection& target, std::vector<Claiming>& rows) {
+  const std::vector<std::vector<HoldingRow>> now = find_holding_rows(target, *rows.front().table, values_of(rows));
+  std::vector<Claiming> same;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const bool in_any_version = rows[i].first(Verdict::kLoses) != nullptr;
+    const bool holds = std::all_of(rows[i].met.begin(), rows[i].met.end(), [&](const Met& met) {
+      return std::any_of(now[i].begin(), now[i].end(), [&](const HoldingRow& one) {
+        return in_any_version ? one.hash == met.row.hash : is_same_version(one, met.row);
+      });
+    });
+    if (holds) same.push_back(std::move(rows[i]));
+  }
+  const bool changed = same.size() < rows.size();
+  rows = std::move(same);
+  return changed;
+}
+
+Claims::Outcome Claims::kept(const Claiming& claiming, const PgConnection& side) {
+  reason_ =
+      "the row that lost the value stays on " + side.label() + ": a trigger, a rule or a policy keeps DELETE from it";
   log_event(LogLevel::kWarn, "a row that lost a unique value stays: a trigger, a rule or a policy keeps DELETE from it",
             {{"link", names_.link}, {"table", claiming.table->display_name}, {"side", side.label()}});
   return Outcome::kStops;
 }
 
-// Only what the two sides disagree about: of what the change's maker had seen, the source has a change that is in this
-// batch or was before it.
-std::vector<Claims::Met> Claims::decide(const Claiming& claiming, std::span<const HoldingRow> held) const {
-  std::vector<Met> met;
-  const IncomingChange change = claiming.change();
-  SideChanges::read(*sides_.source, *sides_.target, [&](const LocalChanges& source, const LocalChanges& target) {
-    for (const HoldingRow& row : held) {
-      const Verdict verdict =
-          decide_claim(sides_.policy(claiming.table->target), sides_.source_side, change, row.hash, source, target);
-      if (verdict == Verdict::kApplies) continue;
-      met.push_back({&row, verdict, target.unseen(row.hash, change.table, change.commit.seen).value()});
-    }
-  });
-  return met;
-}
-
-ConflictRecord Claims::record(const Claiming& claiming, const Met& met, bool several) const {
+ConflictRecord Claims::record(const Claiming& claiming, const Met& met) {
   const TransactionFacts& facts = *claiming.row->place.facts;
   ConflictRecord record;
-  record.type = several                              ? ConflictType::kMultipleUniqueConflicts
+  record.type = claiming.met.size() > 1              ? ConflictType::kMultipleUniqueConflicts
                 : claiming.row->op == NetOp::kInsert ? ConflictType::kInsertExists
                                                      : ConflictType::kUpdateExists;
   record.table = claiming.table;
@@ -193,47 +254,79 @@ ConflictRecord Claims::record(const Claiming& claiming, const Met& met, bool sev
   record.time = facts.effective_time;
   record.standing_lsn = met.standing.last.lsn;
   record.standing_time = met.standing.last.time;
-  record.standing_key = RowKey{met.row->key};
+  record.standing_key = RowKey{met.row.key};
   return record;
 }
 
 // What has changed since it was looked at is decided anew.
-bool Claims::delete_there(PgConnection& target, const Claiming& claiming, std::span<const Met> met) const {
-  std::vector<ConflictRecord> records;
-  std::vector<const HoldingRow*> rows;
-  for (const Met& one : met) {
-    records.push_back(record(claiming, one, met.size() > 1));
-    records.back().applied = true;
-    rows.push_back(one.row);
-  }
-  if (!delete_versions(target, *claiming.table, rows, [&] { log_.write(target, target, records); })) return false;
-  tell(claiming, rows.size(), "incoming");
-  return true;
-}
-
-// Afterwards its source has a later version of the row. One that is not as the change made it has been changed since,
-// also where the stream has not brought that yet: it is not waited for, because its queue is emptied by who would wait.
-Claims::Outcome Claims::lose(const Claiming& claiming, const Met& met, bool several) {
-  const IncomingChange change = claiming.change();
-  const Xid written_by[] = {claiming.row->place.facts->xid};
-  wait_until_visible(source(), written_by);
-  const std::optional<HoldingRow> row = find_row(source(), *claiming.table, claiming.row->values);
-  const bool later =
-      SideChanges::read(*sides_.source, *sides_.target, [&](const LocalChanges& source, const LocalChanges&) {
-        return source.unseen(change.key, change.table, Lsn{change.commit.lsn.value + 1}).has_value();
-      });
-  if (row && row->same && !later) {
-    const HoldingRow* const versions[] = {&*row};
-    if (!delete_versions(source(), *claiming.table, versions, [] {})) {
-      const std::optional<HoldingRow> now = find_row(source(), *claiming.table, claiming.row->values);
-      return now && is_same_version(*now, *row) ? tell_kept(claiming, source()) : Outcome::kAgain;
+Claims::Outcome Claims::delete_there(PgConnection& target, std::vector<Claiming>& rows) {
+  std::vector<RowDeletion> deletions;
+  for (const Claiming& one : rows) {
+    RowDeletion& deletion = deletions.emplace_back();
+    for (const Met& met : one.met) {
+      deletion.rows.push_back(&met.row);
+      deletion.records.push_back(record(one, met));
+      deletion.records.back().applied = true;
     }
   }
-  const ConflictRecord decided = record(claiming, met, several);
-  sides_.lost->add(claiming.hash, change.commit.lsn, claiming.row->place.position,
-                   {*met.row, decided.type, decided.standing_lsn, decided.standing_time, mark_source()});
-  tell(claiming, 1, "standing");
+  if (rows.empty()) return Outcome::kNothing;
+  const std::vector<bool> done = delete_each(target, *rows.front().table, deletions, log_);
+  const auto count = static_cast<std::size_t>(std::count(done.begin(), done.end(), true));
+  if (count > 0) tell(rows.front(), count, "incoming");
+  if (count > 0 || rows.size() > 1) return count > 0 ? Outcome::kAgain : Outcome::kNothing;
+  return drop_changed(target, rows) ? Outcome::kAgain : kept(rows.front(), target);
+}
+
+// Afterwards its source has a later version of each row. One that is not as the change made it has been changed since,
+// also where the stream has not brought that yet: it is not waited for, because its queue is emptied by who would wait.
+Claims::Outcome Claims::lose(std::span<const Claiming> rows) {
+  if (rows.empty()) return Outcome::kNothing;
+  const TargetTable& table = *rows.front().table;
+  const std::vector<TupleView> values = values_of(rows);
+  std::vector<Xid> written_by;
+  written_by.reserve(rows.size());
+  for (const Claiming& one : rows) written_by.push_back(one.row->place.facts->xid);
+  wait_until_visible(source(), written_by);
+  const std::vector<std::optional<HoldingRow>> there = find_rows(source(), table, values);
+  const std::vector<bool> later = have_later_versions(rows);
+  std::vector<RowDeletion> deletions;
+  std::vector<std::size_t> deleted;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!there[i] || !there[i]->same || later[i]) continue;
+    deletions.push_back({{&*there[i]}, {}});
+    deleted.push_back(i);
+  }
+  const std::vector<bool> done = delete_each(source(), table, deletions, log_);
+  std::vector<bool> settled(rows.size(), true);
+  for (std::size_t i = 0; i < deleted.size(); ++i) settled[deleted[i]] = done[i];
+  if (rows.size() == 1 && !settled.front()) {
+    const std::optional<HoldingRow> now = find_rows(source(), table, values).front();
+    return now && is_same_version(*now, *there.front()) ? kept(rows.front(), source()) : Outcome::kAgain;
+  }
+  const Lsn as_of = mark_source();
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!settled[i]) continue;
+    const Met& met = *rows[i].first(Verdict::kLoses);
+    const ConflictRecord decided = record(rows[i], met);
+    sides_.lost->add(rows[i].hash, decided.lsn, rows[i].row->place.position,
+                     {met.row, decided.type, decided.standing_lsn, decided.standing_time, as_of});
+    ++count;
+  }
+  if (count == 0) return Outcome::kNothing;
+  tell(rows.front(), count, "standing");
   return Outcome::kAgain;
+}
+
+std::vector<bool> Claims::have_later_versions(std::span<const Claiming> rows) const {
+  std::vector<bool> later;
+  SideChanges::read(*sides_.source, *sides_.target, [&](const LocalChanges& source, const LocalChanges&) {
+    for (const Claiming& one : rows) {
+      const IncomingChange change = one.change();
+      later.push_back(source.unseen(change.key, change.table, Lsn{change.commit.lsn.value + 1}).has_value());
+    }
+  });
+  return later;
 }
 
 // Where its log is by now. The message is committed, and so flushed, after what was found there.
@@ -253,11 +346,11 @@ PgConnection& Claims::source() {
   return *source_;
 }
 
-void Claims::tell(const Claiming& claiming, std::size_t rows, const char* stays) const {
-  log_event(LogLevel::kInfo, "a unique value was claimed on both sides, one row gives way",
+void Claims::tell(const Claiming& first, std::size_t rows, const char* stays) const {
+  log_event(LogLevel::kInfo, "unique values were claimed on both sides, rows give way",
             {{"link", names_.link},
-             {"table", claiming.table->display_name},
-             {"commit", to_string(claiming.row->place.facts->final_lsn)},
+             {"table", first.table->display_name},
+             {"commit", to_string(first.row->place.facts->final_lsn)},
              {"rows", rows},
              {"stays", stays}});
 }

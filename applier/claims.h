@@ -29,8 +29,8 @@ namespace teal {
 /// Threads: one.
 class Claims {
  public:
-  /// Waits until everything is known that was committed on the target by now.
-  using CatchUp = std::function<void()>;
+  /// Waits until everything is known that was committed on the target by now; false: that takes too long.
+  using CatchUp = std::function<bool()>;
 
   /// Lifetime: `sides` and `log` outlive it.
   Claims(const ConflictOptions& sides, LinkNames names, OpenSource open_source, const ConflictLog& log)
@@ -38,35 +38,48 @@ class Claims {
 
   /// The server refused `refused`, of what was planned in `epochs`, for a unique value; it was rolled back. `target`: a
   /// session there without an origin. True: plan again. False: the operator has to decide, because the policy says so,
-  /// or the sides do not disagree, or a row could not be deleted.
+  /// or the sides do not disagree, or a row could not be deleted: see `reason`.
   /// Errors: PgError.
   [[nodiscard]] bool settle(PgConnection& target, const RefusedChange& refused, std::span<const Epoch> epochs,
                             const CatchUp& catch_up);
+  /// Settles what of `epochs` would be refused, as far as that is certain now: claims of rows that no change of the
+  /// source concerns which `applied` does not cover. Otherwise each would cost an attempt of its own, which for a large
+  /// transaction is to read it again. Only in tables that `concerns` names. True: plan again, something was settled.
+  /// Errors: PgError.
+  [[nodiscard]] bool settle_ahead(PgConnection& target, std::span<const Epoch> epochs, Lsn applied,
+                                  const std::function<bool(const TargetTable&)>& concerns, const CatchUp& catch_up);
+  /// Why the last `settle` was false; "": nothing was found that the two sides disagree about.
+  [[nodiscard]] const std::string& reason() const { return reason_; }
 
  private:
-  struct Claiming;
   struct Met;
+  struct Claiming;
   enum class Outcome : std::uint8_t { kNothing, kAgain, kStops };
 
+  [[nodiscard]] static std::vector<TupleView> values_of(std::span<const Claiming> rows);
   [[nodiscard]] static std::vector<Claiming> claiming(const RefusedChange& refused, std::span<const Epoch> epochs);
-  [[nodiscard]] std::vector<Met> decide(const Claiming& claiming, std::span<const HoldingRow> held) const;
-  [[nodiscard]] Outcome settle_row(PgConnection& target, const Claiming& claiming, std::span<const Epoch> epochs,
-                                   const CatchUp& catch_up);
-  [[nodiscard]] static bool still_hold(PgConnection& target, const Claiming& claiming, std::span<const HoldingRow> held,
-                                       bool in_any_version);
-  [[nodiscard]] bool delete_there(PgConnection& target, const Claiming& claiming, std::span<const Met> met) const;
-  [[nodiscard]] Outcome lose(const Claiming& claiming, const Met& met, bool several);
-  [[nodiscard]] Outcome tell_kept(const Claiming& claiming, const PgConnection& side) const;
-  [[nodiscard]] ConflictRecord record(const Claiming& claiming, const Met& met, bool several) const;
+  static void find_met(PgConnection& target, std::vector<Claiming>& rows);
+  static void drop_free(std::vector<Claiming>& rows);
+  static void drop_written(Claiming& claiming, std::span<const Epoch> epochs);
+  void drop_concerned(std::vector<Claiming>& rows, Lsn applied) const;
+  [[nodiscard]] Outcome settle_rows(PgConnection& target, std::vector<Claiming>& rows, const CatchUp& catch_up);
+  void decide(std::vector<Claiming>& rows) const;
+  [[nodiscard]] static bool drop_changed(PgConnection& target, std::vector<Claiming>& rows);
+  [[nodiscard]] Outcome delete_there(PgConnection& target, std::vector<Claiming>& rows);
+  [[nodiscard]] Outcome lose(std::span<const Claiming> rows);
+  [[nodiscard]] std::vector<bool> have_later_versions(std::span<const Claiming> rows) const;
+  [[nodiscard]] Outcome kept(const Claiming& claiming, const PgConnection& side);
+  [[nodiscard]] static ConflictRecord record(const Claiming& claiming, const Met& met);
   [[nodiscard]] Lsn mark_source();
   PgConnection& source();
-  void tell(const Claiming& claiming, std::size_t rows, const char* stays) const;
+  void tell(const Claiming& first, std::size_t rows, const char* stays) const;
 
   const ConflictOptions& sides_;
   LinkNames names_;
   OpenSource open_source_;
   const ConflictLog& log_;
   std::optional<PgConnection> source_;
+  std::string reason_;
   std::string tried_;  // what was refused and met nobody, ...
   int tries_ = 0;      // ... and how often in a row
 };

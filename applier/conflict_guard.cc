@@ -118,9 +118,22 @@ void ConflictGuard::catch_up() {
   }
 }
 
-bool ConflictGuard::settle_claims(const RefusedChange& refused, std::span<const Epoch> epochs) {
+bool ConflictGuard::settle_claims(const RefusedChange& refused, std::span<const Epoch> epochs, Lsn applied) {
   if (!session_) session_.emplace(options_.open_target());
-  return claims_.settle(*session_, refused, epochs, [this] { catch_up(); });
+  const Claims::CatchUp wait = [this] {
+    catch_up();
+    return true;
+  };
+  if (!claims_.settle(*session_, refused, epochs, wait)) return false;
+  const auto same = [&](const TargetTable& table) { return table.display_name == refused.table; };
+  (void)claims_.settle_ahead(*session_, epochs, applied, same, wait);
+  return true;
+}
+
+bool ConflictGuard::settle_claims_ahead(std::span<const Epoch> epochs, Lsn applied,
+                                        const std::function<bool(const TargetTable&)>& concerns) {
+  if (!session_) session_.emplace(options_.open_target());
+  return claims_.settle_ahead(*session_, epochs, applied, concerns, [this] { return passes_fence(); });
 }
 
 void ConflictGuard::log(PgConnection& target, Lsn applied) {

@@ -67,7 +67,13 @@ class ConflictGuard {
   [[nodiscard]] bool decides_otherwise(std::span<const Epoch> epochs) { return filter_.decides_otherwise(epochs); }
 
   /// After the server refused a row that claims a unique value of another one, and `catch_up`: see Claims::settle.
-  [[nodiscard]] bool settle_claims(const RefusedChange& refused, std::span<const Epoch> epochs);
+  /// With it, what of the same table would be refused next. `applied`: what is committed on the target.
+  [[nodiscard]] bool settle_claims(const RefusedChange& refused, std::span<const Epoch> epochs, Lsn applied);
+  /// The same before rows are written, in a target transaction that may be open; see Claims::settle_ahead.
+  [[nodiscard]] bool settle_claims_ahead(std::span<const Epoch> epochs, Lsn applied,
+                                         const std::function<bool(const TargetTable&)>& concerns);
+  /// Why `settle_claims` was false; "": it was not for claims.
+  [[nodiscard]] const std::string& claims_reason() const { return claims_.reason(); }
 
   [[nodiscard]] const ConflictFilter& decided() const { return filter_; }
   /// Once `confirm` was true: writes the batch's conflicts into the open transaction of `target`, which brings the link

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "applier/array_param.h"
+#include "engine/binary_types.h"
 #include "engine/pg_error.h"
 #include "engine/pg_pipeline.h"
 
@@ -13,7 +14,7 @@ namespace teal {
 namespace {
 
 constexpr const char* kOperation = "look for rows that hold a unique value";
-constexpr int kPlaceColumns = 4;  // before the key's columns
+constexpr int kPlaceColumns = 5;  // before the key's columns
 
 // One row for each column of each unique index, in order. Equality is the operator of the index's own class.
 constexpr const char* kIndexes =
@@ -61,29 +62,60 @@ bool is_keys(const UniqueIndex& index, const TargetTable& table) {
   return columns == key;
 }
 
-// The server's own spelling of each value, whatever form the stream has; nullopt: NULL, or not sent.
-using Spelled = std::vector<std::optional<std::string>>;
+// The server's own spelling of each value of each row, whatever form the stream has; nullopt: NULL, or not sent.
+using Spelled = std::vector<std::vector<std::optional<std::string>>>;
 
-Spelled spell(PgConnection& session, const TargetTable& table, TupleView values) {
-  Spelled spelled(values.size());
-  std::string list;
+void spell_binary(PgConnection& session, const TargetTable& table, std::span<const TupleView> rows, Spelled& spelled) {
   std::vector<std::size_t> ordinals;
   std::vector<Oid> types;
-  std::vector<BinaryParam> params;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (!values[i].has_value()) continue;
+  std::vector<ArrayParam> arrays;
+  std::string params;
+  std::string names;
+  std::string texts;
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    const MappedColumn& column = table.columns[i];
+    if (!column.binary) continue;
     ordinals.push_back(i);
-    types.push_back(table.columns[i].binary ? table.columns[i].element : kTextOid);
-    params.push_back({reinterpret_cast<const char*>(values[i].data), values[i].size});
-    list += (list.empty() ? "$" : ", $") + std::to_string(params.size()) + "::text";
+    types.push_back(binary_array_type(column.element).value_or(0));
+    ArrayParam& array = arrays.emplace_back();
+    array.reset(column.element, true, rows.size() * 16);
+    for (const TupleView& row : rows)
+      array.add(row[i].has_value() ? row[i] : ColumnValue{nullptr, 0, ColumnKind::kNull});
+    const std::string number = std::to_string(ordinals.size());
+    const std::string comma = ordinals.size() == 1 ? "" : ", ";
+    params += comma + "$" + number;
+    names += "v" + number + ", ";
+    texts += comma + "v" + number + "::text";
   }
-  if (ordinals.empty()) return spelled;
+  if (ordinals.empty()) return;
+  std::vector<BinaryParam> values;
+  values.reserve(arrays.size());
+  for (ArrayParam& array : arrays) values.push_back(array.param());
   PgPipeline pipeline(session);
-  pipeline.prepare(kOperation, "", "SELECT " + list, types);
-  pipeline.execute(kOperation, "", params);
+  pipeline.prepare(
+      kOperation, "",
+      "SELECT " + texts + " FROM unnest(" + params + ") WITH ORDINALITY AS s(" + names + "nth) ORDER BY nth", types);
+  pipeline.execute(kOperation, "", values);
   const std::vector<ResultHandle> results = pipeline.run_or_throw();
-  for (std::size_t i = 0; i < ordinals.size(); ++i)
-    spelled[ordinals[i]] = PQgetvalue(results[1].get(), 0, static_cast<int>(i));
+  const PGresult* result = results[1].get();
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    for (std::size_t i = 0; i < ordinals.size(); ++i) {
+      const auto at = std::pair(static_cast<int>(row), static_cast<int>(i));
+      if (PQgetisnull(result, at.first, at.second) == 0)
+        spelled[row][ordinals[i]] = PQgetvalue(result, at.first, at.second);
+    }
+  }
+}
+
+Spelled spell(PgConnection& session, const TargetTable& table, std::span<const TupleView> rows) {
+  Spelled spelled(rows.size());
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    spelled[row].resize(table.columns.size());
+    for (std::size_t i = 0; i < table.columns.size(); ++i) {
+      if (rows[row][i].kind == ColumnKind::kText) spelled[row][i] = std::string(rows[row][i].text());
+    }
+  }
+  spell_binary(session, table, rows, spelled);
   return spelled;
 }
 
@@ -117,16 +149,26 @@ std::string literal(const std::string& type, const std::optional<std::string>& v
   return (value ? quote_literal(*value) : std::string("NULL")) + "::" + type;
 }
 
-std::string row_sql(const TargetTable& table, const Types& types, const Spelled& values) {
-  std::string columns;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    columns += (columns.empty() ? "" : ", ") + literal(types[i], values[i]) + " AS " + table.columns[i].name;
+// The rows that are asked about, numbered, and which of their values were sent: "1101".
+std::string rows_sql(const TargetTable& table, const Types& types, std::span<const TupleView> rows,
+                     const Spelled& spelled) {
+  std::string sql;
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    std::string sent;
+    std::string values;
+    for (std::size_t i = 0; i < types.size(); ++i) {
+      sent += rows[row][i].kind == ColumnKind::kUnchangedToast ? '0' : '1';
+      values += ", " + literal(types[i], spelled[row][i]);
+    }
+    sql += (row == 0 ? "VALUES (" : ", (") + std::to_string(row) + ", '" + sent + "'" + values + ")";
   }
-  return "SELECT " + columns;
+  std::string names = "teal_row, teal_sent";
+  for (const MappedColumn& column : table.columns) names += ", " + column.name;
+  return "SELECT * FROM (" + sql + ") AS v (" + names + ")";
 }
 
-// With what the server computes from it: an index can be on that, and no stream sends it.
-std::string with_generated(PgConnection& session, const TargetTable& table, const std::string& row) {
+// With what the server computes from them: an index can be on that, and no stream sends it.
+std::string with_generated(PgConnection& session, const TargetTable& table, const std::string& asked) {
   const Rows rows = session.exec("read a table's generated columns",
                                  "SELECT quote_ident(attname), pg_get_expr(adbin, adrelid) FROM pg_attribute "
                                  "JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum WHERE attrelid = "
@@ -134,7 +176,7 @@ std::string with_generated(PgConnection& session, const TargetTable& table, cons
                                  {table.sql_name});
   std::string generated;
   for (int i = 0; i < rows.size(); ++i) generated += ", (" + rows.str(i, 1) + ") AS " + rows.str(i, 0);
-  return generated.empty() ? row : "SELECT t.*" + generated + " FROM (" + row + ") AS t";
+  return generated.empty() ? asked : "SELECT t.*" + generated + " FROM (" + asked + ") AS t";
 }
 
 // In the form in which the stream sends it, see key_hash. Results are binary.
@@ -151,19 +193,49 @@ std::string parts_of(const UniqueIndex& index) {
   return parts;
 }
 
-// Of its values as the server writes them: not every type has an equality.
-std::string is_same(const TargetTable& table, const Types& types, TupleView values, const Spelled& spelled) {
+// Of `n` and `h`, by their values as the server writes them: not every type has an equality.
+std::string is_same(const TargetTable& table) {
   std::string same = "true";
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (values[i].kind == ColumnKind::kUnchangedToast) continue;
-    same +=
-        " AND t." + table.columns[i].name + "::text IS NOT DISTINCT FROM " + literal(types[i], spelled[i]) + "::text";
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    const std::string value = ".teal_v" + std::to_string(i);
+    same += " AND (substr(n.teal_sent, " + std::to_string(i + 1) + ", 1) = '0' OR h" + value +
+            " IS NOT DISTINCT FROM n" + value + ")";
   }
   return "(" + same + ")::text";
 }
 
-std::string holding_sql(const UniqueIndex& index, const TargetTable& table, const std::string& row,
-                        const std::string& same) {
+std::string texts_of(const TargetTable& table) {
+  std::string texts;
+  for (std::size_t i = 0; i < table.columns.size(); ++i)
+    texts += ", t." + table.columns[i].name + "::text AS teal_v" + std::to_string(i);
+  return texts;
+}
+
+// Where NULLs are alike, each part is either NULL on both sides or equal. Each way is a WHERE of its own, so that the
+// server can use the index.
+std::vector<std::string> matches_of(const UniqueIndex& index) {
+  constexpr std::size_t kWaysMax = 16;
+  const std::size_t ways = index.nulls_alike ? std::size_t{1} << std::min<std::size_t>(index.parts.size(), 16) : 1;
+  std::vector<std::string> matches;
+  for (std::size_t way = 0; way < (ways > kWaysMax ? 1 : ways); ++way) {
+    std::string match;
+    for (std::size_t i = 0; i < index.parts.size(); ++i) {
+      const std::string mine = "n.teal_e" + std::to_string(i);
+      const std::string theirs = "h.teal_e" + std::to_string(i);
+      std::string equal = theirs;
+      equal += " " + index.parts[i].equality + " " + mine;
+      const std::string nulls = "(" + mine + " IS NULL AND " + theirs + " IS NULL)";
+      const bool null = (way >> i & 1U) != 0;
+      if (ways > kWaysMax) equal = "(" + equal + " OR " + nulls + ")";
+      match += (i == 0 ? " WHERE " : " AND ") + (null ? nulls : equal);
+    }
+    matches.push_back(std::move(match));
+  }
+  return matches;
+}
+
+// `asked`: SQL of the rows that are asked about. `compares`: also whether they are the same rows.
+std::string holding_sql(const UniqueIndex& index, const TargetTable& table, const std::string& asked, bool compares) {
   const std::string where = index.predicate.empty() ? "" : " WHERE " + index.predicate;
   std::string key;
   std::string names;
@@ -172,20 +244,18 @@ std::string holding_sql(const UniqueIndex& index, const TargetTable& table, cons
     key += ", " + sent(table.columns[table.key[i]]) + " AS " + name;
     names += ", h." + name;
   }
-  std::string matches;
-  for (std::size_t i = 0; i < index.parts.size(); ++i) {
-    const std::string mine = "n.teal_e" + std::to_string(i);
-    const std::string theirs = "h.teal_e" + std::to_string(i);
-    std::string equal = theirs;
-    equal += " " + index.parts[i].equality + " " + mine;
-    if (index.nulls_alike) equal = "(" + equal + " OR (" + mine + " IS NULL AND " + theirs + " IS NULL))";
-    matches += (i == 0 ? " WHERE " : " AND ") + equal;
-  }
-  return "WITH n AS MATERIALIZED (SELECT true AS teal_n" + parts_of(index) + " FROM (" + row + ") AS t" + where +
-         ") SELECT h.teal_relation, h.teal_place, h.teal_xmin, h.teal_same" + names +
-         " FROM n, (SELECT t.tableoid::text AS teal_relation, t.ctid::text AS teal_place, t.xmin::text AS teal_xmin, " +
-         same + " AS teal_same" + key + parts_of(index) + " FROM " + (index.partitioned ? "" : "ONLY ") +
-         table.sql_name + " AS t" + where + ") AS h" + matches;
+  const std::string texts = compares ? texts_of(table) : "";
+  const std::string sql = "WITH n AS MATERIALIZED (SELECT t.teal_row, t.teal_sent" + parts_of(index) + texts +
+                          " FROM (" + asked + ") AS t" + where + ") ";
+  const std::string found =
+      "SELECT n.teal_row::text, h.teal_relation, h.teal_place, h.teal_xmin, " +
+      (compares ? is_same(table) : std::string("'false'::text")) + names +
+      " FROM n, (SELECT t.tableoid::text AS teal_relation, t.ctid::text AS teal_place, t.xmin::text AS teal_xmin" +
+      key + parts_of(index) + texts + " FROM " + (index.partitioned ? "" : "ONLY ") + table.sql_name + " AS t" + where +
+      ") AS h";
+  std::string all;
+  for (const std::string& match : matches_of(index)) all += (all.empty() ? sql : " UNION ALL ") + found + match;
+  return all;
 }
 
 ResultHandle read_rows(PgConnection& session, const std::string& sql) {
@@ -200,16 +270,19 @@ std::string text_at(const PGresult* rows, int row, int column) {
   return {PQgetvalue(rows, row, column), static_cast<std::size_t>(PQgetlength(rows, row, column))};
 }
 
-void add_rows(std::vector<HoldingRow>& found, const TargetTable& table, ResultHandle result) {
+using FoundRows = std::span<std::vector<HoldingRow>>;
+
+void add_rows(FoundRows found, const TargetTable& table, ResultHandle result) {
   const auto holder = std::make_shared<ResultHandle>(std::move(result));
   const PGresult* rows = holder->get();
   for (int i = 0; i < PQntuples(rows); ++i) {
+    std::vector<HoldingRow>& held = found[std::stoul(text_at(rows, i, 0))];
     HoldingRow row;
     row.holder = holder;
-    row.relation = text_at(rows, i, 0);
-    row.place = text_at(rows, i, 1);
-    row.xmin = text_at(rows, i, 2);
-    row.same = text_at(rows, i, 3) == "true";
+    row.relation = text_at(rows, i, 1);
+    row.place = text_at(rows, i, 2);
+    row.xmin = text_at(rows, i, 3);
+    row.same = text_at(rows, i, 4) == "true";
     for (std::size_t c = 0; c < table.key.size(); ++c) {
       const int column = kPlaceColumns + static_cast<int>(c);
       row.key.push_back({reinterpret_cast<const std::byte*>(PQgetvalue(rows, i, column)),
@@ -218,29 +291,50 @@ void add_rows(std::vector<HoldingRow>& found, const TargetTable& table, ResultHa
     }
     row.hash = key_hash(table.row_key, row.key);
     const bool known =
-        std::any_of(found.begin(), found.end(), [&](const HoldingRow& one) { return one.hash == row.hash; });
-    if (!known) found.push_back(std::move(row));
+        std::any_of(held.begin(), held.end(), [&](const HoldingRow& one) { return one.hash == row.hash; });
+    if (!known) held.push_back(std::move(row));
   }
 }
 
-}  // namespace
+std::size_t bytes_of(TupleView row) {
+  std::size_t bytes = 0;
+  for (const ColumnValue& value : row) bytes += value.size;
+  return bytes;
+}
 
-std::vector<HoldingRow> find_holding_rows(PgConnection& session, const TargetTable& table, TupleView values) {
-  std::vector<UniqueIndex> indexes = read_indexes(session, table);
-  std::erase_if(indexes, [&](const UniqueIndex& index) { return is_keys(index, table); });
-  std::vector<HoldingRow> found;
-  if (indexes.empty()) return found;
-  const Spelled spelled = spell(session, table, values);
-  const Types types = targets_types(table);
-  const std::string row = with_generated(session, table, row_sql(table, types, spelled));
-  const std::string same = is_same(table, types, values, spelled);
-  for (const UniqueIndex& index : indexes) {
-    add_rows(found, table, read_rows(session, holding_sql(index, table, row, same)));
+// So many rows at a time that their statement keeps a reasonable size. `look(rows, found)`
+template <typename Look>
+std::vector<std::vector<HoldingRow>> in_parts(std::span<const TupleView> rows, Look look) {
+  constexpr std::size_t kRows = 1'000;
+  constexpr std::size_t kBytes = std::size_t{1} << 20U;
+  std::vector<std::vector<HoldingRow>> found(rows.size());
+  for (std::size_t from = 0; from < rows.size();) {
+    std::size_t to = from;
+    for (std::size_t bytes = 0; to < rows.size() && to - from < kRows && (to == from || bytes < kBytes); ++to)
+      bytes += bytes_of(rows[to]);
+    look(rows.subspan(from, to - from), FoundRows(found).subspan(from, to - from));
+    from = to;
   }
   return found;
 }
 
-std::optional<HoldingRow> find_row(PgConnection& session, const TargetTable& table, TupleView values) {
+}  // namespace
+
+std::vector<std::vector<HoldingRow>> find_holding_rows(PgConnection& session, const TargetTable& table,
+                                                       std::span<const TupleView> rows) {
+  std::vector<UniqueIndex> indexes = read_indexes(session, table);
+  std::erase_if(indexes, [&](const UniqueIndex& index) { return is_keys(index, table); });
+  if (indexes.empty()) return std::vector<std::vector<HoldingRow>>(rows.size());
+  const Types types = targets_types(table);
+  return in_parts(rows, [&](std::span<const TupleView> part, FoundRows found) {
+    const std::string asked = with_generated(session, table, rows_sql(table, types, part, spell(session, table, part)));
+    for (const UniqueIndex& index : indexes)
+      add_rows(found, table, read_rows(session, holding_sql(index, table, asked, false)));
+  });
+}
+
+std::vector<std::optional<HoldingRow>> find_rows(PgConnection& session, const TargetTable& table,
+                                                 std::span<const TupleView> rows) {
   const Rows kind = session.exec("ask for a table's kind",
                                  "SELECT relkind = 'p' FROM pg_class WHERE oid = $1::regclass", {table.sql_name});
   UniqueIndex key;
@@ -249,19 +343,16 @@ std::optional<HoldingRow> find_row(PgConnection& session, const TargetTable& tab
     const MappedColumn& column = table.columns[ordinal];
     key.parts.push_back({column.name, column.name, column.equality});
   }
-  const Spelled spelled = spell(session, table, values);
   const Types types = read_types(session, table);
-  std::vector<HoldingRow> found;
-  add_rows(found, table,
-           read_rows(session,
-                     holding_sql(key, table, row_sql(table, types, spelled), is_same(table, types, values, spelled))));
-  if (found.empty()) return std::nullopt;
-  return std::move(found.front());
-}
-
-std::string delete_holding_row_sql(const TargetTable& table, const HoldingRow& row) {
-  return "DELETE FROM " + table.sql_name + " AS t WHERE t.tableoid::text = " + quote_literal(row.relation) +
-         " AND t.ctid = " + quote_literal(row.place) + "::tid AND t.xmin::text = " + quote_literal(row.xmin);
+  std::vector<std::vector<HoldingRow>> found = in_parts(rows, [&](std::span<const TupleView> part, FoundRows here) {
+    const std::string asked = rows_sql(table, types, part, spell(session, table, part));
+    add_rows(here, table, read_rows(session, holding_sql(key, table, asked, true)));
+  });
+  std::vector<std::optional<HoldingRow>> first(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!found[i].empty()) first[i] = std::move(found[i].front());
+  }
+  return first;
 }
 
 }  // namespace teal

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,21 +21,20 @@ struct HoldingRow {
   std::string relation;                  ///< tableoid
   std::string place;                     ///< ctid
   std::string xmin;
-  bool same = false;  ///< all values that were sent are the row's
+  bool same = false;  ///< all values that were sent are the row's; only of `find_rows`
 };
 
-/// The rows of `table`, on the side of `session`, that share a value with a row of `values` of which a unique index
-/// lets only one row have it: by all unique indexes of that side but the key's own, also by those of some rows and
-/// those on expressions. A row of `values` itself may be among them. Shapes: `values` are in the source relation's
-/// column order; what was not sent is taken for NULL. Errors: PgError, also for an index that needs a column which
-/// `values` does not have (42703).
-[[nodiscard]] std::vector<HoldingRow> find_holding_rows(PgConnection& session, const TargetTable& table,
-                                                        TupleView values);
+/// For each of `rows`, the rows of `table`, on the side of `session`, that share a value with it of which a unique
+/// index lets only one row have it: by all unique indexes of that side but the key's own, also by those of some rows
+/// and those on expressions. The row itself may be among them. Shapes: `rows` are in the source relation's column
+/// order; what was not sent is taken for NULL. Errors: PgError, also for an index that needs a column which `rows` do
+/// not have (42703).
+[[nodiscard]] std::vector<std::vector<HoldingRow>> find_holding_rows(PgConnection& session, const TargetTable& table,
+                                                                     std::span<const TupleView> rows);
 
-/// The row of `table`, on the side of `session`, that has the key of `values`; nullopt: there is none. Errors: PgError.
-[[nodiscard]] std::optional<HoldingRow> find_row(PgConnection& session, const TargetTable& table, TupleView values);
-
-/// SQL that deletes that version of the row, and no later one.
-[[nodiscard]] std::string delete_holding_row_sql(const TargetTable& table, const HoldingRow& row);
+/// For each of `rows`, the row of `table`, on the side of `session`, that has its key; nullopt: there is none.
+/// Errors: PgError.
+[[nodiscard]] std::vector<std::optional<HoldingRow>> find_rows(PgConnection& session, const TargetTable& table,
+                                                               std::span<const TupleView> rows);
 
 }  // namespace teal
