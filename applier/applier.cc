@@ -74,7 +74,7 @@ void Applier::commit(Lsn end_lsn) {
   if (received_ > 0) sent_ = {end_lsn, facts_.xid};
   gathered_.end({0, end_lsn, guard_ ? facts_.effective_time : facts_.commit_time, facts_.commit_time, facts_.seen,
                  sent_, facts_.own});
-  while (!gathered_.ended().empty() && (full() || writer_.open())) apply_some();
+  while (!gathered_.ended().empty() && (full() || writer_.open() || surveying_)) apply_some();
 }
 
 // What the other link has written here needs no answer at once, or the two would answer each other for ever.
@@ -84,7 +84,7 @@ bool Applier::may_rest() const {
 }
 
 void Applier::flush() {
-  if (!gathered_.ended().empty() && may_rest()) return;
+  if (surveying_ || (!gathered_.ended().empty() && may_rest())) return;
   apply_ended();
   if (gathered_.pieces().empty() && !writer_.open()) write_idle_progress();
 }
@@ -172,7 +172,7 @@ void Applier::apply_some() {
 }
 
 bool Applier::apply_run(Gathered::Run run) {
-  if (writer_.open()) {
+  if (writer_.open() || surveying_) {
     apply_streamed();
     return true;
   }
@@ -242,7 +242,7 @@ Applier::Retry Applier::apply_merged(std::size_t from, const Ended& last) {
   while (true) {
     const bool streamed = writer_.open();
     try {
-      streamed ? plan_slice(from, last.pieces) : plan(from, last.pieces);
+      plan(from, last.pieces);
       return finish(last);
     } catch (const RowsRefused& refused) {
       if (!streamed && learns()) return refused.what();
@@ -258,87 +258,6 @@ bool Applier::put_in_order(const RowsRefused& refused) {
   log_refused(refused);
   careful_->remember(table);
   return true;
-}
-
-void Applier::stop_at(const RowsRefused& refused, const TransactionFacts& facts) {
-  const std::string claims = guard_ ? guard_->claims_reason() : "";
-  std::string way_on;
-  try {
-    way_on = "or pass over this change with teal quarantine skip " +
-             std::to_string(quarantine_.record(facts, refused.change())) + " --link " + options_.names.link;
-  } catch (const PgError& error) {
-    if (error.error_class() != ErrorClass::kStop) throw;
-    way_on = "it could not be noted in teal.quarantine: " + std::string(error.what());
-  }
-  throw Stopped(StopCode::kData,
-                "link " + options_.names.link + " stopped: " + refused.what() + (claims.empty() ? "" : "; " + claims) +
-                    " (transaction " + std::to_string(facts.xid.value) + ", commit " + to_string(facts.final_lsn) +
-                    "); nothing of it was applied and nothing is lost: mend on the target what was in its way, "
-                    "then run teal again; " +
-                    way_on);
-}
-
-// One source transaction per target transaction.
-void Applier::apply_one_by_one(Gathered::Run run) {
-  for (std::size_t i = run.first; i < run.end; ++i) {
-    const TransactionFacts& facts = gathered_.facts(gathered_.ended()[i]);
-    try {
-      while (!attempt({i, i + 1}, [&] { return apply_or_settle(i); })) continue;
-    } catch (const RowsRefused& refused) {
-      stop_at(refused, facts);
-    } catch (const Stopped& stopped) {
-      throw Stopped(stopped.code(), "link " + options_.names.link + " stopped before transaction " +
-                                        std::to_string(facts.xid.value) + " (commit " + to_string(facts.final_lsn) +
-                                        "): " + stopped.what());
-    }
-  }
-}
-
-// A value that another row of the target has may be one that the two sides disagree about.
-Applier::Retry Applier::apply_or_settle(std::size_t transaction) {
-  try {
-    return apply_one(transaction);
-  } catch (const RowsRefused& refused) {
-    if (!guard_ || !guard_->settle_claims(refused.change(), plan_.epochs(), row_.applied)) throw;
-    return refused.what();
-  }
-}
-
-// What fails while every change is a statement of its own, in the source's order, fails for itself.
-Applier::Retry Applier::apply_one(std::size_t transaction) {
-  const std::size_t from = gathered_.first_piece(transaction);
-  const Ended& last = gathered_.ended()[transaction];
-  try {
-    return apply_merged(from, last);
-  } catch (const RowsRefused& refused) {
-    if (is_in_order(refused.change().table)) throw;
-    log_refused(refused);
-  }
-  all_in_order_ = true;
-  try {
-    plan(from, last.pieces);
-    return finish(last);
-  } catch (const RowsRefused& refused) {
-    if (learns()) return refused.what();
-    throw;
-  }
-}
-
-// What was refused may have met a row that an application has changed a moment ago.
-bool Applier::learns() {
-  if (!guard_) return false;
-  guard_->catch_up();
-  return guard_->decides_otherwise(plan_.epochs());
-}
-
-bool Applier::is_in_order(const std::string& table) const { return all_in_order_ || careful_->contains(table); }
-
-void Applier::log_refused(const RowsRefused& refused) const {
-  log_event(LogLevel::kWarn, "rows refused, applying in source order",
-            {{"link", options_.names.link},
-             {"table", refused.change().table},
-             {"sqlstate", refused.change().sqlstate},
-             {"reason", refused.what()}});
 }
 
 // Rows, constraints and the progress row first; then, once every count is right, origin and COMMIT.

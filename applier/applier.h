@@ -84,12 +84,13 @@ class Applier final : public TransactionSink {
   bool put_in_order(const RowsRefused& refused);
   [[nodiscard]] bool is_in_order(const std::string& table) const;
   void log_refused(const RowsRefused& refused) const;
-  [[noreturn]] void read_again_or_stop(const RowsRefused& refused, const TransactionFacts& facts);
+  void survey_or_stop(const RowsRefused& refused, const TransactionFacts& facts);
   [[nodiscard]] bool stopped_before(Gathered::Run run) const;
   [[noreturn]] void stop_at(const RowsRefused& refused, const TransactionFacts& facts);
   void write_open_slices();
   void plan(std::size_t from, std::size_t to);
-  void plan_slice(std::size_t from, std::size_t to);
+  void survey(std::size_t to);
+  [[noreturn]] void end_survey(const Ended& last);
   [[nodiscard]] Retry finish(const Ended& last);
   [[nodiscard]] Retry write(const ControlRows& control, const ProgressRow* last, std::uint64_t& touched);
   [[nodiscard]] Retry undo();
@@ -122,6 +123,7 @@ class Applier final : public TransactionSink {
   std::uint64_t received_ = 0;  // the same, own ones included: as the decoder counted them
   CommitMark sent_;
   bool all_in_order_ = false;
+  bool surveying_ = false;  // the open transaction is not written: what would be refused is settled
   Lsn idle_to_;
   Timestamp idle_time_;
   std::chrono::steady_clock::time_point written_;

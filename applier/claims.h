@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
+
 #include "applier/coalescer.h"
 #include "applier/column_fit.h"
 #include "applier/conflict_filter.h"
@@ -29,7 +32,8 @@ namespace teal {
 /// Threads: one.
 class Claims {
  public:
-  /// Waits until everything is known that was committed on the target by now; false: that takes too long.
+  /// Waits until everything is known that was committed on the target by now; false: by that, the batch has to be
+  /// planned again.
   using CatchUp = std::function<bool()>;
 
   /// Lifetime: `sides` and `log` outlive it.
@@ -42,12 +46,17 @@ class Claims {
   /// Errors: PgError.
   [[nodiscard]] bool settle(PgConnection& target, const RefusedChange& refused, std::span<const Epoch> epochs,
                             const CatchUp& catch_up);
-  /// Settles what of `epochs` would be refused, as far as that is certain now: claims of rows that no change of the
-  /// source concerns which `applied` does not cover. Otherwise each would cost an attempt of its own, which for a large
-  /// transaction is to read it again. Only in tables that `concerns` names. True: plan again, something was settled.
+  /// Settles what of `epochs` would be refused. Otherwise each would cost an attempt of its own, which for a large
+  /// transaction is to read it again. Only in tables that `concerns` names. No target transaction is open: somebody
+  /// could wait for that, and this for him. True: plan again, something was settled.
   /// Errors: PgError.
-  [[nodiscard]] bool settle_ahead(PgConnection& target, std::span<const Epoch> epochs, Lsn applied,
+  [[nodiscard]] bool settle_ahead(PgConnection& target, std::span<const Epoch> epochs,
                                   const std::function<bool(const TargetTable&)>& concerns, const CatchUp& catch_up);
+  /// What was decided of a slice of a large transaction, whether it was written or not: later ones may claim the values
+  /// of rows that it has changed.
+  void passed(std::span<const Epoch> epochs);
+  /// That transaction has ended.
+  void forget_passed();
   /// Why the last `settle` was false; "": nothing was found that the two sides disagree about.
   [[nodiscard]] const std::string& reason() const { return reason_; }
 
@@ -60,9 +69,13 @@ class Claims {
   [[nodiscard]] static std::vector<Claiming> claiming(const RefusedChange& refused, std::span<const Epoch> epochs);
   static void find_met(PgConnection& target, std::vector<Claiming>& rows);
   static void drop_free(std::vector<Claiming>& rows);
-  static void drop_written(Claiming& claiming, std::span<const Epoch> epochs);
-  void drop_concerned(std::vector<Claiming>& rows, Lsn applied) const;
+  [[nodiscard]] std::vector<Claiming> claiming_in(std::span<const Epoch> epochs,
+                                                  const std::function<bool(const TargetTable&)>& concerns) const;
+  void drop_written(std::vector<Claiming>& rows, std::span<const Epoch> epochs) const;
+  [[nodiscard]] bool settle_table(PgConnection& target, std::vector<Claiming>& rows, std::span<const Epoch> epochs,
+                                  const CatchUp& catch_up);
   [[nodiscard]] Outcome settle_rows(PgConnection& target, std::vector<Claiming>& rows, const CatchUp& catch_up);
+  [[nodiscard]] Outcome give_way(PgConnection& target, std::vector<Claiming> losing, std::vector<Claiming> winning);
   void decide(std::vector<Claiming>& rows) const;
   [[nodiscard]] static bool drop_changed(PgConnection& target, std::vector<Claiming>& rows);
   [[nodiscard]] Outcome delete_there(PgConnection& target, std::vector<Claiming>& rows);
@@ -80,6 +93,10 @@ class Claims {
   const ConflictLog& log_;
   std::optional<PgConnection> source_;
   std::string reason_;
+  // Of the slices that have passed: keys that the target had changed, too, or that have moved, and whether any change
+  // of theirs was written; and tables that were truncated.
+  boost::unordered_flat_map<KeyHash, bool, KeyHashHash> decided_;
+  boost::unordered_flat_set<KeyHash, KeyHashHash> truncated_;
   std::string tried_;  // what was refused and met nobody, ...
   int tries_ = 0;      // ... and how often in a row
 };

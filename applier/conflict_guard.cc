@@ -118,22 +118,25 @@ void ConflictGuard::catch_up() {
   }
 }
 
-bool ConflictGuard::settle_claims(const RefusedChange& refused, std::span<const Epoch> epochs, Lsn applied) {
-  if (!session_) session_.emplace(options_.open_target());
-  const Claims::CatchUp wait = [this] {
+// What decides a row itself comes first: one that loses claims nothing.
+Claims::CatchUp ConflictGuard::catching_up(std::span<const Epoch> epochs) {
+  return [this, epochs] {
     catch_up();
-    return true;
+    return !filter_.decides_otherwise(epochs);
   };
-  if (!claims_.settle(*session_, refused, epochs, wait)) return false;
-  const auto same = [&](const TargetTable& table) { return table.display_name == refused.table; };
-  (void)claims_.settle_ahead(*session_, epochs, applied, same, wait);
+}
+
+bool ConflictGuard::settle_claims(const RefusedChange& refused, std::span<const Epoch> epochs) {
+  if (!session_) session_.emplace(options_.open_target());
+  if (!claims_.settle(*session_, refused, epochs, catching_up(epochs))) return false;
+  (void)settle_claims_ahead(epochs, [&](const TargetTable& table) { return table.display_name == refused.table; });
   return true;
 }
 
-bool ConflictGuard::settle_claims_ahead(std::span<const Epoch> epochs, Lsn applied,
+bool ConflictGuard::settle_claims_ahead(std::span<const Epoch> epochs,
                                         const std::function<bool(const TargetTable&)>& concerns) {
   if (!session_) session_.emplace(options_.open_target());
-  return claims_.settle_ahead(*session_, epochs, applied, concerns, [this] { return passes_fence(); });
+  return claims_.settle_ahead(*session_, epochs, concerns, catching_up(epochs));
 }
 
 void ConflictGuard::log(PgConnection& target, Lsn applied) {
@@ -159,6 +162,7 @@ void ConflictGuard::hold_back(ProgressRow& next, const ProgressRow& now) const {
 void ConflictGuard::committed(const ProgressRow& row) {
   filter_.clear();
   fetched_.committed();
+  claims_.forget_passed();
   options_.sides.source->forget(options_.sides.target->needs_from(row.seen));
   options_.sides.lost->forget(row.applied);
 }

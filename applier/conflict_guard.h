@@ -67,11 +67,13 @@ class ConflictGuard {
   [[nodiscard]] bool decides_otherwise(std::span<const Epoch> epochs) { return filter_.decides_otherwise(epochs); }
 
   /// After the server refused a row that claims a unique value of another one, and `catch_up`: see Claims::settle.
-  /// With it, what of the same table would be refused next. `applied`: what is committed on the target.
-  [[nodiscard]] bool settle_claims(const RefusedChange& refused, std::span<const Epoch> epochs, Lsn applied);
-  /// The same before rows are written, in a target transaction that may be open; see Claims::settle_ahead.
-  [[nodiscard]] bool settle_claims_ahead(std::span<const Epoch> epochs, Lsn applied,
+  /// With it, what of the same table would be refused next.
+  [[nodiscard]] bool settle_claims(const RefusedChange& refused, std::span<const Epoch> epochs);
+  /// The same of rows that are not written yet, while no target transaction is open; see Claims::settle_ahead.
+  [[nodiscard]] bool settle_claims_ahead(std::span<const Epoch> epochs,
                                          const std::function<bool(const TargetTable&)>& concerns);
+  /// See Claims::passed.
+  void passed(std::span<const Epoch> epochs) { claims_.passed(epochs); }
   /// Why `settle_claims` was false; "": it was not for claims.
   [[nodiscard]] const std::string& claims_reason() const { return claims_.reason(); }
 
@@ -90,6 +92,7 @@ class ConflictGuard {
  private:
   using Clock = std::chrono::steady_clock;
 
+  [[nodiscard]] Claims::CatchUp catching_up(std::span<const Epoch> epochs);
   void put_fence();
   [[nodiscard]] bool passes_fence();
   [[nodiscard]] std::chrono::milliseconds wait_locked(Clock::time_point now) const;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "applier/array_param.h"
+#include "applier/unique_index.h"
 #include "engine/binary_types.h"
 #include "engine/pg_error.h"
 #include "engine/pg_pipeline.h"
@@ -15,44 +16,6 @@ namespace {
 
 constexpr const char* kOperation = "look for rows that hold a unique value";
 constexpr int kPlaceColumns = 5;  // before the key's columns
-
-// One row for each column of each unique index, in order. Equality is the operator of the index's own class.
-constexpr const char* kIndexes =
-    "SELECT i.indexrelid::text, c.relkind = 'p', coalesce(a.attname::text, ''), "
-    "pg_get_indexdef(i.indexrelid, k, true), 'OPERATOR(' || quote_ident(n.nspname) || '.' || o.oprname || ')', "
-    "coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false), "
-    "coalesce(pg_get_expr(i.indpred, i.indrelid), '') FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid "
-    "CROSS JOIN generate_series(1, i.indnkeyatts::int) AS k JOIN pg_opclass f ON f.oid = i.indclass[k - 1] "
-    "JOIN pg_amop m ON m.amopfamily = f.opcfamily AND m.amoplefttype = f.opcintype AND m.amoprighttype = f.opcintype "
-    "AND m.amopstrategy = 3 JOIN pg_operator o ON o.oid = m.amopopr JOIN pg_namespace n ON n.oid = o.oprnamespace "
-    "LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[k - 1] AND a.attnum > 0 "
-    "WHERE i.indrelid = to_regclass($1) AND i.indisunique AND i.indislive ORDER BY i.indexrelid, k";
-
-struct UniqueIndex {
-  struct Part {
-    std::string column;  // "": an expression
-    std::string sql;
-    std::string equality;
-  };
-  bool partitioned = false;  // its table
-  bool nulls_alike = false;
-  std::string predicate;
-  std::vector<Part> parts;
-};
-
-std::vector<UniqueIndex> read_indexes(PgConnection& session, const TargetTable& table) {
-  const Rows rows = session.exec("read a table's unique indexes", kIndexes, {table.sql_name});
-  std::vector<UniqueIndex> indexes;
-  std::string last;
-  for (int i = 0; i < rows.size(); ++i) {
-    if (rows.str(i, 0) != last) {
-      last = rows.str(i, 0);
-      indexes.push_back({rows.boolean(i, 1), rows.boolean(i, 5), rows.str(i, 6), {}});
-    }
-    indexes.back().parts.push_back({rows.str(i, 2), rows.str(i, 3), rows.str(i, 4)});
-  }
-  return indexes;
-}
 
 bool is_keys(const UniqueIndex& index, const TargetTable& table) {
   std::set<std::string> key;
@@ -149,6 +112,13 @@ std::string literal(const std::string& type, const std::optional<std::string>& v
   return (value ? quote_literal(*value) : std::string("NULL")) + "::" + type;
 }
 
+// A name that no column of the table has.
+std::string own_name(const TargetTable& table, std::string name) {
+  const auto taken = [&](const MappedColumn& column) { return column.name == quote_identifier(name); };
+  while (std::any_of(table.columns.begin(), table.columns.end(), taken)) name += '_';
+  return name;
+}
+
 // The rows that are asked about, numbered, and which of their values were sent: "1101".
 std::string rows_sql(const TargetTable& table, const Types& types, std::span<const TupleView> rows,
                      const Spelled& spelled) {
@@ -162,7 +132,7 @@ std::string rows_sql(const TargetTable& table, const Types& types, std::span<con
     }
     sql += (row == 0 ? "VALUES (" : ", (") + std::to_string(row) + ", '" + sent + "'" + values + ")";
   }
-  std::string names = "teal_row, teal_sent";
+  std::string names = own_name(table, "teal_row") + ", " + own_name(table, "teal_sent");
   for (const MappedColumn& column : table.columns) names += ", " + column.name;
   return "SELECT * FROM (" + sql + ") AS v (" + names + ")";
 }
@@ -185,14 +155,6 @@ std::string sent(const MappedColumn& column) {
   return column.binary ? value : "CASE WHEN " + value + " IS DISTINCT FROM NULL THEN concat(" + value + ") END";
 }
 
-// The index's columns and its predicate name the columns of a row without a table.
-std::string parts_of(const UniqueIndex& index) {
-  std::string parts;
-  for (std::size_t i = 0; i < index.parts.size(); ++i)
-    parts += ", (" + index.parts[i].sql + ") AS teal_e" + std::to_string(i);
-  return parts;
-}
-
 // Of `n` and `h`, by their values as the server writes them: not every type has an equality.
 std::string is_same(const TargetTable& table) {
   std::string same = "true";
@@ -211,32 +173,26 @@ std::string texts_of(const TargetTable& table) {
   return texts;
 }
 
-// Where NULLs are alike, each part is either NULL on both sides or equal. Each way is a WHERE of its own, so that the
-// server can use the index.
-std::vector<std::string> matches_of(const UniqueIndex& index) {
-  constexpr std::size_t kWaysMax = 16;
-  const std::size_t ways = index.nulls_alike ? std::size_t{1} << std::min<std::size_t>(index.parts.size(), 16) : 1;
-  std::vector<std::string> matches;
-  for (std::size_t way = 0; way < (ways > kWaysMax ? 1 : ways); ++way) {
-    std::string match;
-    for (std::size_t i = 0; i < index.parts.size(); ++i) {
-      const std::string mine = "n.teal_e" + std::to_string(i);
-      const std::string theirs = "h.teal_e" + std::to_string(i);
-      std::string equal = theirs;
-      equal += " " + index.parts[i].equality + " " + mine;
-      const std::string nulls = "(" + mine + " IS NULL AND " + theirs + " IS NULL)";
-      const bool null = (way >> i & 1U) != 0;
-      if (ways > kWaysMax) equal = "(" + equal + " OR " + nulls + ")";
-      match += (i == 0 ? " WHERE " : " AND ") + (null ? nulls : equal);
-    }
-    matches.push_back(std::move(match));
+// Only rows of which everything was sent that the index reads: what is not known is not what another row has. A column
+// that the source does not send, as one that is generated, may come from any.
+std::string where_known(const UniqueIndex& index, const TargetTable& table) {
+  std::string known;
+  std::size_t sent = 0;
+  for (std::size_t i = 0; i < table.columns.size(); ++i) {
+    if (!index.reads.contains(table.columns[i].name)) continue;
+    ++sent;
+    known += (known.empty() ? "" : " AND ") +
+             ("substr(t." + own_name(table, "teal_sent") + ", " + std::to_string(i + 1) + ", 1) = '1'");
   }
-  return matches;
+  return sent == index.reads.size() ? known : "strpos(t." + own_name(table, "teal_sent") + ", '0') = 0";
 }
 
 // `asked`: SQL of the rows that are asked about. `compares`: also whether they are the same rows.
 std::string holding_sql(const UniqueIndex& index, const TargetTable& table, const std::string& asked, bool compares) {
   const std::string where = index.predicate.empty() ? "" : " WHERE " + index.predicate;
+  const std::string known = compares ? "" : where_known(index, table);
+  const std::string asks =
+      known.empty() ? where : " WHERE " + known + (index.predicate.empty() ? "" : " AND (" + index.predicate + ")");
   std::string key;
   std::string names;
   for (std::size_t i = 0; i < table.key.size(); ++i) {
@@ -245,16 +201,17 @@ std::string holding_sql(const UniqueIndex& index, const TargetTable& table, cons
     names += ", h." + name;
   }
   const std::string texts = compares ? texts_of(table) : "";
-  const std::string sql = "WITH n AS MATERIALIZED (SELECT t.teal_row, t.teal_sent" + parts_of(index) + texts +
-                          " FROM (" + asked + ") AS t" + where + ") ";
+  const std::string sql = "WITH n AS MATERIALIZED (SELECT t." + own_name(table, "teal_row") + " AS teal_row, t." +
+                          own_name(table, "teal_sent") + " AS teal_sent" + index.sql_of_parts() + texts + " FROM (" +
+                          asked + ") AS t" + asks + ") ";
   const std::string found =
       "SELECT n.teal_row::text, h.teal_relation, h.teal_place, h.teal_xmin, " +
       (compares ? is_same(table) : std::string("'false'::text")) + names +
       " FROM n, (SELECT t.tableoid::text AS teal_relation, t.ctid::text AS teal_place, t.xmin::text AS teal_xmin" +
-      key + parts_of(index) + texts + " FROM " + (index.partitioned ? "" : "ONLY ") + table.sql_name + " AS t" + where +
-      ") AS h";
+      key + index.sql_of_parts() + texts + " FROM " + (index.partitioned ? "" : "ONLY ") + index.table + " AS t" +
+      where + ") AS h";
   std::string all;
-  for (const std::string& match : matches_of(index)) all += (all.empty() ? sql : " UNION ALL ") + found + match;
+  for (const std::string& match : index.matches()) all += (all.empty() ? sql : " UNION ALL ") + found + match;
   return all;
 }
 
@@ -322,8 +279,11 @@ std::vector<std::vector<HoldingRow>> in_parts(std::span<const TupleView> rows, L
 
 std::vector<std::vector<HoldingRow>> find_holding_rows(PgConnection& session, const TargetTable& table,
                                                        std::span<const TupleView> rows) {
-  std::vector<UniqueIndex> indexes = read_indexes(session, table);
-  std::erase_if(indexes, [&](const UniqueIndex& index) { return is_keys(index, table); });
+  std::vector<UniqueIndex> indexes = read_unique_indexes(session, table.sql_name);
+  // What has too many ways is looked up without the index: for many rows that would take for ever.
+  std::erase_if(indexes, [&](const UniqueIndex& index) {
+    return is_keys(index, table) || (rows.size() > 1 && !index.seeks_nulls());
+  });
   if (indexes.empty()) return std::vector<std::vector<HoldingRow>>(rows.size());
   const Types types = targets_types(table);
   return in_parts(rows, [&](std::span<const TupleView> part, FoundRows found) {
@@ -338,6 +298,7 @@ std::vector<std::optional<HoldingRow>> find_rows(PgConnection& session, const Ta
   const Rows kind = session.exec("ask for a table's kind",
                                  "SELECT relkind = 'p' FROM pg_class WHERE oid = $1::regclass", {table.sql_name});
   UniqueIndex key;
+  key.table = table.sql_name;
   key.partitioned = kind.boolean(0, 0);
   for (const std::uint16_t ordinal : table.key) {
     const MappedColumn& column = table.columns[ordinal];

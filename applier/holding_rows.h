@@ -27,8 +27,9 @@ struct HoldingRow {
 /// For each of `rows`, the rows of `table`, on the side of `session`, that share a value with it of which a unique
 /// index lets only one row have it: by all unique indexes of that side but the key's own, also by those of some rows
 /// and those on expressions. The row itself may be among them. Shapes: `rows` are in the source relation's column
-/// order; what was not sent is taken for NULL. Errors: PgError, also for an index that needs a column which `rows` do
-/// not have (42703).
+/// order; where a column was not sent (unchanged TOAST), an index that reads it is passed over. Constraints that are
+/// deferrable are not looked at, nor, for more than one row, indexes that take NULLs for equal in more than four
+/// columns. Errors: PgError, also for an index that needs a column which `rows` do not have (42703).
 [[nodiscard]] std::vector<std::vector<HoldingRow>> find_holding_rows(PgConnection& session, const TargetTable& table,
                                                                      std::span<const TupleView> rows);
 

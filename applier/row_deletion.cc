@@ -1,5 +1,6 @@
 #include "applier/row_deletion.h"
 
+#include <chrono>
 #include <set>
 #include <string>
 #include <tuple>
@@ -10,6 +11,7 @@ namespace teal {
 namespace {
 
 constexpr const char* kDelete = "delete a row that lost a unique value";
+constexpr std::chrono::seconds kOneByOne{5};  // each may wait for a lock
 
 std::string delete_sql(const TargetTable& table, const HoldingRow& row) {
   return "DELETE FROM " + table.sql_name + " AS t WHERE t.tableoid::text = " + quote_literal(row.relation) +
@@ -35,8 +37,9 @@ bool delete_versions(PgConnection& session, const TargetTable& table, std::span<
   for (const RowDeletion& one : deletions) records.insert(records.end(), one.records.begin(), one.records.end());
   session.exec(kDelete, "BEGIN");
   try {
-    if (!records.empty()) log.write(session, session, records);
     session.exec(kDelete, "SET LOCAL lock_timeout = '200ms'");
+    if (!records.empty()) log.write(session, session, records);
+    session.exec(kDelete, "SET LOCAL lock_timeout = '200ms'");  // what writes the log has one of its own
     // Triggers find tables as they do for applications; "$user" would be teal's own schema.
     session.exec(kDelete,
                  "SELECT set_config('search_path', ltrim(regexp_replace(reset_val, '(^|,) *\"?[$]user\"?', '', 'g'), "
@@ -64,8 +67,10 @@ std::vector<bool> delete_each(PgConnection& session, const TargetTable& table, s
     }
   };
   if (try_to(deletions)) return std::vector<bool>(deletions.size(), true);
-  std::vector<bool> done;
-  for (const RowDeletion& one : deletions) done.push_back(try_to({&one, 1}));
+  std::vector<bool> done(deletions.size(), false);
+  const auto until = std::chrono::steady_clock::now() + kOneByOne;
+  for (std::size_t i = 0; i < deletions.size() && std::chrono::steady_clock::now() < until; ++i)
+    done[i] = try_to(deletions.subspan(i, 1));
   return done;
 }
 

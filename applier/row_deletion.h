@@ -22,7 +22,8 @@ struct RowDeletion {
                                    std::span<const RowDeletion> deletions, const ConflictLog& log);
 
 /// The same for each, and whether it was done: all in one transaction if that goes, else each in its own, where an
-/// error counts as not done. Errors: PgError when the session is lost; any when there is one deletion only.
+/// error counts as not done, as does what is left after five seconds. Errors: PgError when the session is lost; any
+/// when there is one deletion only.
 [[nodiscard]] std::vector<bool> delete_each(PgConnection& session, const TargetTable& table,
                                             std::span<const RowDeletion> deletions, const ConflictLog& log);
 

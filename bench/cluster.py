@@ -39,6 +39,11 @@ def as_server_user():
     return change
 
 
+def tool_environment(**more):
+    """For the servers' own programs: those of the measured version come first."""
+    return dict(os.environ, PATH=f"{PG_BIN}:{os.environ['PATH']}", **more)
+
+
 class Cluster:
     """One server. `sql` runs statements in a database of it; `stop` ends it and removes its files."""
 

@@ -31,15 +31,22 @@ class Native:
         self.green.sql(f"CREATE SUBSCRIPTION {self.name} CONNECTION '{self.blue.uri('bench')}' PUBLICATION {PUBLICATION} "
                        f"WITH (copy_data = false, enabled = false{self.options})", self.name)
 
-    def drain(self, end):
-        start = time.monotonic()
+    def start(self):
+        """Returns the process of blue that sends."""
         self.green.sql(f"ALTER SUBSCRIPTION {self.name} ENABLE", self.name)
-        walsender = Walsender(self.blue, self.name)
-        took = wait_for_end(self.green, self.name, end) - start
-        cpu = walsender.cpu_seconds()
+        return Walsender(self.blue, self.name)
+
+    def stop(self):
         self.green.sql(f"ALTER SUBSCRIPTION {self.name} DISABLE", self.name)
         wait_slot_free(self.blue, self.name)
-        return {"seconds": took, "walsender_cpu_seconds": cpu}
+        return {}
+
+    def drain(self, end):
+        start = time.monotonic()
+        walsender = self.start()
+        took = wait_for_end(self.green, self.name, end) - start
+        cpu = walsender.cpu_seconds()
+        return {"seconds": took, "walsender_cpu_seconds": cpu} | self.stop()
 
     def finish(self):
         self.green.sql(f"DROP SUBSCRIPTION {self.name}", self.name)
@@ -66,23 +73,58 @@ class Teal:
     def prepare(self):
         subprocess.run(self.command("run", "--no-copy", "--until-synced"), check=True, cwd="/")
 
-    def drain(self, end):
-        start = time.monotonic()
-        process = subprocess.Popen(self.command("--log-level", "warn", "run", "--no-copy"), cwd="/")
-        walsender = Walsender(self.blue, self.slot)
-        took = wait_for_end(self.green, self.name, end) - start
-        cpu = walsender.cpu_seconds()
-        user, system = cluster.cpu_seconds(process.pid)
-        rss = cluster.peak_rss_kib(process.pid)
-        process.terminate()
-        if process.wait(60) != 0:
+    def start(self):
+        self.process = subprocess.Popen(self.command("--log-level", "warn", "run", "--no-copy"), cwd="/")
+        return Walsender(self.blue, self.slot)
+
+    def stop(self):
+        user, system = cluster.cpu_seconds(self.process.pid)
+        rss = cluster.peak_rss_kib(self.process.pid)
+        self.process.terminate()
+        if self.process.wait(60) != 0:
             raise RuntimeError("teal did not end with exit code 0")
         wait_slot_free(self.blue, self.slot)
-        return {"seconds": took, "walsender_cpu_seconds": cpu, "cpu_seconds": user + system, "peak_rss_mib": rss / 1024}
+        return {"cpu_seconds": user + system, "peak_rss_mib": rss / 1024}
+
+    def drain(self, end):
+        start = time.monotonic()
+        walsender = self.start()
+        took = wait_for_end(self.green, self.name, end) - start
+        cpu = walsender.cpu_seconds()
+        return {"seconds": took, "walsender_cpu_seconds": cpu} | self.stop()
 
     def finish(self):
         subprocess.run(self.command("finish", "--yes"), check=True, cwd="/", stdout=subprocess.DEVNULL)
         self.directory.cleanup()
+
+
+class DecodeLimit:
+    """A reader that throws away what the source sends: nobody who applies it can be faster. `eager`: it reads whatever is
+    there, instead of letting the receive window close."""
+
+    after = "0/0"  # the commit to wait for ends above this position
+
+    def __init__(self, blue, program, eager=False):
+        self.blue, self.program, self.eager = blue, program, eager
+        self.name = "decode_eager" if eager else "decode_paced"
+
+    def prepare(self):
+        self.blue.sql(f"SELECT pg_create_logical_replication_slot('{self.name}', 'pgoutput')")
+
+    def drain(self, end):
+        start = time.monotonic()
+        reader = subprocess.Popen([self.program, self.blue.uri("bench"), self.name, PUBLICATION, self.after,
+                                   *(["--eager"] if self.eager else [])], stdout=subprocess.DEVNULL, cwd="/")
+        walsender = Walsender(self.blue, self.name)
+        cpu = walsender.watch(reader)
+        if reader.returncode != 0:
+            raise RuntimeError("decode_limit failed")
+        took = time.monotonic() - start
+        wait_slot_free(self.blue, self.name)
+        return {"seconds": took, "walsender_cpu_seconds": cpu}
+
+    def finish(self):
+        self.blue.sql(f"SELECT pg_drop_replication_slot('{self.name}')")
 
 
 class Walsender:
@@ -99,3 +141,11 @@ class Walsender:
 
     def cpu_seconds(self):
         return sum(cluster.cpu_seconds(self.pid))
+
+    def watch(self, reader):
+        """Waits for the reader to end; returns the walsender's seconds until then."""
+        seconds = 0.0
+        while reader.poll() is None:
+            seconds = max(seconds, self.cpu_seconds())
+            time.sleep(0.01)
+        return seconds

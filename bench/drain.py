@@ -10,21 +10,26 @@ import sys
 from pathlib import Path
 
 import cluster
-from contenders import PUBLICATION, Native, Teal
+from contenders import PUBLICATION, DecodeLimit, Native, Teal
 from workloads import END_TABLE, WORKLOADS
 
 
 def make_contenders(blue, green, binary, workload):
     return [Native(blue, green),
             Native(blue, green, "native_binary", ", binary = true, streaming = on"),
+            DecodeLimit(blue, str(Path(binary).with_name("decode_limit"))),
             Teal(blue, green, binary, [*workload.tables, "bench_end"])]
+
+
+def writers(contenders):
+    return [contender for contender in contenders if not isinstance(contender, DecodeLimit)]
 
 
 def prepare_databases(blue, green, workload, contenders):
     blue.sql("CREATE DATABASE bench", "postgres")
     workload.create(blue, "bench")
     blue.sql(f"{END_TABLE} CREATE PUBLICATION {PUBLICATION} FOR TABLE " + ", ".join([*workload.tables, "bench_end"]))
-    for contender in contenders:
+    for contender in writers(contenders):
         green.sql(f"CREATE DATABASE {contender.name}", "postgres")
         workload.create(green, contender.name)
         green.sql(END_TABLE, contender.name)
@@ -38,6 +43,7 @@ def digest(server, database, tables):
 
 def drain_all(contenders, blue, green, end):
     """`end` is the row to wait for. Returns each one's figures."""
+    DecodeLimit.after = blue.sql("SELECT pg_current_wal_insert_lsn()")
     blue.sql(f"INSERT INTO bench_end VALUES ({end}); CHECKPOINT;")
     results = {}
     for contender in contenders:
@@ -65,7 +71,7 @@ def run(workload, arguments):
             for name, figures in drain_all(order, blue, green, number).items():
                 results[name].append(figures)
             expected = digest(blue, "bench", workload.tables)
-            for contender in contenders:
+            for contender in writers(contenders):
                 if digest(green, contender.name, workload.tables) != expected:
                     raise SystemExit(f"round {number}: rows of {contender.name} differ from blue's: no result")
             print(f"{workload.name}, round {number} of {arguments.rounds}: " +

@@ -6,52 +6,13 @@
 #include <string>
 #include <thread>
 
-#include "tests/scenario/two_way_load_fixture.h"
+#include "tests/scenario/unique_keys_fixture.h"
 
 namespace teal::test {
 namespace {
 
 using std::chrono::seconds;
 using testing::HasSubstr;
-
-constexpr int kLoadSeconds = 4;
-constexpr const char* kAccounts =
-    "CREATE TABLE account (id int PRIMARY KEY, mail text UNIQUE, phone text UNIQUE, n int)";
-
-class UniqueKeys : public TwoWayLoadFixture {
- protected:
-  UniqueKeys() : TwoWayLoadFixture(kLoadSeconds) {}
-
-  void start_accounts(const std::string& table = kAccounts, const std::string& more = "") {
-    start_both(table, {"public.account"}, more);
-    blue_owner().exec("INSERT INTO account SELECT i, 'old' || i, 'old' || i, 0 FROM generate_series(1, 5) i");
-    wait_both_caught_up();
-  }
-  /// Neither side sees what the other does; the first one's commits are the earlier ones.
-  void apart(Sql& first, const std::string& first_sql, Sql& second, const std::string& second_sql) {
-    EXPECT_EQ(teal_->terminate(), 0);
-    first.exec(first_sql);
-    second.exec(second_sql);
-  }
-  /// What is deleted while the links catch up arrives too.
-  void together() {
-    run_both();
-    settle();
-  }
-  void settle() {
-    wait_both_caught_up();
-    wait_both_caught_up();
-    expect_all_equal();
-    expect_ledgers_close();
-  }
-  std::string rows() { return blue().value("SELECT string_agg(id || mail, ' ' ORDER BY id) FROM account"); }
-  std::int64_t logged(const std::string& which) {
-    std::int64_t count = 0;
-    for (Sql* side : {&blue(), &green()})
-      count += side->number("SELECT count(*) FROM teal.conflict_log WHERE " + which);
-    return count;
-  }
-};
 
 struct PolicyCase {
   const char* name;
@@ -236,42 +197,69 @@ TEST_F(UniqueKeys, G7A4RowThatItsSideDoesNotShowYetIsNotTakenForOneThatIsGone) {
   EXPECT_EQ(times_logged("link stopped"), 0);
 }
 
-TEST_F(UniqueKeys, G7LargeTransactionsLoseOneRowOrTakeOne) {
-  start_accounts();
-  apart(blue_owner(), "INSERT INTO account SELECT i, 'b' || i, 'b' || i, 0 FROM generate_series(1001, 3000) i",
-        green_owner(), "INSERT INTO account VALUES (11, 'b1700', 'p', 0)");
+// What was not sent is not known: the row has a note, and so no entry in the index.
+TEST_F(UniqueKeys, G7C1IndexThatReadsWhatWasNotSentTellsNothing) {
+  start_accounts(
+      "CREATE TABLE account (id int PRIMARY KEY, mail text UNIQUE, phone text UNIQUE, n int, nick text, note text); "
+      "ALTER "
+      "TABLE account ALTER note SET STORAGE EXTERNAL; CREATE UNIQUE INDEX ON account (nick) WHERE note IS NULL");
+  blue_owner().exec("UPDATE account SET note = repeat('n', 9000) WHERE id <= 2");
+  wait_both_caught_up();
+  apart(blue_owner(),
+        "BEGIN; INSERT INTO account VALUES (11, 'x', NULL, 0); UPDATE account SET nick = 'q' WHERE id = 1; COMMIT",
+        green_owner(),
+        "INSERT INTO account VALUES (12, 'x', NULL, 0); INSERT INTO account VALUES (13, 'y', NULL, 0, 'q')");
   together();
-  EXPECT_EQ(blue().number("SELECT count(*) FROM account"), 2005);
-  EXPECT_EQ(blue().value("SELECT id FROM account WHERE mail = 'b1700'"), "11");
-  apart(green_owner(), "INSERT INTO account VALUES (12, 'c4700', 'q', 0)", blue_owner(),
-        "INSERT INTO account SELECT i, 'c' || i, 'c' || i, 0 FROM generate_series(4001, 6000) i");
-  together();
-  EXPECT_EQ(blue().number("SELECT count(*) FROM account"), 4005);
-  EXPECT_EQ(blue().value("SELECT id FROM account WHERE mail = 'c4700'"), "4700");
+  EXPECT_EQ(rows(), "1old1 2old2 3old3 4old4 5old5 12x 13y");
 }
 
-// Each claim alone would have the transaction read again: what is known to meet one is settled before it is written.
-TEST_F(UniqueKeys, G7ManyClaimsInALargeTransactionAreSettledInFewReadings) {
-  constexpr int kReadings = 6;
-  const std::string many = "INSERT INTO account SELECT i, 'b' || i, NULL, 0 FROM generate_series(1001, 11000) i";
-  const std::string some =
-      "INSERT INTO account SELECT 50000 + i, 'b' || i, NULL, 1 FROM generate_series(1020, 11000, 20) i";
-  start_accounts(std::string(kAccounts) + "; CREATE UNIQUE INDEX ON account (lower(mail), n) WHERE n > 0");
-  apart(blue_owner(), many, green_owner(), some);
+TEST_F(UniqueKeys, G7ConstraintsThatAreDeferrableAreNotDecidedBesideOthers) {
+  start_accounts("CREATE TABLE account (id int PRIMARY KEY, mail text UNIQUE, phone text UNIQUE DEFERRABLE, n int)");
+  apart(blue_owner(), "BEGIN; INSERT INTO account VALUES (11, 'x', 'p', 0), (12, 'w', 'q', 0); COMMIT", green_owner(),
+        "INSERT INTO account VALUES (21, 'x', 'r', 0); INSERT INTO account VALUES (22, 'y', 'q', 0)");
   together();
-  EXPECT_EQ(blue().number("SELECT count(*) FROM account WHERE n = 0"), 9505);
-  EXPECT_EQ(blue().number("SELECT count(*) FROM account WHERE n = 1"), 500);
-  EXPECT_EQ(logged("type = 'insert_exists' AND resolution = 'kept'"), 500);
-  EXPECT_LE(times_logged("a large transaction has to be read again"), kReadings);
+  EXPECT_EQ(rows(), "1old1 2old2 3old3 4old4 5old5 12w 21x 22y");
+}
 
-  blue_owner().exec("DELETE FROM account WHERE id > 1000");
-  wait_both_caught_up();
-  apart(green_owner(), some, blue_owner(), many);
+// 10 wins against 20, which has two values; so 11, which would have lost to 20, has its value for itself.
+TEST_F(UniqueKeys, G7RowWhoseRivalGivesWayToAnotherStays) {
+  start_accounts(kAccounts, "conflicts: { tables: { public.account: { version_column: n } } }\n");
+  apart(blue_owner(), "BEGIN; INSERT INTO account VALUES (10, 'y', 'a', 9), (11, 'x', 'b', 1); COMMIT", green_owner(),
+        "INSERT INTO account VALUES (20, 'x', 'a', 5)");
   together();
-  EXPECT_EQ(blue().number("SELECT count(*) FROM account WHERE n = 0"), 10005);
-  EXPECT_EQ(blue().number("SELECT count(*) FROM account WHERE n = 1"), 0);
-  EXPECT_GE(logged("type = 'insert_exists' AND resolution = 'applied'"), 500);
-  EXPECT_LE(times_logged("a large transaction has to be read again"), kReadings);
+  EXPECT_EQ(rows(), "1old1 2old2 3old3 4old4 5old5 10y 11x");
+}
+
+TEST_F(UniqueKeys, G7H7IndexOfOnePartitionCounts) {
+  start_both(
+      "CREATE TABLE account (k int, id int, mail text, PRIMARY KEY (k, id)) PARTITION BY LIST (k); CREATE TABLE one "
+      "PARTITION OF account FOR VALUES IN (1); CREATE TABLE two PARTITION OF account FOR VALUES IN (2) PARTITION BY "
+      "HASH (id); "
+      "CREATE TABLE two_a PARTITION OF two FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE two_b PARTITION OF "
+      "two FOR "
+      "VALUES WITH (MODULUS 2, REMAINDER 1); CREATE UNIQUE INDEX ON one (lower(mail)); CREATE UNIQUE INDEX ON two_a "
+      "(mail); "
+      "CREATE UNIQUE INDEX ON two_b (mail)",
+      {"public.account"}, "conflicts: { default: blue_wins }\n");
+  apart(green_owner(),
+        "INSERT INTO account SELECT 1 + i % 2, 100 + i, 'm' || i / 10 FROM generate_series(0, 99) i WHERE i % 10 < 2",
+        blue_owner(),
+        "INSERT INTO account SELECT 1 + i % 2, 200 + i, 'm' || i / 10 FROM generate_series(0, 99) i WHERE i % 10 < 2");
+  together();
+  EXPECT_EQ(blue().number("SELECT count(*) FROM account WHERE id >= 200"), 20);
+  EXPECT_EQ(blue().number("SELECT count(*) FROM account WHERE k = 1"), 10);
+}
+
+TEST_F(UniqueKeys, G7ColumnsMayHaveTheNamesThatTheLookUses) {
+  start_both(
+      "CREATE TABLE account (id int PRIMARY KEY, mail text UNIQUE, teal_row text UNIQUE, teal_sent text, teal_sent_ "
+      "int, teal_e0 "
+      "int UNIQUE, n int, h int, t int)",
+      {"public.account"}, "conflicts: { default: blue_wins }\n");
+  apart(green_owner(), "INSERT INTO account VALUES (1, 'x', 'r', 's', 2, 3), (2, 'y', 'q', 's', 2, 4)", blue_owner(),
+        "INSERT INTO account VALUES (11, 'x', 'w', 's', 2, 5), (12, 'z', 'q', 's', 2, 6)");
+  together();
+  EXPECT_EQ(rows(), "11x 12z");
 }
 
 // Each writer goes on where a value is taken on its own side.

@@ -32,7 +32,7 @@ OWN_MAJOR = 15
 PAIR_TESTS = ["Binary", "Crash", "DepartedPartition", "Interruptions", "Join.", "LargeTransactions.C5",
               "LargeTransactions.M2", "OriginPosition", "PartitionAttack.H7", "Partitions", "PromotedGreen",
               "Tail.C1", "Tail.KilledIt", "TwoPhase", "TwoWayApart", "Types", "WalOracle", "WholeRows"]
-TWO_WAY_SUITES = ["TwoWay", "Sequences.", "UniqueKeys.", "OtherClock.", "ConflictsCommand."]
+TWO_WAY_SUITES = ["TwoWay", "Sequences.", "UniqueKeys", "ManyClaims", "OtherClock.", "ConflictsCommand."]
 SCENARIO_SECONDS_MAX = 300
 UNIT_SECONDS_MAX = 300
 LONG_FACTOR = 6
