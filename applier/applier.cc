@@ -291,13 +291,14 @@ Applier::Retry Applier::finish(const Ended& last) {
   }
   if (const Retry retry = confirm(next.applied)) return retry;
   const CommitPoint point = writer_.commit(next, next.max_commit_time);
+  // What was applied before and is read again says nothing of how its tables go now.
+  if (next.applied > row_.applied) careful_->count_batch();
   row_ = std::move(next);
   if (guard_) guard_->committed(row_);
   open_ledger_ = {};
   open_skipped_.clear();
   quarantine_.passed(row_.applied, skipped);
   durability_.committed(row_.held, point);
-  careful_->count_batch();
   contention_.went_through();
   written_ = std::chrono::steady_clock::now();
   TEAL_FAILPOINT("batch_done");

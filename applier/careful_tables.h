@@ -25,7 +25,8 @@ class CarefulTables {
   void need_text() { text_needed_ = true; }
   [[nodiscard]] bool text_needed() const { return text_needed_; }
 
-  /// To be called once per target transaction.
+  /// To be called once per target transaction that has brought the link on. A large transaction that is read again
+  /// comes after many that had been applied before it was refused.
   void count_batch() {
     for (auto entry = remaining_.begin(); entry != remaining_.end();) {
       entry = --entry->second <= 0 ? remaining_.erase(entry) : std::next(entry);

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "applier/array_param.h"
-#include "applier/unique_index.h"
+#include "applier/holding_index.h"
 #include "engine/binary_types.h"
 #include "engine/pg_error.h"
 #include "engine/pg_pipeline.h"
@@ -17,11 +17,11 @@ namespace {
 constexpr const char* kOperation = "look for rows that hold a unique value";
 constexpr int kPlaceColumns = 5;  // before the key's columns
 
-bool is_keys(const UniqueIndex& index, const TargetTable& table) {
+bool is_keys(const HoldingIndex& index, const TargetTable& table) {
   std::set<std::string> key;
   for (const std::uint16_t ordinal : table.key) key.insert(table.columns[ordinal].name);
   std::set<std::string> columns;
-  for (const UniqueIndex::Part& part : index.parts) columns.insert(quote_identifier(part.column));
+  for (const HoldingIndex::Part& part : index.parts) columns.insert(quote_identifier(part.column));
   return columns == key;
 }
 
@@ -175,7 +175,7 @@ std::string texts_of(const TargetTable& table) {
 
 // Only rows of which everything was sent that the index reads: what is not known is not what another row has. A column
 // that the source does not send, as one that is generated, may come from any.
-std::string where_known(const UniqueIndex& index, const TargetTable& table) {
+std::string where_known(const HoldingIndex& index, const TargetTable& table) {
   std::string known;
   std::size_t sent = 0;
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
@@ -188,7 +188,7 @@ std::string where_known(const UniqueIndex& index, const TargetTable& table) {
 }
 
 // `asked`: SQL of the rows that are asked about. `compares`: also whether they are the same rows.
-std::string holding_sql(const UniqueIndex& index, const TargetTable& table, const std::string& asked, bool compares) {
+std::string holding_sql(const HoldingIndex& index, const TargetTable& table, const std::string& asked, bool compares) {
   const std::string where = index.predicate.empty() ? "" : " WHERE " + index.predicate;
   const std::string known = compares ? "" : where_known(index, table);
   const std::string asks =
@@ -279,16 +279,16 @@ std::vector<std::vector<HoldingRow>> in_parts(std::span<const TupleView> rows, L
 
 std::vector<std::vector<HoldingRow>> find_holding_rows(PgConnection& session, const TargetTable& table,
                                                        std::span<const TupleView> rows) {
-  std::vector<UniqueIndex> indexes = read_unique_indexes(session, table.sql_name);
+  std::vector<HoldingIndex> indexes = read_holding_indexes(session, table.sql_name);
   // What has too many ways is looked up without the index: for many rows that would take for ever.
-  std::erase_if(indexes, [&](const UniqueIndex& index) {
+  std::erase_if(indexes, [&](const HoldingIndex& index) {
     return is_keys(index, table) || (rows.size() > 1 && !index.seeks_nulls());
   });
   if (indexes.empty()) return std::vector<std::vector<HoldingRow>>(rows.size());
   const Types types = targets_types(table);
   return in_parts(rows, [&](std::span<const TupleView> part, FoundRows found) {
     const std::string asked = with_generated(session, table, rows_sql(table, types, part, spell(session, table, part)));
-    for (const UniqueIndex& index : indexes)
+    for (const HoldingIndex& index : indexes)
       add_rows(found, table, read_rows(session, holding_sql(index, table, asked, false)));
   });
 }
@@ -297,7 +297,7 @@ std::vector<std::optional<HoldingRow>> find_rows(PgConnection& session, const Ta
                                                  std::span<const TupleView> rows) {
   const Rows kind = session.exec("ask for a table's kind",
                                  "SELECT relkind = 'p' FROM pg_class WHERE oid = $1::regclass", {table.sql_name});
-  UniqueIndex key;
+  HoldingIndex key;
   key.table = table.sql_name;
   key.partitioned = kind.boolean(0, 0);
   for (const std::uint16_t ordinal : table.key) {

@@ -131,6 +131,21 @@ def check_pragma_once(root):
             yield f"{name_of(root, path)}:1: a header starts with #pragma once"
 
 
+def check_one_definition(root):
+    """No two headers define a type of the same name: the linker takes one of its destructors for both, silently."""
+    first = {}
+    for path in cpp_files(root):
+        if path.suffix != ".h":
+            continue
+        name = name_of(root, path)
+        text = without_literals(path.read_text())
+        space = "tests" if name.startswith("tests/") else "teal"
+        for match in re.finditer(r"^(?:struct|class|enum class) (\w+)\b(?!::)[^;{]*\{", text, re.MULTILINE):
+            other = first.setdefault((space, match.group(1)), name)
+            if other != name:
+                yield f"{name}:{line_of(text, match.start())}: {other} has a type {match.group(1)} already"
+
+
 def check_format(root):
     program = shutil.which("clang-format-19")
     if program is None:
@@ -204,6 +219,7 @@ CHECKS = {
     "size": check_size,
     "unfinished": check_unfinished,
     "pragma_once": check_pragma_once,
+    "one_definition": check_one_definition,
     "failpoints": check_failpoints,
     "fences": check_fences,
     **{name: forbidden_check(pattern, allowed, message) for name, pattern, allowed, message in FORBIDDEN},

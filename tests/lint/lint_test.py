@@ -11,7 +11,7 @@ sys.dont_write_bytecode = True  # keep the source tree clean
 import lint  # noqa: E402
 
 GOOD = {
-    "decoder/lsn.h": "#pragma once\n#include <string>\n",
+    "decoder/lsn.h": "#pragma once\n#include <string>\nstruct Lsn {};\n",
     "conflict/decide.h": '#pragma once\n#include "decoder/lsn.h"\n',
     "engine/pg_handle.h": "#pragma once\ninline void end(PGconn* c) { PQfinish(c); }\n",
     "engine/link.cc": '#include "decoder/lsn.h"\n#include "engine/pg_handle.h"\n',
@@ -43,6 +43,7 @@ BAD = (
     ("unfinished", "tools/bad.cc", "// TO" "DO: later\n", "finish it"),
     ("unfinished", "docs/bad.md", "FIX" "ME\n", "finish it"),
     ("pragma_once", "tools/bad.h", "int x();\n", "#pragma once"),
+    ("one_definition", "tools/bad.h", "#pragma once\nstruct Lsn {};\n", "decoder/lsn.h has a type Lsn already"),
     ("failpoints", "engine/failpoint.h", '#pragma once\nFailpoint{"gone", true},\n', "nothing passes gone"),
     ("failpoints", "engine/failpoint.h", '#pragma once\nFailpoint{"kept", false},\n', "no scenario kills at kept"),
     ("fences", "tools/bad.cc", 'const char* const kSql = "FROM pg_replication_origin_status";\n', "teal.progress"),

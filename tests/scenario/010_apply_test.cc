@@ -225,6 +225,25 @@ TEST_F(ApplyItems, A5WhatTheProgressRowCoversIsNotAppliedAgain) {
   EXPECT_EQ(counter("already_applied"), "1");
 }
 
+// A large transaction that is refused is read again from there: two tables that need their order, in turn, would have
+// no end.
+TEST_F(ApplyItems, F1WhatIsReadAgainDoesNotMakeATablesOrderForgotten) {
+  auto applier = open_applier();
+  give(*applier, slice_of(at(1), {kItem}, {ins("1", "a")}));
+  applier->flush();
+  careful_->remember("public.item");
+  for (int i = 0; i < CarefulTables::kBatches + 1; ++i) {
+    give(*applier, slice_of(at(1), {kItem}, {ins("1", "a")}));
+    applier->flush();
+  }
+  EXPECT_TRUE(careful_->contains("public.item"));
+  for (std::uint64_t i = 2; i < CarefulTables::kBatches + 2; ++i) {
+    give(*applier, slice_of(at(i), {kItem}, {upd("1", "b")}));
+    applier->flush();
+  }
+  EXPECT_FALSE(careful_->contains("public.item"));
+}
+
 TEST_F(ApplyItems, A12TransactionWithNothingToWriteMovesTheProgressToo) {
   auto applier = open_applier();
   give(*applier, slice_of(at(3), {}, {}));

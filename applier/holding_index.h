@@ -8,7 +8,7 @@
 namespace teal {
 
 /// A unique index of a table, or of one of its partitions alone, as far as it takes to find rows by it.
-struct UniqueIndex {
+struct HoldingIndex {
   struct Part {
     std::string column;    ///< "": an expression
     std::string sql;       ///< over the columns of a row
@@ -32,6 +32,6 @@ struct UniqueIndex {
 
 /// All of the table, and those that only some of its partitions have. Not those that are checked at the end of a
 /// transaction: they are not checked where teal writes. Errors: PgError.
-[[nodiscard]] std::vector<UniqueIndex> read_unique_indexes(PgConnection& session, const std::string& table);
+[[nodiscard]] std::vector<HoldingIndex> read_holding_indexes(PgConnection& session, const std::string& table);
 
 }  // namespace teal

@@ -1,4 +1,4 @@
-#include "applier/unique_index.h"
+#include "applier/holding_index.h"
 
 #include <algorithm>
 #include <sstream>
@@ -38,15 +38,15 @@ std::set<std::string> names_in(const std::string& list) {
   return names;
 }
 
-std::size_t ways_of(const UniqueIndex& index) {
+std::size_t ways_of(const HoldingIndex& index) {
   return index.nulls_alike ? std::size_t{1} << std::min<std::size_t>(index.parts.size(), 16) : 1;
 }
 
 }  // namespace
 
-std::vector<UniqueIndex> read_unique_indexes(PgConnection& session, const std::string& table) {
+std::vector<HoldingIndex> read_holding_indexes(PgConnection& session, const std::string& table) {
   const Rows rows = session.exec("read a table's unique indexes", kIndexes, {table});
-  std::vector<UniqueIndex> indexes;
+  std::vector<HoldingIndex> indexes;
   std::string last;
   for (int i = 0; i < rows.size(); ++i) {
     if (rows.str(i, 0) != last) {
@@ -59,15 +59,15 @@ std::vector<UniqueIndex> read_unique_indexes(PgConnection& session, const std::s
   return indexes;
 }
 
-std::string UniqueIndex::sql_of_parts() const {
+std::string HoldingIndex::sql_of_parts() const {
   std::string sql;
   for (std::size_t i = 0; i < parts.size(); ++i) sql += ", " + parts[i].sql + " AS teal_e" + std::to_string(i);
   return sql;
 }
 
-bool UniqueIndex::seeks_nulls() const { return ways_of(*this) <= kWaysMax; }
+bool HoldingIndex::seeks_nulls() const { return ways_of(*this) <= kWaysMax; }
 
-std::vector<std::string> UniqueIndex::matches() const {
+std::vector<std::string> HoldingIndex::matches() const {
   const std::size_t ways = ways_of(*this);
   std::vector<std::string> all;
   for (std::size_t way = 0; way < (ways > kWaysMax ? 1 : ways); ++way) {
