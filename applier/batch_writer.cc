@@ -173,33 +173,61 @@ void BatchWriter::send_epochs(PgPipeline& pipeline, std::span<const Epoch> epoch
   }
 }
 
-void BatchWriter::send_group(PgPipeline& pipeline, const RowGroup& group) {
+// A record has all columns of the table; those that are not sent are NULL, and the statement does not name them.
+void BatchWriter::fill_records(const RowGroup& group) {
   const TargetTable& table = *group.table;
   const bool by_key = is_by_key(group.shape.kind);
-  const std::size_t keys = by_key ? table.key.size() : 0;
-  const std::size_t written = keys + group.shape.columns.size();
-  const std::size_t count = written + group.shape.guards.size();
-  if (arrays_.size() < count) arrays_.resize(count);
-  params_.clear();
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint16_t ordinal = i < keys      ? table.key[i]
-                                  : i < written ? group.shape.columns[i - keys]
-                                                : group.shape.guards[i - written];
-    const MappedColumn& column = table.columns[ordinal];
+  std::vector<bool> sent(table.columns.size());
+  for (const std::uint16_t ordinal : sent_columns(table, group.shape)) sent[ordinal] = true;
+  const std::size_t bytes = group.rows.size() * (8 + table.columns.size() * 24);
+  record_.reset(table.row_type.type, table.columns.size(), bytes);
+  for (const NetRow* row : group.rows) {
+    record_.begin_record();
+    std::size_t key = 0;
+    for (std::size_t i = 0; i < table.columns.size(); ++i) {
+      const MappedColumn& column = table.columns[i];
+      const std::uint32_t type = column.binary ? column.element : kTextOid;
+      const bool is_key = by_key && key < table.key.size() && table.key[key] == i;
+      if (is_key) {
+        record_.add(type, row->key.columns[key++]);
+      } else if (sent[i]) {
+        record_.add(type, row->values[i]);
+      } else {
+        record_.add_null(type);
+      }
+    }
+    record_.end_record();
+  }
+  params_.push_back(record_.param());
+}
+
+void BatchWriter::fill_arrays(const RowGroup& group) {
+  const TargetTable& table = *group.table;
+  const std::size_t keys = is_by_key(group.shape.kind) ? table.key.size() : 0;
+  const std::vector<std::uint16_t> sent = sent_columns(table, group.shape);
+  if (arrays_.size() < std::max<std::size_t>(sent.size(), 1)) arrays_.resize(std::max<std::size_t>(sent.size(), 1));
+  for (std::size_t i = 0; i < sent.size(); ++i) {
+    const MappedColumn& column = table.columns[sent[i]];
     ArrayParam& array = arrays_[i];
     array.reset(column.element, column.binary, group.rows.size() * 16);
     for (const NetRow* row : group.rows) {
       const RowKey& key = group.move_from != nullptr ? *group.move_from : row->key;
-      array.add(i < keys ? key.columns[i] : row->values[ordinal]);
+      array.add(i < keys ? key.columns[i] : row->values[sent[i]]);
     }
     params_.push_back(array.param());
   }
-  if (count == 0) {
-    if (arrays_.empty()) arrays_.resize(1);
-    arrays_[0].reset(kTextOid, false, 0);
-    for (std::size_t i = 0; i < group.rows.size(); ++i) arrays_[0].add(ColumnValue{});
-    params_.push_back(arrays_[0].param());
-  }
+  if (!sent.empty()) return;
+  // A table without columns: the number of elements is the number of rows.
+  arrays_[0].reset(kTextOid, false, 0);
+  for (std::size_t i = 0; i < group.rows.size(); ++i) arrays_[0].add(ColumnValue{});
+  params_.push_back(arrays_[0].param());
+}
+
+void BatchWriter::send_group(PgPipeline& pipeline, const RowGroup& group) {
+  const TargetTable& table = *group.table;
+  const bool by_key = is_by_key(group.shape.kind);
+  params_.clear();
+  group.shape.records ? fill_records(group) : fill_arrays(group);
   const std::size_t first_call = pipeline.size();
   // Whole rows have no index to be found by: with nested loops each would be looked for in all of the table.
   const bool hashed = table.whole_rows && by_key;

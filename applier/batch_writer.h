@@ -12,6 +12,7 @@
 #include "applier/coalescer.h"
 #include "applier/progress_row.h"
 #include "applier/quarantine.h"
+#include "applier/record_param.h"
 #include "applier/statement_cache.h"
 #include "decoder/ids.h"
 #include "engine/names.h"
@@ -92,6 +93,8 @@ class BatchWriter {
     ChangePlace place = {};           ///< of a TRUNCATE
   };
 
+  void fill_records(const RowGroup& group);
+  void fill_arrays(const RowGroup& group);
   void send_group(PgPipeline& pipeline, const RowGroup& group);
   void send_truncate(PgPipeline& pipeline, const Epoch& epoch);
   void send_markers(PgPipeline& pipeline, const ControlRows& control);
@@ -108,6 +111,7 @@ class BatchWriter {
   LinkNames names_;
   StatementCache statements_;
   std::vector<ArrayParam> arrays_;
+  RecordParam record_;
   std::vector<BinaryParam> params_;
   std::vector<std::vector<RowGroup>> groups_;  // of the pipeline under way, for error texts
   std::vector<Sent> sent_;

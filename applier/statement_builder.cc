@@ -38,6 +38,10 @@ std::vector<std::uint16_t> guard_columns(const TargetTable& table) {
   return columns;
 }
 
+bool as_records(const TargetTable& table, std::size_t columns) {
+  return table.row_type.type != 0 && !table.whole_rows && columns >= kRowTypeColumns;
+}
+
 // Few shapes occur per segment: a linear search beats hashing column lists.
 RowGroup& group_for(std::vector<RowGroup>& groups, const Segment& segment, StatementShape shape) {
   for (RowGroup& group : groups) {
@@ -54,7 +58,8 @@ bool all_present(const NetRow& row) {
 
 class SqlText {
  public:
-  SqlText(const TargetTable& table, const StatementShape& shape) : table_(table), shape_(shape) {}
+  SqlText(const TargetTable& table, const StatementShape& shape)
+      : table_(table), shape_(shape), sent_(sent_columns(table, shape)) {}
 
   std::string build() {
     switch (shape_.kind) {
@@ -86,21 +91,26 @@ class SqlText {
  private:
   std::string target() const { return (table_.partitioned ? "" : "ONLY ") + table_.sql_name; }
 
-  static std::string value(std::size_t parameter, const MappedColumn& column) {
+  std::string value(std::size_t parameter, const MappedColumn& column) const {
     return value(parameter, column, column.type);
   }
 
-  static std::string value(std::size_t parameter, const MappedColumn& column, const std::string& type) {
-    const std::string text = "s.v" + std::to_string(parameter);
+  std::string value(std::size_t parameter, const MappedColumn& column, const std::string& type) const {
+    const std::string text =
+        shape_.records ? "s.c" + std::to_string(sent_[parameter - 1]) : "s.v" + std::to_string(parameter);
     if (column.binary || !column.text_cast) return text + "::" + type;
     // A cast from text would run instead of the type's input function. There is none from text to its array,
     // whose input function calls that of the element.
     return R"((('{"' || replace(replace()" + text + R"(, '\', '\\'), '"', '\"') || '"}')::)" + type + "[])[1]";
   }
 
-  static std::string arrays(std::size_t count) {
+  std::string arrays(std::size_t count) const {
     std::string params;
     std::string names;
+    if (shape_.records) {
+      for (std::size_t i = 0; i < table_.columns.size(); ++i) names += (i == 0 ? "c" : ", c") + std::to_string(i);
+      return "unnest($1) AS s(" + names + ")";
+    }
     for (std::size_t i = 1; i <= count; ++i) {
       const std::string comma = i == 1 ? "" : ", ";
       params += comma + "$" + std::to_string(i);
@@ -195,9 +205,18 @@ class SqlText {
 
   const TargetTable& table_;
   const StatementShape& shape_;
+  const std::vector<std::uint16_t> sent_;
 };
 
 }  // namespace
+
+std::vector<std::uint16_t> sent_columns(const TargetTable& table, const StatementShape& shape) {
+  std::vector<std::uint16_t> columns;
+  if (is_by_key(shape.kind)) columns = table.key;
+  columns.insert(columns.end(), shape.columns.begin(), shape.columns.end());
+  columns.insert(columns.end(), shape.guards.begin(), shape.guards.end());
+  return columns;
+}
 
 std::vector<RowGroup> group_rows(const Segment& segment) {
   const TargetTable& table = *segment.table;
@@ -210,9 +229,11 @@ std::vector<RowGroup> group_rows(const Segment& segment) {
     return {std::move(group)};
   }
   RowGroup deletes{&table, {StatementKind::kDelete, {}}, {}, nullptr};
-  RowGroup inserts{&table, {StatementKind::kInsert, written_columns(table)}, {}, nullptr};
+  const std::vector<std::uint16_t> written = written_columns(table);
+  const bool records = as_records(table, written.size());
+  RowGroup inserts{&table, {StatementKind::kInsert, written, {}, records}, {}, nullptr};
   RowGroup removals{&table, {StatementKind::kRemove, {}}, {}, nullptr};
-  RowGroup puts{&table, {StatementKind::kPut, written_columns(table)}, {}, nullptr};
+  RowGroup puts{&table, {StatementKind::kPut, written, {}, records}, {}, nullptr};
   std::vector<RowGroup> updates;
   std::size_t whole_row = SIZE_MAX;  // the group of updates that bring every column: nearly all of them
   for (const NetRow& row : segment.rows) {
@@ -228,8 +249,9 @@ std::vector<RowGroup> group_rows(const Segment& segment) {
     } else if (whole_row != SIZE_MAX && all_present(row)) {
       updates[whole_row].rows.push_back(&row);
     } else {
-      RowGroup& group = group_for(updates, segment,
-                                  {StatementKind::kUpdate, assigned_columns(table, row, false), guard_columns(table)});
+      StatementShape shape{StatementKind::kUpdate, assigned_columns(table, row, false), guard_columns(table)};
+      shape.records = as_records(table, sent_columns(table, shape).size());
+      RowGroup& group = group_for(updates, segment, std::move(shape));
       group.rows.push_back(&row);
       if (all_present(row)) whole_row = static_cast<std::size_t>(&group - updates.data());
     }
@@ -250,14 +272,12 @@ std::string build_statement(const TargetTable& table, const StatementShape& shap
 std::string where_key_matches(const TargetTable& table) { return SqlText(table, {}).where_key(); }
 
 std::vector<Oid> parameter_types(const TargetTable& table, const StatementShape& shape) {
+  if (shape.records) return {table.row_type.array};
   std::vector<Oid> types;
-  const auto add = [&](std::uint16_t ordinal) {
+  for (const std::uint16_t ordinal : sent_columns(table, shape)) {
     const MappedColumn& column = table.columns[ordinal];
     types.push_back(column.binary ? binary_array_type(column.element).value_or(0) : kTextArrayOid);
-  };
-  if (is_by_key(shape.kind)) std::for_each(table.key.begin(), table.key.end(), add);
-  std::for_each(shape.columns.begin(), shape.columns.end(), add);
-  std::for_each(shape.guards.begin(), shape.guards.end(), add);
+  }
   if (types.empty()) types.push_back(kTextArrayOid);
   return types;
 }

@@ -30,6 +30,7 @@ struct StatementShape {
   /// Ordinals that an UPDATE cannot assign (GENERATED ALWAYS AS IDENTITY) and therefore has to find equal: a row whose
   /// value the source changed is not found then, and the count tells (invariant I9).
   std::vector<std::uint16_t> guards = {};
+  bool records = false;  ///< rows travel as one array of TargetTable::row_type, instead of one array for each column
 
   bool operator==(const StatementShape&) const = default;
 };
@@ -42,13 +43,16 @@ struct RowGroup {
   const RowKey* move_from = nullptr;
 };
 
+/// The ordinals of what a statement is sent of each row, in order.
+[[nodiscard]] std::vector<std::uint16_t> sent_columns(const TargetTable& table, const StatementShape& shape);
+
 /// Splits a segment into the groups that are sent, in the order in which they must run: what makes
 /// room, updates, what takes room.
 /// Lifetime: groups point into the segment.
 [[nodiscard]] std::vector<RowGroup> group_rows(const Segment& segment);
 
 /// The SQL of a shape: one `text[]` parameter per key column (UPDATE, DELETE), then one per written column, then one
-/// per guard.
+/// per guard; or one of records, with all columns of the table.
 /// `INSERT ... SELECT` (kPut: `ON CONFLICT DO UPDATE`), `UPDATE ... FROM`, `DELETE ... USING` over unnest: REFERENCE of
 /// the technique in docs/design.md. There is always at least one parameter: the number of its elements is the number of
 /// rows.

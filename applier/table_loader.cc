@@ -25,11 +25,23 @@ TargetTable TableLoader::load(const Relation& relation) {
     }
   }
   try {
-    return load_target_table(connection_, relation, state, binary_, types_);
+    TargetTable table = load_target_table(connection_, relation, state, binary_, types_);
+    find_row_type(table);
+    return table;
   } catch (const TextNeeded&) {
     careful_->need_text();
     throw;
   }
+}
+
+// Inside a transaction it is not made: a rollback would take it away again.
+void TableLoader::find_row_type(TargetTable& table) {
+  if (table.control || table.pending || table.left || table.whole_rows || table.columns.size() < kRowTypeColumns)
+    return;
+  std::vector<std::uint32_t> types;
+  types.reserve(table.columns.size());
+  for (const MappedColumn& column : table.columns) types.push_back(column.binary ? column.element : kTextOid);
+  table.row_type = row_types_.of(types, !writer_.open());
 }
 
 // A partition that is not named has rows that stay; one that was copied later came with rows that an earlier TRUNCATE

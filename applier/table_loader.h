@@ -22,19 +22,23 @@ class TableLoader {
         types_(types),
         names_(std::move(names)),
         binary_(binary),
-        careful_(std::move(careful)) {}
+        careful_(std::move(careful)),
+        row_types_(connection) {}
 
   [[nodiscard]] TargetTable load(const Relation& relation);
   /// See BatchPlan::WholeTable.
   [[nodiscard]] bool truncates_whole(const TableName& table, const Change& change, Lsn final_lsn);
 
  private:
+  void find_row_type(TargetTable& table);
+
   PgConnection& connection_;
   BatchWriter& writer_;
   ColumnFit& types_;
   LinkNames names_;
   BinaryForm binary_;
   std::shared_ptr<CarefulTables> careful_;
+  RowTypes row_types_;
 };
 
 }  // namespace teal

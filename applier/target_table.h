@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "applier/column_fit.h"
+#include "applier/row_types.h"
 #include "conflict/row_key.h"
 #include "decoder/lsn.h"
 #include "decoder/relation.h"
@@ -47,9 +48,10 @@ struct TargetTable {
   /// No key (REPLICA IDENTITY FULL): a row is found by all its values, of equal rows any one is taken; `key` is every
   /// column.
   bool whole_rows = false;
-  bool control = false;  ///< a table of schema teal: handled by name, never written as rows
-  bool pending = false;  ///< its rows are still to be copied: no other member is meant then
-  bool left = false;     ///< not selected any more: its changes are counted and dropped
+  RowType row_type = {};  ///< that rows may travel as, see RecordParam
+  bool control = false;   ///< a table of schema teal: handled by name, never written as rows
+  bool pending = false;   ///< its rows are still to be copied: no other member is meant then
+  bool left = false;      ///< not selected any more: its changes are counted and dropped
   /// Columns that only the target has, or that an UPDATE cannot set: delete + insert of a key is not an UPDATE then.
   bool keeps_more_than_source = false;
   /// The source's table is a partition. Its rows are written as those of `rows`, which partitions with the same columns

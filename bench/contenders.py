@@ -53,16 +53,15 @@ class Native:
 
 
 class Teal:
-    """The `teal` binary."""
+    """The `teal` binary; with another name, another build of it."""
 
-    name = "teal"
-    slot = "teal_bench_blue_to_green"
-
-    def __init__(self, blue, green, binary, tables):
-        self.green, self.blue, self.binary = green, blue, binary
+    def __init__(self, blue, green, binary, tables, name="teal"):
+        self.green, self.blue, self.binary, self.tables, self.name = green, blue, binary, tables, name
+        migration = "bench" if name == "teal" else name.replace("_", "")
+        self.slot = f"teal_{migration}_blue_to_green"  # and the publication
         self.directory = tempfile.TemporaryDirectory(prefix="teal-bench-config-")
         self.config = Path(self.directory.name) / "teal.yml"
-        self.config.write_text(f"name: bench\nblue: {blue.uri('bench')}\ngreen: {green.uri(self.name)}\n"
+        self.config.write_text(f"name: {migration}\nblue: {blue.uri('bench')}\ngreen: {green.uri(self.name)}\n"
                                "direction: forward\ncopy: { schema: false }\n"
                                "tables: { include: [" + ", ".join(f"public.{t}" for t in tables) + "] }\n",
                                encoding="utf-8")
@@ -71,7 +70,9 @@ class Teal:
         return [self.binary, "--config", str(self.config), *arguments]
 
     def prepare(self):
-        subprocess.run(self.command("run", "--no-copy", "--until-synced"), check=True, cwd="/")
+        if self.slot != PUBLICATION:
+            self.blue.sql(f"CREATE PUBLICATION {self.slot} FOR TABLE " + ", ".join(self.tables))
+        subprocess.run(self.command("--log-level", "warn", "run", "--no-copy", "--until-synced"), check=True, cwd="/")
 
     def start(self):
         self.process = subprocess.Popen(self.command("--log-level", "warn", "run", "--no-copy"), cwd="/")

@@ -98,9 +98,10 @@ int main(int argc, char** argv) {
     const std::size_t read = drop_messages(connection, totals);
     pacer.read(read, Clock::now());
     pollfd socket{PQsocket(connection), POLLIN, 0};
-    if (!eager && pacer.dense()) {
+    const bool more = poll(&socket, 1, 0) > 0;
+    if (!more && !eager && pacer.dense()) {
       (void)poll(nullptr, 0, static_cast<int>(teal::ReadPacer::kNap.count()));
-    } else if (read == 0) {
+    } else if (!more) {
       (void)poll(&socket, 1, 100);
     }
   }

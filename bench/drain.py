@@ -14,11 +14,14 @@ from contenders import PUBLICATION, DecodeLimit, Native, Teal
 from workloads import END_TABLE, WORKLOADS
 
 
-def make_contenders(blue, green, binary, workload):
+def make_contenders(blue, green, arguments, workload):
+    binary = str(Path(arguments.binary).resolve())
+    tables = [*workload.tables, "bench_end"]
+    other = [Teal(blue, green, str(Path(arguments.other).resolve()), tables, "teal_other")] if arguments.other else []
     return [Native(blue, green),
             Native(blue, green, "native_binary", ", binary = true, streaming = on"),
             DecodeLimit(blue, str(Path(binary).with_name("decode_limit"))),
-            Teal(blue, green, binary, [*workload.tables, "bench_end"])]
+            Teal(blue, green, binary, tables), *other]
 
 
 def writers(contenders):
@@ -57,7 +60,7 @@ def run(workload, arguments):
     green = None
     try:
         green = cluster.Cluster("green")
-        contenders = make_contenders(blue, green, str(Path(arguments.binary).resolve()), workload)
+        contenders = make_contenders(blue, green, arguments, workload)
         prepare_databases(blue, green, workload, contenders)
         for contender in contenders:
             contender.prepare()
@@ -113,6 +116,7 @@ def report(workload, rows, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True)
+    parser.add_argument("--other", help="another build of teal, to compare with")
     parser.add_argument("--workload", action="append", choices=WORKLOADS, help="may be given several times; default: all")
     parser.add_argument("--size", type=int, help="changes (tpcb: transactions) of a round")
     parser.add_argument("--rounds", type=int, default=3)

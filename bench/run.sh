@@ -1,14 +1,23 @@
 #!/usr/bin/env bash
 # Benchmarks against peers, on servers of their own:
-#   bench/run.sh drain [--workload NAME]... [--size N] [--rounds N] [--json FILE]
+#   bench/run.sh drain [--workload NAME]... [--size N] [--rounds N] [--json FILE]     a backlog, against native
+#   bench/run.sh latency [--rate TPS]... [--seconds N] [--rounds N] [--json FILE]     commit to visible, against native
+#   bench/run.sh copy [--scale N] [--rows N] [--rounds N] [--only NAME]... [--json FILE]   the initial copy, against pgcopydb,
+#                                                                                     pg_dump and native
+#   bench/run.sh source-tax [--seconds N] [--rounds N] [--json FILE]                  what reading along costs blue
+#   bench/run.sh layers [GOOGLE_BENCHMARK_OPTION]...                                  each layer alone, without servers
 # Run it with nothing else running; see bench/README.md for the method.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-[[ ${1:-} == drain ]] || { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
-shift
+bench=${1:-}
+case $bench in
+  drain | latency | copy | source-tax | layers) shift ;;
+  *) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
+esac
 tools/setup.sh bench
 export HOME=${HOME:-$(getent passwd "$EUID" | cut -d: -f6)}
-cmake -S . -B build/release -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null
-ninja -C build/release teal >&2
-exec python3 bench/drain.py --binary build/release/teal "$@"
+cmake -S . -B build/release -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DTEAL_BENCH=ON >/dev/null
+ninja -C build/release teal decode_limit layers >&2
+[[ $bench != layers ]] || exec build/release/layers "$@"
+exec /usr/bin/python3 "bench/${bench//-/_}.py" --binary build/release/teal "$@"
