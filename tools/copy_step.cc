@@ -123,14 +123,17 @@ void CopyStep::through_interruptions(void (CopyStep::*restore)()) {
 }
 
 // A crash of a server costs the tables under way, not the finished ones; they come from a new snapshot, as do tables
-// that were altered after the last one.
+// that were altered after the last one. Which are left is asked before each attempt: a server that is away then costs
+// the attempt, and no table is copied twice.
 void CopyStep::copy_with_retries(const std::vector<CopyTable>& pending, CopyCounters& counters) {
   std::vector<CopyTable> left = pending;
   int interruptions = 0;
   int passes = 0;
-  while (!left.empty() && !stop_.stop_requested()) {
+  for (bool first = true; !stop_.stop_requested(); first = false) {
+    if (!first && !pause_for(kAttemptPause, stop_)) return;
     try {
-      if (copy_tables(make_copy_options(config_, names_), left, counters, stop_) == 0) return;
+      if (!first) left = look_again();
+      if (left.empty() || copy_tables(make_copy_options(config_, names_), left, counters, stop_) == 0) return;
       if (++passes == kPasses) {
         throw Stopped(StopCode::kRefused,
                       "tables are altered on the source (TRUNCATE, ALTER TABLE, VACUUM FULL) more often than they can "
@@ -141,15 +144,13 @@ void CopyStep::copy_with_retries(const std::vector<CopyTable>& pending, CopyCoun
       if (error.needs_somebody() || ++interruptions == kInterruptions) throw;
       log_event(LogLevel::kWarn, "copy interrupted, trying again", {{"link", names_.link}, {"reason", error.what()}});
     }
-    if (!pause_for(kAttemptPause, stop_)) return;
-    try {
-      look_at_source();
-      start_over_for_foreign_keys();
-      left = pending_tables();
-    } catch (const PgError& error) {
-      if (error.needs_somebody()) throw;  // else: still down, the next attempt tells
-    }
   }
+}
+
+std::vector<CopyTable> CopyStep::look_again() {
+  look_at_source();
+  start_over_for_foreign_keys();
+  return pending_tables();
 }
 
 // Foreign keys are validated when blue's constraints are restored, before the stream runs: that only succeeds over rows

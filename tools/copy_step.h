@@ -36,6 +36,7 @@ class CopyStep {
   void check_partitions();
   [[nodiscard]] std::vector<std::string> tables_of_others();
   void start_over_for_foreign_keys();
+  [[nodiscard]] std::vector<CopyTable> look_again();
 
   const Config& config_;
   LinkNames names_;

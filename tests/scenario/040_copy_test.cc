@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/scenario/sidecar_fixture.h"
+#include "tests/support/fault_proxy.h"
 #include "tests/support/pgbench.h"
 #include "tests/support/scratch_directory.h"
 
@@ -140,6 +141,26 @@ TEST_F(InitialCopy, I8ServersThatCrashMeanwhileCostOnlyATime) {
   wait_caught_up();
   expect_tables_equal();
   EXPECT_EQ(teal.terminate(), 0) << teal.err();
+}
+
+// Also while it is asked which tables are left.
+TEST_F(InitialCopy, I8ConnectionThatIsLostAgainBeforeTheNextAttemptCostsNoTable) {
+  FaultProxy proxy(green_server().port());
+  prepare(100'000);
+  config_ = write_config({.green = "postgresql://teal@127.0.0.1:" + std::to_string(proxy.port()) + "/" +
+                                   std::string(kShopDatabase),
+                          .more = "direction: forward\ncopy: { schema: false, jobs: 1 }\n"})
+                .string();
+  TealProcess& teal = run();
+  teal.wait_for_log("table copied", seconds(60));
+  proxy.cut_at_commit(1, CommitCut::kBefore);
+  teal.wait_for_log("copy interrupted, trying again", seconds(60));
+  proxy.cut_after(Toward::kServer, 0);
+  teal.wait_for_log("link streaming", seconds(120));
+  EXPECT_FALSE(proxy.armed());
+  EXPECT_GE(times_logged("copy interrupted"), 2U);
+  wait_caught_up();
+  expect_tables_equal();
 }
 
 TEST_F(InitialCopy, TermEndsItQuicklyAndTheNextRunGoesOn) {
