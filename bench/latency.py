@@ -7,20 +7,13 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import cluster
-from contenders import PUBLICATION, Native, Teal
+import links
 from figures import rotated, write_json
+from links import percentile
 
-PROBE_TABLE = "CREATE TABLE probe (id bigserial PRIMARY KEY, at timestamptz DEFAULT now());"
-END_TABLE = "CREATE TABLE bench_end (id int PRIMARY KEY);"
 EVERY_S = 0.02
-TABLES = ["pgbench_accounts", "pgbench_branches", "pgbench_tellers", "pgbench_history", "probe", "bench_end"]
-
-
-def percentile(values, part):
-    return sorted(values)[min(len(values) - 1, int(len(values) * part))]
 
 
 def probe(blue, green, database, seconds):
@@ -74,10 +67,6 @@ def measure(contender, blue, green, rate, seconds):
         contender.stop()
 
 
-def digest(server, database):
-    return server.sql("".join(f"SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM {t} t;" for t in TABLES), database)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True)
@@ -86,20 +75,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", help="also write the figures to this file")
     arguments = parser.parse_args()
-    blue = cluster.Cluster("blue")
-    green = None
     figures = []
-    try:
-        green = cluster.Cluster("green")
-        contenders = [Native(blue, green), Teal(blue, green, str(Path(arguments.binary).resolve()), TABLES)]
-        for server, names in ((blue, ["bench"]), (green, [c.name for c in contenders])):
-            for name in names:
-                server.sql(f"CREATE DATABASE {name}", "postgres")
-                server.pgbench("-i", "-q", "-s", "10", database=name)
-                server.sql("ALTER TABLE pgbench_history ADD COLUMN hid bigserial PRIMARY KEY;" + PROBE_TABLE + END_TABLE, name)
-        blue.sql(f"CREATE PUBLICATION {PUBLICATION} FOR TABLE " + ", ".join(TABLES))
-        for contender in contenders:
-            contender.prepare()
+    with links.servers() as (blue, green):
+        contenders = links.prepare(blue, green, arguments.binary)
         end = 0
         for rate in arguments.rate or [0, 500, 1500]:
             results = {contender.name: [] for contender in contenders}
@@ -107,12 +85,7 @@ def main():
                 for contender in rotated(contenders, number):
                     results[contender.name].append(measure(contender, blue, green, rate, arguments.seconds))
                     end += 1
-                    blue.sql(f"INSERT INTO bench_end VALUES ({end})")
-                    for one in contenders:
-                        one.drain(end)
-                    expected = digest(blue, "bench")
-                    if any(digest(green, one.name) != expected for one in contenders):
-                        raise SystemExit(f"after {contender.name} at {rate}/s: rows differ from blue's: no result")
+                    links.check_level(blue, green, contenders, end)
                 print(f"latency at {rate}/s, round {number} of {arguments.rounds}", file=sys.stderr)
             print(f"latency at {rate} transactions/s, ms, {arguments.rounds} rounds of {arguments.seconds} s")
             print(f"{'contender':<16} {'p50':>8} {'p99':>8} {'max':>8} {'probes':>8}")
@@ -124,10 +97,6 @@ def main():
         write_json(arguments.json, figures)
         for contender in contenders:
             contender.finish()
-    finally:
-        blue.stop()
-        if green is not None:
-            green.stop()
 
 
 if __name__ == "__main__":

@@ -6,33 +6,21 @@ import argparse
 import statistics
 import subprocess
 import sys
-from pathlib import Path
 
 import cluster
-from contenders import PUBLICATION, Native, Teal
+import links
 from figures import print_table, rotated, summarize, write_json
-from latency import END_TABLE, TABLES, digest, percentile
-
-PROBE = "CREATE TABLE probe (id bigserial PRIMARY KEY, at timestamptz DEFAULT now());"
+from links import percentile
 
 
 class Nobody:
     name = "nobody"
-
-    def prepare(self):
-        pass
 
     def start(self):
         return None
 
     def stop(self):
         return {}
-
-    def drain(self, end):
-        pass
-
-    def finish(self):
-        pass
 
 
 def pgbench(blue, seconds, directory):
@@ -64,44 +52,24 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", help="also write the figures to this file")
     arguments = parser.parse_args()
-    blue = cluster.Cluster("blue")
-    green = None
-    try:
-        green = cluster.Cluster("green")
-        links = [Native(blue, green), Teal(blue, green, str(Path(arguments.binary).resolve()), TABLES)]
-        for server, names in ((blue, ["bench"]), (green, [c.name for c in links])):
-            for name in names:
-                server.sql(f"CREATE DATABASE {name}", "postgres")
-                server.pgbench("-i", "-q", "-s", "10", database=name)
-                server.sql("ALTER TABLE pgbench_history ADD COLUMN hid bigserial PRIMARY KEY;" + PROBE + END_TABLE, name)
-        blue.sql(f"CREATE PUBLICATION {PUBLICATION} FOR TABLE " + ", ".join(TABLES))
-        for link in links:
-            link.prepare()
-        contenders = [Nobody(), *links]
+    with links.servers() as (blue, green):
+        made = links.prepare(blue, green, arguments.binary)
+        contenders = [Nobody(), *made]
         results = {contender.name: [] for contender in contenders}
         end = 0
         for number in range(1, arguments.rounds + 1):
             for contender in rotated(contenders, number):
                 results[contender.name].append(measure(contender, blue, arguments.seconds, blue.base))
                 end += 1
-                blue.sql(f"INSERT INTO bench_end VALUES ({end}); CHECKPOINT;")
-                for link in links:
-                    link.drain(end)
-                expected = digest(blue, "bench")
-                if any(digest(green, link.name) != expected for link in links):
-                    raise SystemExit(f"after {contender.name}: rows differ from blue's: no result")
+                links.check_level(blue, green, made, end)
             print(f"source-tax, round {number} of {arguments.rounds}", file=sys.stderr)
-        for link in links:
+        for link in made:
             link.finish()
         rows = summarize(results, "nobody", "tps")
         for row in rows:  # more is better here
             row["ratio"] = round(row["median"] / statistics.median(r["tps"] for r in results["nobody"]), 3)
         print_table(f"source tax: pgbench on blue, 4 clients, {arguments.rounds} rounds of {arguments.seconds} s", rows, "nobody", "tps")
         write_json(arguments.json, [{"bench": "source-tax", "rounds": results, "summary": rows}])
-    finally:
-        blue.stop()
-        if green is not None:
-            green.stop()
 
 
 if __name__ == "__main__":

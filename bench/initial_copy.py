@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import cluster
+import links
 from figures import print_table, rotated, summarize, write_json
 
 TABLES = ["pgbench_accounts", "pgbench_branches", "pgbench_tellers", "pgbench_history", "item"]
@@ -126,10 +127,7 @@ def main():
     parser.add_argument("--only", action="append", help="only these contenders")
     parser.add_argument("--json", help="also write the figures to this file")
     arguments = parser.parse_args()
-    blue = cluster.Cluster("blue")
-    green = None
-    try:
-        green = cluster.Cluster("green")
+    with links.servers() as (blue, green):
         blue.sql("CREATE DATABASE bench", "postgres")
         blue.pgbench("-i", "-q", "-s", arguments.scale)
         blue.sql(ITEMS.format(rows=arguments.rows) + "ALTER TABLE pgbench_history REPLICA IDENTITY FULL; "
@@ -156,10 +154,6 @@ def main():
         rows = summarize(results, "pgcopydb")
         print_table(f"copy of {size:.2f} GB, {arguments.rounds} rounds", rows, "pgcopydb")
         write_json(arguments.json, [{"bench": "copy", "gigabytes": size, "rounds": results, "summary": rows}])
-    finally:
-        blue.stop()
-        if green is not None:
-            green.stop()
 
 
 if __name__ == "__main__":
