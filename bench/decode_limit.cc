@@ -1,7 +1,7 @@
 // Reads a slot's stream up to the first commit that ends above a position, throws it away, acknowledges it, and prints
-// how long that took: what the source can decode is what no target can beat. As `teal` does, it lets the receive window
-// close before it reads on; with
-// `--eager` it reads whatever is there, which costs the source a segment per row.
+// how long that took: what the source can decode is what no target can beat. As `teal` does, it asks for binary values
+// and large transactions in blocks, and lets the receive window close before it reads on; with `--eager` it reads
+// whatever is there, which costs the source a segment per row.
 //   decode_limit CONNINFO SLOT PUBLICATION AFTER_LSN [--eager]
 #include <libpq-fe.h>
 #include <poll.h>
@@ -16,6 +16,7 @@
 
 #include "engine/pg_handle.h"
 #include "engine/read_pacer.h"
+#include "engine/receive_window.h"
 
 namespace {
 
@@ -55,6 +56,7 @@ std::size_t drop_messages(PGconn* connection, Totals& totals) {
     if (message[0] == 'w') {
       totals.messages += 1;
       if (message[25] == 'C') totals.at = big_endian(message + 25 + 10);
+      if (message[25] == 'c') totals.at = big_endian(message + 25 + 14);  // of what was streamed before its end
     }
     read += static_cast<std::size_t>(size);
   }
@@ -88,9 +90,11 @@ int main(int argc, char** argv) {
   PGconn* const connection = handle.get();
   if (PQstatus(connection) != CONNECTION_OK) fail(connection, "connect");
   const std::string command = "START_REPLICATION SLOT " + std::string(argv[2]) +
-                              " LOGICAL 0/0 (proto_version '1', publication_names '" + argv[3] + "')";
+                              " LOGICAL 0/0 (proto_version '2', streaming 'on', binary 'true', publication_names '" +
+                              argv[3] + "')";
   const teal::ResultHandle started(PQexec(connection, command.c_str()));
   if (PQresultStatus(started.get()) != PGRES_COPY_BOTH) fail(connection, "start");
+  if (!eager) teal::limit_receive_window(PQsocket(connection));
   teal::ReadPacer pacer;
   Totals totals;
   while (totals.at <= after) {
@@ -100,7 +104,7 @@ int main(int argc, char** argv) {
     pollfd socket{PQsocket(connection), POLLIN, 0};
     const bool more = poll(&socket, 1, 0) > 0;
     if (!more && !eager && pacer.dense()) {
-      (void)poll(nullptr, 0, static_cast<int>(teal::ReadPacer::kNap.count()));
+      (void)poll(nullptr, 0, static_cast<int>(pacer.nap().count()));
     } else if (!more) {
       (void)poll(&socket, 1, 100);
     }

@@ -119,14 +119,14 @@ class Receiver::Impl {
   }
 
   awaitable<bool> wait_readable() {
-    const bool dense = reader_.pace(Clock::now());
+    const auto nap = reader_.pace(Clock::now());
     if (stream_.readable()) {
       // A socket that always has something must not starve the timers and the stop.
       co_await asio::post(io_, use_awaitable);
       co_return !reader_.stopped();
     }
-    if (dense) {
-      co_await pause(ReadPacer::kNap);
+    if (nap) {
+      co_await pause(*nap);
       if (stream_.readable()) co_return true;
     }
     if (reader_.stopped()) co_return false;

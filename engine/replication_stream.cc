@@ -5,6 +5,7 @@
 
 #include "engine/log.h"
 #include "engine/pg_error.h"
+#include "engine/receive_window.h"
 
 namespace teal {
 namespace {
@@ -184,6 +185,7 @@ ReplicationStream ReplicationStream::start_at(PgConnection connection, const std
   if (PQresultStatus(started.raw()) != PGRES_COPY_BOTH) {
     throw PgError("start streaming from slot " + slot, "the server did not begin to stream", "");
   }
+  limit_receive_window(PQsocket(connection.raw()));
   return {std::move(connection), sender_timeout, from};
 }
 

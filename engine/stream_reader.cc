@@ -98,10 +98,11 @@ void StreamReader::push(SourceItem item) {
   inlet_.push(std::move(item));
 }
 
-bool StreamReader::pace(Clock::time_point now) {
+std::optional<std::chrono::milliseconds> StreamReader::pace(Clock::time_point now) {
   pacer_.read(std::exchange(burst_bytes_, 0), now);
   progress_.set_behind(pacer_.dense() || inlet_.waiting());
-  return pacer_.dense();
+  if (!pacer_.dense()) return std::nullopt;
+  return pacer_.nap();
 }
 
 bool StreamReader::observe_only() {

@@ -73,8 +73,9 @@ class StreamReader {
 
   /// The source showed that it is there.
   void heard(Clock::time_point now) { heard_ = now; }
-  /// Everything that the socket had was added. Returns whether the stream is dense: rest for ReadPacer::kNap.
-  [[nodiscard]] bool pace(Clock::time_point now);
+  /// Everything that the socket had was added. Returns how long to rest before the socket is waited for; none: not at
+  /// all.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> pace(Clock::time_point now);
 
   /// What is added from now on is for the observer alone. Returns false when there is none.
   bool observe_only();

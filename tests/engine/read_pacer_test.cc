@@ -36,5 +36,23 @@ TEST(ReadPacer, StopsNappingWhenTheStreamThinsOut) {
   EXPECT_FALSE(pacer.dense());
 }
 
+TEST(ReadPacer, NapsShorterTheFasterTheSenderFillsItsOwnBuffer) {
+  ReadPacer pacer;
+  ReadPacer::Clock::time_point now = ReadPacer::Clock::time_point{} + milliseconds(100);
+  const auto window_of = [&](std::size_t bytes) {
+    pacer.read(bytes, now);
+    now += ReadPacer::kWindow;
+    pacer.read(0, now);
+  };
+  window_of(ReadPacer::kDenseBytes);
+  EXPECT_EQ(pacer.nap(), ReadPacer::kNap);
+  window_of(2 * ReadPacer::kNapBytes);
+  EXPECT_EQ(pacer.nap(), ReadPacer::kNap / 2);
+  window_of(100 * ReadPacer::kNapBytes);
+  EXPECT_EQ(pacer.nap(), ReadPacer::kNapLeast);
+  window_of(0);
+  EXPECT_EQ(pacer.nap(), ReadPacer::kNap);
+}
+
 }  // namespace
 }  // namespace teal
