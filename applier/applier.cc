@@ -37,7 +37,8 @@ Applier::Applier(ApplierOptions options, PgConnection connection, ProgressRow pr
       contention_(options_.names.link, BatchPace(options_.batch_rows_max, std::random_device()())),
       written_(std::chrono::steady_clock::now()) {
   // The row that was found is committed, but only the target's flush makes it safe to acknowledge.
-  durability_.committed(row_.held, read_wal_position(connection_));
+  durability_.committed(row_.held);
+  durability_.read(read_wal_position(connection_));
   row_.binary = options_.binary.on;
   if (options_.conflicts) guard_.emplace(*options_.conflicts);
   // After that position: reading a table for the first time may write to the target's log, and what the row covers
@@ -290,7 +291,7 @@ Applier::Retry Applier::finish(const Ended& last) {
                                       "; nothing was committed; please report this");
   }
   if (const Retry retry = confirm(next.applied)) return retry;
-  const CommitPoint point = writer_.commit(next, next.max_commit_time);
+  writer_.commit(next, next.max_commit_time);
   // What was applied before and is read again says nothing of how its tables go now.
   if (next.applied > row_.applied) careful_->count_batch();
   row_ = std::move(next);
@@ -298,7 +299,7 @@ Applier::Retry Applier::finish(const Ended& last) {
   open_ledger_ = {};
   open_skipped_.clear();
   quarantine_.passed(row_.applied, skipped);
-  durability_.committed(row_.held, point);
+  durability_.committed(row_.held);
   contention_.went_through();
   written_ = std::chrono::steady_clock::now();
   TEAL_FAILPOINT("batch_done");

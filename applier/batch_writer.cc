@@ -12,6 +12,10 @@
 namespace teal {
 namespace {
 
+const std::string kBegin = "BEGIN";
+const std::string kCheckDeferred = "SET CONSTRAINTS ALL IMMEDIATE";
+const std::string kCommit = "COMMIT";
+
 std::uint64_t touched(const ResultHandle& result) {
   const std::string_view text = PQcmdTuples(result.get());
   std::uint64_t value = 0;
@@ -42,12 +46,6 @@ const char* missing_kind(StatementKind kind) {
 
 std::string statement_name(const TargetTable& table, const RowGroup* group) {
   return std::string(group == nullptr ? "TRUNCATE" : verb(group->shape.kind)) + " on " + table.display_name;
-}
-
-Lsn lsn_or_stop(const PGresult* result, int column) {
-  const auto lsn = parse_lsn(PQgetvalue(result, 0, column));
-  if (!lsn) throw Stopped(StopCode::kBug, "the target's WAL position could not be read");
-  return *lsn;
 }
 
 }  // namespace
@@ -110,7 +108,7 @@ std::uint64_t BatchWriter::write(std::span<const Epoch> epochs, const ControlRow
   groups_.clear();
   TEAL_FAILPOINT("before_begin");
   PgPipeline pipeline(connection_);
-  if (!open_) pipeline.query("begin", "BEGIN");
+  if (!open_) pipeline.query_often("begin", kBegin);
   open_ = true;
   if (give_way_.statement_time) {
     pipeline.query("limit a statement's time",
@@ -126,13 +124,13 @@ std::uint64_t BatchWriter::write(std::span<const Epoch> epochs, const ControlRow
   send_markers(pipeline, control);
   if (last != nullptr) {
     // Deferred rules have to speak up before the origin's position is set: nothing may fail after that.
-    pipeline.query("check deferred constraints", "SET CONSTRAINTS ALL IMMEDIATE");
+    pipeline.query_often("check deferred constraints", kCheckDeferred);
     if (control.quarantine.rows > 0) {
       sent_.push_back(Sent{pipeline.size(), pipeline.size(), control.quarantine.rows});
       pipeline.query("settle what was in quarantine", control.quarantine.sql);
     }
-    sent_.push_back(Sent{pipeline.size(), pipeline.size(), 1});
-    pipeline.query("write the progress row", update_progress_sql(*last, names_.migration, names_.link));
+    const std::size_t first_call = pipeline.size();
+    sent_.push_back(Sent{first_call, send_progress(pipeline, *last, names_.migration, names_.link), 1});
   }
   // COMMIT would end its wait for a synchronous standby by that, and say that it is committed.
   if (give_way_.statement_time) pipeline.query("limit no more", "SET LOCAL statement_timeout = 0");
@@ -165,7 +163,7 @@ void BatchWriter::send_epochs(PgPipeline& pipeline, std::span<const Epoch> epoch
   for (const Epoch& epoch : epochs) {
     for (const std::vector<Segment>& segments : epoch.tables) {
       for (const Segment& segment : segments) {
-        groups_.push_back(group_rows(segment));
+        groups_.push_back(with_few_alone(group_rows(segment)));
         for (const RowGroup& group : groups_.back()) send_group(pipeline, group);
       }
     }
@@ -173,68 +171,17 @@ void BatchWriter::send_epochs(PgPipeline& pipeline, std::span<const Epoch> epoch
   }
 }
 
-// A record has all columns of the table; those that are not sent are NULL, and the statement does not name them.
-void BatchWriter::fill_records(const RowGroup& group) {
-  const TargetTable& table = *group.table;
-  const bool by_key = is_by_key(group.shape.kind);
-  std::vector<bool> sent(table.columns.size());
-  for (const std::uint16_t ordinal : sent_columns(table, group.shape)) sent[ordinal] = true;
-  const std::size_t bytes = group.rows.size() * (8 + table.columns.size() * 24);
-  record_.reset(table.row_type.type, table.columns.size(), bytes);
-  for (const NetRow* row : group.rows) {
-    record_.begin_record();
-    std::size_t key = 0;
-    for (std::size_t i = 0; i < table.columns.size(); ++i) {
-      const MappedColumn& column = table.columns[i];
-      const std::uint32_t type = column.binary ? column.element : kTextOid;
-      const bool is_key = by_key && key < table.key.size() && table.key[key] == i;
-      if (is_key) {
-        record_.add(type, row->key.columns[key++]);
-      } else if (sent[i]) {
-        record_.add(type, row->values[i]);
-      } else {
-        record_.add_null(type);
-      }
-    }
-    record_.end_record();
-  }
-  params_.push_back(record_.param());
-}
-
-void BatchWriter::fill_arrays(const RowGroup& group) {
-  const TargetTable& table = *group.table;
-  const std::size_t keys = is_by_key(group.shape.kind) ? table.key.size() : 0;
-  const std::vector<std::uint16_t> sent = sent_columns(table, group.shape);
-  if (arrays_.size() < std::max<std::size_t>(sent.size(), 1)) arrays_.resize(std::max<std::size_t>(sent.size(), 1));
-  for (std::size_t i = 0; i < sent.size(); ++i) {
-    const MappedColumn& column = table.columns[sent[i]];
-    ArrayParam& array = arrays_[i];
-    array.reset(column.element, column.binary, group.rows.size() * 16);
-    for (const NetRow* row : group.rows) {
-      const RowKey& key = group.move_from != nullptr ? *group.move_from : row->key;
-      array.add(i < keys ? key.columns[i] : row->values[sent[i]]);
-    }
-    params_.push_back(array.param());
-  }
-  if (!sent.empty()) return;
-  // A table without columns: the number of elements is the number of rows.
-  arrays_[0].reset(kTextOid, false, 0);
-  for (std::size_t i = 0; i < group.rows.size(); ++i) arrays_[0].add(ColumnValue{});
-  params_.push_back(arrays_[0].param());
-}
-
 void BatchWriter::send_group(PgPipeline& pipeline, const RowGroup& group) {
   const TargetTable& table = *group.table;
   const bool by_key = is_by_key(group.shape.kind);
-  params_.clear();
-  group.shape.records ? fill_records(group) : fill_arrays(group);
+  const std::span<const BinaryParam> params = params_.fill(group);
   const std::size_t first_call = pipeline.size();
   // Whole rows have no index to be found by: with nested loops each would be looked for in all of the table.
   const bool hashed = table.whole_rows && by_key;
   if (hashed) pipeline.query("plan with hash joins", "SET LOCAL enable_hashjoin = on");
   const std::string& name = statements_.use(pipeline, table, group.shape);
   sent_.push_back(Sent{first_call, pipeline.size(), group.rows.size(), &table, &group});
-  pipeline.execute("apply rows", name, params_);
+  pipeline.execute("apply rows", name, params);
   if (hashed) pipeline.query("plan as before", "SET LOCAL enable_hashjoin = off");
 }
 
@@ -340,31 +287,25 @@ void BatchWriter::lock_absent() {
   lock_first_.clear();
 }
 
-CommitPoint BatchWriter::commit(const ProgressRow& row, Timestamp commit_time) {
+void BatchWriter::commit(const ProgressRow& row, Timestamp commit_time) {
   TEAL_FAILPOINT("before_commit");
   sent_.clear();  // what fails from here on is no row's fault, and no table's
   locked_.clear();
   PgPipeline pipeline(connection_);
-  pipeline.query("set the origin's position", xact_setup_sql(row.applied, commit_time));
-  pipeline.query("commit", "COMMIT");
-  pipeline.query("read the target's WAL position", "SELECT pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn()");
+  send_xact_setup(pipeline, row.applied, commit_time);
+  const std::size_t committed = pipeline.query_often("commit", kCommit);
   TEAL_FAILPOINT("commit_sent");
   std::vector<ResultHandle> results;
-  const auto failure = pipeline.run(results);
-  if (failure && results[1]) {  // it is committed: only a new session, which reads the row, may go on
-    throw PgError("read the target's WAL position", "failed after a commit", "08006");
-  }
-  if (failure) refuse(*failure, results);
+  if (const auto failure = pipeline.run(results)) refuse(*failure, results);
   TEAL_FAILPOINT("commit_acknowledged");
   // A COMMIT of a failed transaction is answered with success and the tag ROLLBACK (invariant I9).
-  if (std::string_view(PQcmdStatus(results[1].get())) != "COMMIT") {
+  if (std::string_view(PQcmdStatus(results[committed].get())) != "COMMIT") {
     rollback();
     RefusedChange change{.operation = "transaction",
-                         .message = "COMMIT was answered with " + std::string(PQcmdStatus(results[1].get()))};
+                         .message = "COMMIT was answered with " + std::string(PQcmdStatus(results[committed].get()))};
     throw RowsRefused(std::move(change));
   }
   open_ = false;
-  return {lsn_or_stop(results[2].get(), 0), lsn_or_stop(results[2].get(), 1)};
 }
 
 void BatchWriter::rollback() {

@@ -8,11 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "applier/array_param.h"
 #include "applier/coalescer.h"
 #include "applier/progress_row.h"
 #include "applier/quarantine.h"
-#include "applier/record_param.h"
+#include "applier/row_params.h"
 #include "applier/statement_cache.h"
 #include "decoder/ids.h"
 #include "engine/names.h"
@@ -30,12 +29,6 @@ class RowsRefused : public std::runtime_error {
 
  private:
   RefusedChange change_;
-};
-
-/// Where the target's WAL was after a commit was acknowledged.
-struct CommitPoint {
-  Lsn inserted;  ///< everything of the commit lies below
-  Lsn flushed;
 };
 
 /// What a target transaction holds besides rows.
@@ -76,7 +69,7 @@ class BatchWriter {
   void lock_absent();
 
   /// Sets the origin's position and commits, in one message.
-  CommitPoint commit(const ProgressRow& row, Timestamp commit_time);
+  void commit(const ProgressRow& row, Timestamp commit_time);
 
   /// Undoes the open transaction, if any, and forgets the origin's position.
   void rollback();
@@ -93,8 +86,6 @@ class BatchWriter {
     ChangePlace place = {};           ///< of a TRUNCATE
   };
 
-  void fill_records(const RowGroup& group);
-  void fill_arrays(const RowGroup& group);
   void send_group(PgPipeline& pipeline, const RowGroup& group);
   void send_truncate(PgPipeline& pipeline, const Epoch& epoch);
   void send_markers(PgPipeline& pipeline, const ControlRows& control);
@@ -110,9 +101,7 @@ class BatchWriter {
   PgConnection& connection_;
   LinkNames names_;
   StatementCache statements_;
-  std::vector<ArrayParam> arrays_;
-  RecordParam record_;
-  std::vector<BinaryParam> params_;
+  RowParams params_;
   std::vector<std::vector<RowGroup>> groups_;  // of the pipeline under way, for error texts
   std::vector<Sent> sent_;
   std::set<std::string> absent_;      // tables that `lock_absent` locks

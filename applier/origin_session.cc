@@ -59,8 +59,9 @@ void acquire_origin(PgConnection& connection, const std::string& name, const std
   }
 }
 
-std::string xact_setup_sql(Lsn end_lsn, Timestamp commit_time) {
-  return "SELECT pg_replication_origin_xact_setup('" + to_string(end_lsn) + "', '" + to_string(commit_time) + "')";
+void send_xact_setup(PgPipeline& pipeline, Lsn end_lsn, Timestamp commit_time) {
+  static const std::string kSetup = "SELECT pg_replication_origin_xact_setup($1, $2)";
+  pipeline.query_often("set the origin's position", kSetup, {to_string(end_lsn), to_string(commit_time)});
 }
 
 }  // namespace teal

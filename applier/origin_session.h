@@ -6,6 +6,7 @@
 #include "decoder/ids.h"
 #include "decoder/lsn.h"
 #include "engine/pg_connection.h"
+#include "engine/pg_pipeline.h"
 
 namespace teal {
 
@@ -21,9 +22,9 @@ void ensure_origin(PgConnection& connection, const std::string& name);
 void acquire_origin(PgConnection& connection, const std::string& name, const std::string& application_name,
                     std::chrono::milliseconds patience);
 
-/// `pg_replication_origin_xact_setup` for the open transaction. It has to be the last statement before COMMIT, and in
-/// the same message: see docs/design.md, "Exactly once".
-[[nodiscard]] std::string xact_setup_sql(Lsn end_lsn, Timestamp commit_time);
+/// Adds `pg_replication_origin_xact_setup` for the open transaction. It has to be the last statement before COMMIT, and
+/// in the same message: see docs/design.md, "Exactly once".
+void send_xact_setup(PgPipeline& pipeline, Lsn end_lsn, Timestamp commit_time);
 
 /// SQL of the error path, after ROLLBACK: without it a later commit would carry the failed transaction's position
 /// (TRAPS A2).

@@ -76,13 +76,15 @@ ProgressRow read_progress(PgConnection& target, std::string_view migration, std:
   return row;
 }
 
-std::string update_progress_sql(const ProgressRow& row, std::string_view migration, std::string_view link) {
-  return "UPDATE teal.progress SET applied = '" + to_string(row.applied) + "', held = '" + to_string(row.held) +
-         "', max_commit_time = '" + to_string(row.max_commit_time) + "', seen = '" + to_string(row.seen) +
-         "', held_time = '" + to_string(row.held_time) + "', held_seen = '" + to_string(row.held_seen) +
-         "', counters = " + quote_literal(to_json(row).dump()) +
-         ", updated_at = clock_timestamp() WHERE migration = " + quote_literal(migration) +
-         " AND link = " + quote_literal(link) + " AND lane = 0";
+std::size_t send_progress(PgPipeline& pipeline, const ProgressRow& row, std::string_view migration,
+                          std::string_view link) {
+  static const std::string kUpdate =
+      "UPDATE teal.progress SET applied = $1, held = $2, max_commit_time = $3, seen = $4, held_time = $5, held_seen = "
+      "$6, counters = $7, updated_at = clock_timestamp() WHERE migration = $8 AND link = $9 AND lane = 0";
+  return pipeline.query_often("write the progress row", kUpdate,
+                              {to_string(row.applied), to_string(row.held), to_string(row.max_commit_time),
+                               to_string(row.seen), to_string(row.held_time), to_string(row.held_seen),
+                               to_json(row).dump(), std::string(migration), std::string(link)});
 }
 
 }  // namespace teal

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -7,6 +8,7 @@
 #include "decoder/transaction.h"
 #include "engine/ledger.h"
 #include "engine/pg_connection.h"
+#include "engine/pg_pipeline.h"
 
 namespace teal {
 
@@ -30,8 +32,8 @@ struct ProgressRow {
 /// Errors: Stopped(kRefused) when the row is missing; PgError.
 [[nodiscard]] ProgressRow read_progress(PgConnection& target, std::string_view migration, std::string_view link);
 
-/// The UPDATE that moves the row, without parameters. It has to touch exactly one row: the caller checks.
-[[nodiscard]] std::string update_progress_sql(const ProgressRow& row, std::string_view migration,
-                                              std::string_view link);
+/// Adds the UPDATE that moves the row. It has to touch exactly one row: the caller checks. Returns the call's index.
+std::size_t send_progress(PgPipeline& pipeline, const ProgressRow& row, std::string_view migration,
+                          std::string_view link);
 
 }  // namespace teal

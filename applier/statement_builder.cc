@@ -8,6 +8,8 @@
 namespace teal {
 namespace {
 
+constexpr std::size_t kAloneMost = 3;
+
 // What an INSERT may name.
 std::vector<std::uint16_t> written_columns(const TargetTable& table) {
   std::vector<std::uint16_t> columns;
@@ -107,6 +109,12 @@ class SqlText {
   std::string arrays(std::size_t count) const {
     std::string params;
     std::string names;
+    if (shape_.alone) {
+      for (std::size_t i = 1; i <= count; ++i) {
+        params += (i == 1 ? "$" : ", $") + std::to_string(i) + " AS v" + std::to_string(i);
+      }
+      return "(SELECT " + params + ") AS s";
+    }
     if (shape_.records) {
       for (std::size_t i = 0; i < table_.columns.size(); ++i) names += (i == 0 ? "c" : ", c") + std::to_string(i);
       return "unnest($1) AS s(" + names + ")";
@@ -265,6 +273,23 @@ std::vector<RowGroup> group_rows(const Segment& segment) {
   return groups;
 }
 
+std::vector<RowGroup> with_few_alone(std::vector<RowGroup> groups) {
+  std::vector<RowGroup> split;
+  split.reserve(groups.size());
+  for (RowGroup& group : groups) {
+    const TargetTable& table = *group.table;
+    if (group.rows.size() > kAloneMost || table.whole_rows || sent_columns(table, group.shape).empty()) {
+      split.push_back(std::move(group));
+      continue;
+    }
+    StatementShape shape = group.shape;
+    shape.records = false;
+    shape.alone = true;
+    for (const NetRow* row : group.rows) split.push_back(RowGroup{&table, shape, {row}, group.move_from});
+  }
+  return split;
+}
+
 std::string build_statement(const TargetTable& table, const StatementShape& shape) {
   return SqlText(table, shape).build();
 }
@@ -276,6 +301,10 @@ std::vector<Oid> parameter_types(const TargetTable& table, const StatementShape&
   std::vector<Oid> types;
   for (const std::uint16_t ordinal : sent_columns(table, shape)) {
     const MappedColumn& column = table.columns[ordinal];
+    if (shape.alone) {
+      types.push_back(column.binary ? column.element : kTextOid);
+      continue;
+    }
     types.push_back(column.binary ? binary_array_type(column.element).value_or(0) : kTextArrayOid);
   }
   if (types.empty()) types.push_back(kTextArrayOid);

@@ -31,6 +31,7 @@ struct StatementShape {
   /// value the source changed is not found then, and the count tells (invariant I9).
   std::vector<std::uint16_t> guards = {};
   bool records = false;  ///< rows travel as one array of TargetTable::row_type, instead of one array for each column
+  bool alone = false;    ///< one row: its values are the parameters
 
   bool operator==(const StatementShape&) const = default;
 };
@@ -51,8 +52,12 @@ struct RowGroup {
 /// Lifetime: groups point into the segment.
 [[nodiscard]] std::vector<RowGroup> group_rows(const Segment& segment);
 
+/// The same groups, but where one has few rows, each of these in a statement of its own: starting a set costs more than
+/// a few such statements (measured: bench/README.md).
+[[nodiscard]] std::vector<RowGroup> with_few_alone(std::vector<RowGroup> groups);
+
 /// The SQL of a shape: one `text[]` parameter per key column (UPDATE, DELETE), then one per written column, then one
-/// per guard; or one of records, with all columns of the table.
+/// per guard; or one of records, with all columns of the table; or, of a row that is sent alone, its values.
 /// `INSERT ... SELECT` (kPut: `ON CONFLICT DO UPDATE`), `UPDATE ... FROM`, `DELETE ... USING` over unnest: REFERENCE of
 /// the technique in docs/design.md. There is always at least one parameter: the number of its elements is the number of
 /// rows.

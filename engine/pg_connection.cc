@@ -65,14 +65,14 @@ std::string without_quoted(const std::string& text) {
   return text.substr(0, first) + "\"...\"" + text.substr(last + 1);
 }
 
+}  // namespace
+
 std::vector<const char*> c_strings(std::span<const Param> params) {
   std::vector<const char*> values;
   values.reserve(params.size());
   for (const Param& param : params) values.push_back(param ? param->c_str() : nullptr);
   return values;
 }
-
-}  // namespace
 
 long long Rows::integer(int row, int column) const {
   const std::string_view text = at(row, column);
@@ -160,19 +160,28 @@ Rows PgConnection::exec(std::string_view operation, const std::string& sql, std:
 }
 
 Rows PgConnection::exec_often(std::string_view operation, const std::string& sql, std::initializer_list<Param> params) {
-  auto known = often_.find(sql);
-  if (known == often_.end()) {
-    std::string name = "teal_often_" + std::to_string(often_.size());
+  const auto [name, is_new] = often_name(sql);
+  if (is_new) {
     if (PQsendPrepare(raw(), name.c_str(), sql.c_str(), 0, nullptr) == 0) raise(operation, nullptr);
-    collect(operation);
-    known = often_.emplace(sql, std::move(name)).first;
+    try {
+      collect(operation);
+    } catch (...) {
+      often_.erase(sql);
+      throw;
+    }
   }
   const std::vector<const char*> values = c_strings({params.begin(), params.size()});
-  if (PQsendQueryPrepared(raw(), known->second.c_str(), static_cast<int>(values.size()), values.data(), nullptr,
-                          nullptr, 0) == 0) {
+  if (PQsendQueryPrepared(raw(), name.c_str(), static_cast<int>(values.size()), values.data(), nullptr, nullptr, 0) ==
+      0) {
     raise(operation, nullptr);
   }
   return collect(operation);
+}
+
+PgConnection::OftenName PgConnection::often_name(const std::string& sql) {
+  const auto [entry, is_new] = often_.try_emplace(sql);
+  if (is_new) entry->second = "teal_often_" + std::to_string(often_made_++);
+  return {entry->second, is_new};
 }
 
 void PgConnection::forget_prepared(std::string_view operation) {

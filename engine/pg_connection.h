@@ -1,6 +1,7 @@
 #pragma once
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <optional>
@@ -52,6 +53,8 @@ class Rows {
 
 /// A parameter as text; nullopt is NULL.
 using Param = std::optional<std::string>;
+/// As libpq takes them. Lifetime: views of `params`.
+[[nodiscard]] std::vector<const char*> c_strings(std::span<const Param> params);
 
 /// One session with pinned settings (output formats, timeouts, isolation, search_path, row_security=off), which are
 /// read back: a server, role or database default cannot change what teal reads or writes.
@@ -84,6 +87,13 @@ class PgConnection {
   /// The same for a statement that a session runs often: parsed and planned once, under a name of its own. For a few
   /// constant texts; each is kept for the session's life, or until `forget_prepared`.
   Rows exec_often(std::string_view operation, const std::string& sql, std::initializer_list<Param> params);
+  /// The name that `exec_often` has for the statement, and whether it is new and has to be prepared by the caller.
+  /// Until that has succeeded only `forget_prepared` may follow.
+  struct OftenName {
+    const std::string& name;
+    bool is_new = false;
+  };
+  [[nodiscard]] OftenName often_name(const std::string& sql);
   /// Drops all prepared statements of the session, whoever made them.
   void forget_prepared(std::string_view operation);
 
@@ -138,6 +148,7 @@ class PgConnection {
 
   ConnHandle connection_;
   std::unordered_map<std::string, std::string> often_;  // statement to its name
+  std::uint64_t often_made_ = 0;
   std::string label_;
   std::chrono::milliseconds answer_within_;
   std::stop_token stop_;

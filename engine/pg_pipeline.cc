@@ -8,6 +8,8 @@ namespace teal {
 namespace {
 
 constexpr std::chrono::milliseconds kStopCheck{100};
+// Below it everything leaves together at the pipeline's end: each send wakes the server up.
+constexpr std::size_t kSendBytes = 16U << 10U;
 
 }  // namespace
 
@@ -15,40 +17,60 @@ PgPipeline::PgPipeline(PgConnection& connection) : connection_(connection) {
   if (PQenterPipelineMode(connection_.raw()) == 0) connection_.raise("enter pipeline mode", nullptr);
 }
 
-void PgPipeline::note(std::string_view operation, int sent) {
+void PgPipeline::note(std::string_view operation, int sent, std::size_t bytes) {
   if (sent == 0) connection_.raise(operation, nullptr);
   operations_.push_back(operation);
-  // What the socket takes now need not wait in libpq's buffer.
+  unsent_ += bytes;
+  if (unsent_ < kSendBytes) return;
+  // What the socket takes now need not wait in libpq's buffer, and the server works on it meanwhile.
   if (PQflush(connection_.raw()) < 0) connection_.raise(operation, nullptr);
+  unsent_ = 0;
 }
 
 void PgPipeline::query(std::string_view operation, const std::string& sql) { query(operation, sql, {}); }
 
 void PgPipeline::query(std::string_view operation, const std::string& sql, std::span<const Param> params) {
-  std::vector<const char*> values;
-  values.reserve(params.size());
-  for (const Param& param : params) values.push_back(param ? param->c_str() : nullptr);
-  note(operation, PQsendQueryParams(connection_.raw(), sql.c_str(), static_cast<int>(values.size()), nullptr,
-                                    values.data(), nullptr, nullptr, 0));
+  const std::vector<const char*> values = c_strings(params);
+  note(operation,
+       PQsendQueryParams(connection_.raw(), sql.c_str(), static_cast<int>(values.size()), nullptr, values.data(),
+                         nullptr, nullptr, 0),
+       sql.size());
+}
+
+std::size_t PgPipeline::query_often(std::string_view operation, const std::string& sql,
+                                    std::initializer_list<Param> params) {
+  const auto [name, is_new] = connection_.often_name(sql);
+  if (is_new) prepare(operation, name, sql, {});
+  const std::vector<const char*> values = c_strings({params.begin(), params.size()});
+  note(operation,
+       PQsendQueryPrepared(connection_.raw(), name.c_str(), static_cast<int>(values.size()), values.data(), nullptr,
+                           nullptr, 0),
+       name.size());
+  return size() - 1;
 }
 
 void PgPipeline::prepare(std::string_view operation, const std::string& name, const std::string& sql,
                          std::span<const Oid> types) {
   note(operation,
-       PQsendPrepare(connection_.raw(), name.c_str(), sql.c_str(), static_cast<int>(types.size()), types.data()));
+       PQsendPrepare(connection_.raw(), name.c_str(), sql.c_str(), static_cast<int>(types.size()), types.data()),
+       sql.size());
 }
 
 void PgPipeline::execute(std::string_view operation, const std::string& name, std::span<const BinaryParam> params,
                          ResultForm form) {
   std::vector<const char*> values;
   std::vector<int> lengths;
+  std::size_t bytes = name.size();
   for (const BinaryParam& param : params) {
     values.push_back(param.data);
     lengths.push_back(static_cast<int>(param.size));
+    bytes += param.size;
   }
   const std::vector<int> formats(params.size(), 1);
-  note(operation, PQsendQueryPrepared(connection_.raw(), name.c_str(), static_cast<int>(params.size()), values.data(),
-                                      lengths.data(), formats.data(), static_cast<int>(form)));
+  note(operation,
+       PQsendQueryPrepared(connection_.raw(), name.c_str(), static_cast<int>(params.size()), values.data(),
+                           lengths.data(), formats.data(), static_cast<int>(form)),
+       bytes);
 }
 
 std::optional<PipelineFailure> PgPipeline::run(std::vector<ResultHandle>& results) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
@@ -41,6 +42,9 @@ class PgPipeline {
 
   void query(std::string_view operation, const std::string& sql);
   void query(std::string_view operation, const std::string& sql, std::span<const Param> params);
+  /// The same for one of a few constant texts that the session sends again and again: parsed and planned once. After a
+  /// pipeline that failed, PgConnection::forget_prepared has to come before the next. Returns the call's index.
+  std::size_t query_often(std::string_view operation, const std::string& sql, std::initializer_list<Param> params = {});
   void prepare(std::string_view operation, const std::string& name, const std::string& sql, std::span<const Oid> types);
   void execute(std::string_view operation, const std::string& name, std::span<const BinaryParam> params,
                ResultForm form = ResultForm::kText);
@@ -55,10 +59,11 @@ class PgPipeline {
   [[nodiscard]] std::size_t size() const { return operations_.size(); }
 
  private:
-  void note(std::string_view operation, int sent);
+  void note(std::string_view operation, int sent, std::size_t bytes);
 
   PgConnection& connection_;
   std::vector<std::string_view> operations_;
+  std::size_t unsent_ = 0;
 };
 
 }  // namespace teal

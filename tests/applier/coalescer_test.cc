@@ -1,3 +1,4 @@
+#include "applier/array_param.h"
 #include "applier/coalescer.h"
 
 #include <gtest/gtest.h>
@@ -320,6 +321,33 @@ TEST(BuildStatement, FindsRowsByTheOperatorOfTheKeysIndex) {
       build_statement(table, {StatementKind::kInsert, {0, 1}}),
       "INSERT INTO \"public\".\"item\" (\"id\", \"name\") OVERRIDING SYSTEM VALUE SELECT s.v1::integer, s.v2::text "
       "FROM unnest($1, $2) AS s(v1, v2)");
+}
+
+TEST(BuildStatement, TakesTheValuesOfARowThatTravelsAloneAsParameters) {
+  const TargetTable table = item_table();
+  const StatementShape shape{.kind = StatementKind::kUpdate, .columns = {1}, .alone = true};
+  EXPECT_EQ(
+      build_statement(table, shape),
+      "UPDATE ONLY \"public\".\"item\" AS t SET \"name\" = s.v2::text FROM (SELECT $1 AS v1, $2 AS v2) AS s WHERE "
+      "t.\"id\" OPERATOR(pg_catalog.=) s.v1::integer");
+  EXPECT_EQ(parameter_types(table, shape), (std::vector<Oid>{kTextOid, kTextOid}));
+}
+
+TEST(GroupRows, FewRowsTravelAloneAndManyTogether) {
+  const TargetTable table = item_table();
+  Coalescer coalescer([](const TargetTable&) { return false; });
+  std::vector<Bytes> changes = {upd("1", "a"), upd("2", "b")};
+  for (int id = 10; id < 20; ++id) changes.push_back(ins(std::to_string(id).c_str(), "c"));
+  const TransactionSlice slice = slice_of({}, {item_relation()}, changes);
+  for (const Change& change : slice.changes) coalescer.add(table, change, {change.lsn});
+  const auto groups = with_few_alone(group_rows(coalescer.epochs()[0].tables[0][0]));
+  ASSERT_EQ(groups.size(), 3U);
+  for (const std::size_t i : {0U, 1U}) {
+    EXPECT_EQ(groups[i].rows.size(), 1U);
+    EXPECT_TRUE(groups[i].shape.alone);
+  }
+  EXPECT_EQ(groups[2].rows.size(), 10U);
+  EXPECT_FALSE(groups[2].shape.alone);
 }
 
 }  // namespace
