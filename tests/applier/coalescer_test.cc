@@ -1,5 +1,5 @@
-#include "applier/array_param.h"
 #include "applier/coalescer.h"
+#include "applier/array_param.h"
 
 #include <gtest/gtest.h>
 
