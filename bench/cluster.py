@@ -1,10 +1,14 @@
-"""Throwaway PostgreSQL servers for the benchmarks: on free ports, as user postgres when run by root, gone at the end."""
+"""Throwaway PostgreSQL servers for the benchmarks: on free ports, as user postgres when run by root, gone at the end.
+
+Whatever is started here ends with this program at the latest: also when it fails, and when a signal stops it."""
+import atexit
 import os
 import pwd
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,6 +27,32 @@ SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "log_min_messages": "warning",
 }
+
+
+def end_on_signals():
+    """A signal that stops this program is an error like any other: all is taken away that an error takes away."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def end(number, _):
+        for each in signals:  # once is enough: a second one must not stop the taking away
+            signal.signal(each, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    for each in signals:
+        signal.signal(each, end)
+
+
+def start_child(arguments, **options):
+    """A process that ends with this program at the latest."""
+    child = subprocess.Popen(arguments, cwd=options.pop("cwd", "/"), **options)
+
+    def end():
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+
+    atexit.register(end)
+    return child
 
 
 def as_server_user():
@@ -48,8 +78,10 @@ class Cluster:
     """One server. `sql` runs statements in a database of it; `stop` ends it and removes its files."""
 
     def __init__(self, name, settings=None):
-        self.name = name
+        end_on_signals()
+        self.name, self.postmaster, self.log = name, None, None
         self.base = Path(tempfile.mkdtemp(prefix=f"teal-bench-{name}-"))
+        atexit.register(self.stop)
         if os.geteuid() == 0:
             user = pwd.getpwnam("postgres")
             os.chown(self.base, user.pw_uid, user.pw_gid)
@@ -114,10 +146,11 @@ class Cluster:
         return result.stdout
 
     def stop(self):
-        if self.postmaster.poll() is None:
+        if self.postmaster is not None and self.postmaster.poll() is None:
             self.postmaster.send_signal(signal.SIGQUIT)
             self.postmaster.wait(60)
-        self.log.close()
+        if self.log is not None:
+            self.log.close()
         shutil.rmtree(self.base, ignore_errors=True)
 
 

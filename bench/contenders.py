@@ -21,6 +21,15 @@ def wait_slot_free(blue, slot):
         time.sleep(0.02)
 
 
+def drain(contender, green, end):
+    """From the start of a contender until the row of that number is visible in its database."""
+    start = time.monotonic()
+    walsender = contender.start()
+    took = wait_for_end(green, contender.name, end) - start
+    cpu = walsender.cpu_seconds()
+    return {"seconds": took, "walsender_cpu_seconds": cpu} | contender.stop()
+
+
 class Native:
     """CREATE SUBSCRIPTION with the given options."""
 
@@ -42,29 +51,71 @@ class Native:
         return {}
 
     def drain(self, end):
-        start = time.monotonic()
-        walsender = self.start()
-        took = wait_for_end(self.green, self.name, end) - start
-        cpu = walsender.cpu_seconds()
-        return {"seconds": took, "walsender_cpu_seconds": cpu} | self.stop()
+        return drain(self, self.green, end)
 
     def finish(self):
         self.green.sql(f"DROP SUBSCRIPTION {self.name}", self.name)
 
 
-class Teal:
-    """The `teal` binary; with another name, another build of it."""
+class PgLogical:
+    """The extension of that name with its own defaults, on servers that have it preloaded (`SETTINGS`)."""
 
-    def __init__(self, blue, green, binary, tables, name="teal"):
+    name = "pglogical"
+    SETTINGS = {"shared_preload_libraries": "pglogical", "max_worker_processes": "32"}
+
+    def __init__(self, blue, green, tables):
+        self.blue, self.green, self.tables = blue, green, tables
+        self.slot = None
+
+    @staticmethod
+    def installed():
+        return (cluster.PG_BIN.parent / "lib" / "pglogical.so").exists()
+
+    def prepare(self):
+        self.blue.sql(f"CREATE EXTENSION pglogical; SELECT pglogical.create_node('bench_blue', '{self.blue.uri('bench')}');"
+                      "SELECT pglogical.create_replication_set('bench');" +
+                      "".join(f"SELECT pglogical.replication_set_add_table('bench', '{table}');" for table in self.tables))
+        self.green.sql(f"CREATE EXTENSION pglogical; SELECT pglogical.create_node('bench_green', '{self.green.uri(self.name)}');"
+                       f"SELECT pglogical.create_subscription('bench', '{self.blue.uri('bench')}', ARRAY['bench'], "
+                       "synchronize_structure := false, synchronize_data := false);", self.name)
+        status = "pglogical.show_subscription_status()"
+        self.green.wait_for_row(f"SELECT FROM {status} WHERE status = 'replicating'", self.name, 60)
+        self.slot = self.green.sql(f"SELECT slot_name FROM {status}", self.name)
+        self.stop()
+
+    def start(self):
+        self.green.sql("SELECT pglogical.alter_subscription_enable('bench', true)", self.name)
+        return Walsender(self.blue, self.slot)
+
+    def stop(self):
+        self.green.sql("SELECT pglogical.alter_subscription_disable('bench', true)", self.name)
+        wait_slot_free(self.blue, self.slot)
+        return {}
+
+    def drain(self, end):
+        return drain(self, self.green, end)
+
+    def finish(self):
+        self.green.sql("SELECT pglogical.drop_subscription('bench')", self.name)
+
+
+class Teal:
+    """The `teal` binary; with another name, another build of it. `settings`: more lines for its configuration."""
+
+    def __init__(self, blue, green, binary, tables, name="teal", settings=""):
         self.green, self.blue, self.binary, self.tables, self.name = green, blue, binary, tables, name
         migration = "bench" if name == "teal" else name.replace("_", "")
         self.slot = f"teal_{migration}_blue_to_green"  # and the publication
         self.directory = tempfile.TemporaryDirectory(prefix="teal-bench-config-")
         self.config = Path(self.directory.name) / "teal.yml"
-        self.config.write_text(f"name: {migration}\nblue: {blue.uri('bench')}\ngreen: {green.uri(self.name)}\n"
-                               "direction: forward\ncopy: { schema: false }\n"
-                               "tables: { include: [" + ", ".join(f"public.{t}" for t in tables) + "] }\n",
-                               encoding="utf-8")
+        self.lines = (f"name: {migration}\nblue: {blue.uri('bench')}\ngreen: {green.uri(self.name)}\n"
+                      "direction: forward\ncopy: { schema: false }\n"
+                      "tables: { include: [" + ", ".join(f"public.{t}" for t in tables) + "] }\n")
+        self.configure(settings)
+
+    def configure(self, settings):
+        """What the next start reads."""
+        self.config.write_text(self.lines + settings, encoding="utf-8")
 
     def command(self, *arguments):
         return [self.binary, "--config", str(self.config), *arguments]
@@ -75,7 +126,7 @@ class Teal:
         subprocess.run(self.command("--log-level", "warn", "run", "--no-copy", "--until-synced"), check=True, cwd="/")
 
     def start(self):
-        self.process = subprocess.Popen(self.command("--log-level", "warn", "run", "--no-copy"), cwd="/")
+        self.process = cluster.start_child(self.command("--log-level", "warn", "run", "--no-copy"))
         return Walsender(self.blue, self.slot)
 
     def stop(self):
@@ -88,11 +139,7 @@ class Teal:
         return {"cpu_seconds": user + system, "peak_rss_mib": rss / 1024}
 
     def drain(self, end):
-        start = time.monotonic()
-        walsender = self.start()
-        took = wait_for_end(self.green, self.name, end) - start
-        cpu = walsender.cpu_seconds()
-        return {"seconds": took, "walsender_cpu_seconds": cpu} | self.stop()
+        return drain(self, self.green, end)
 
     def finish(self):
         subprocess.run(self.command("finish", "--yes"), check=True, cwd="/", stdout=subprocess.DEVNULL)
@@ -114,8 +161,8 @@ class DecodeLimit:
 
     def drain(self, end):
         start = time.monotonic()
-        reader = subprocess.Popen([self.program, self.blue.uri("bench"), self.name, PUBLICATION, self.after,
-                                   *(["--eager"] if self.eager else [])], stdout=subprocess.DEVNULL, cwd="/")
+        reader = cluster.start_child([self.program, self.blue.uri("bench"), self.name, PUBLICATION, self.after,
+                                      *(["--eager"] if self.eager else [])], stdout=subprocess.DEVNULL)
         walsender = Walsender(self.blue, self.name)
         cpu = walsender.watch(reader)
         if reader.returncode != 0:

@@ -9,39 +9,39 @@ import statistics
 import sys
 from pathlib import Path
 
-import cluster
-from contenders import PUBLICATION, DecodeLimit, Native, Teal
+import links
+from contenders import DecodeLimit, Native, PgLogical, Teal
+from figures import rotated
 from workloads import END_TABLE, WORKLOADS
+
+CONTENDERS = ["native", "native_binary", "pglogical", "decode_paced", "teal"]
 
 
 def make_contenders(blue, green, arguments, workload):
     binary = str(Path(arguments.binary).resolve())
     tables = [*workload.tables, "bench_end"]
     other = [Teal(blue, green, str(Path(arguments.other).resolve()), tables, "teal_other")] if arguments.other else []
-    return [Native(blue, green),
+    made = [Native(blue, green),
             Native(blue, green, "native_binary", ", binary = true, streaming = on"),
+            PgLogical(blue, green, tables),
             DecodeLimit(blue, str(Path(binary).with_name("decode_limit"))),
-            Teal(blue, green, binary, tables), *other]
+            Teal(blue, green, binary, tables)]
+    return [contender for contender in made if contender.name in arguments.contender] + other
 
 
 def writers(contenders):
     return [contender for contender in contenders if not isinstance(contender, DecodeLimit)]
 
 
-def prepare_databases(blue, green, workload, contenders):
-    blue.sql("CREATE DATABASE bench", "postgres")
-    workload.create(blue, "bench")
-    blue.sql(f"{END_TABLE} CREATE PUBLICATION {PUBLICATION} FOR TABLE " + ", ".join([*workload.tables, "bench_end"]))
-    for contender in writers(contenders):
-        green.sql(f"CREATE DATABASE {contender.name}", "postgres")
-        workload.create(green, contender.name)
-        green.sql(END_TABLE, contender.name)
+def prepare(blue, green, workload, contenders):
+    def create(server, database):
+        workload.create(server, database)
+        server.sql(END_TABLE, database)
 
-
-def digest(server, database, tables):
-    """A digest of every row of every table, by plain SQL."""
-    parts = [f"SELECT '{t}', count(*), sum(hashtextextended(t::text, 0)::numeric) FROM {t} t;" for t in tables]
-    return server.sql("SET extra_float_digits = 3;" + "".join(parts), database)
+    links.prepare(blue, green, writers(contenders), [*workload.tables, "bench_end"], create)
+    for contender in contenders:
+        if isinstance(contender, DecodeLimit):
+            contender.prepare()
 
 
 def drain_all(contenders, blue, green, end):
@@ -56,42 +56,30 @@ def drain_all(contenders, blue, green, end):
 
 
 def run(workload, arguments):
-    blue = cluster.Cluster("blue")
-    green = None
-    try:
-        green = cluster.Cluster("green")
+    settings = PgLogical.SETTINGS if PgLogical.name in arguments.contender else {}
+    with links.servers(settings) as (blue, green):
         contenders = make_contenders(blue, green, arguments, workload)
-        prepare_databases(blue, green, workload, contenders)
-        for contender in contenders:
-            contender.prepare()
+        prepare(blue, green, workload, contenders)
         results = {contender.name: [] for contender in contenders}
         for number in range(1, arguments.rounds + 1):
             if workload.refill(blue, number):
                 drain_all(contenders, blue, green, -number)
             workload.load(blue, number)
-            turn = number % len(contenders)
-            order = contenders[turn:] + contenders[:turn]
+            order = rotated(contenders, number)
             for name, figures in drain_all(order, blue, green, number).items():
                 results[name].append(figures)
-            expected = digest(blue, "bench", workload.tables)
-            for contender in writers(contenders):
-                if digest(green, contender.name, workload.tables) != expected:
-                    raise SystemExit(f"round {number}: rows of {contender.name} differ from blue's: no result")
+            links.compare(blue, green, writers(contenders), workload.tables)
             print(f"{workload.name}, round {number} of {arguments.rounds}: " +
                   ", ".join(f"{c.name} {results[c.name][-1]['seconds']:.2f} s" for c in order), file=sys.stderr)
         for contender in contenders:
             contender.finish()
         return results
-    finally:
-        blue.stop()
-        if green is not None:
-            green.stop()
 
 
 def summary(results):
-    """Medians, and how often each is as fast as the native subscription."""
+    """Medians, and how often each is as fast as the native subscription, or the first where that was left out."""
     rows = []
-    base = statistics.median(r["seconds"] for r in results["native"])
+    base = statistics.median(r["seconds"] for r in results.get("native") or next(iter(results.values())))
     for name, rounds in results.items():
         seconds = [r["seconds"] for r in rounds]
         median = statistics.median(seconds)
@@ -120,8 +108,13 @@ def main():
     parser.add_argument("--workload", action="append", choices=WORKLOADS, help="may be given several times; default: all")
     parser.add_argument("--size", type=int, help="changes (tpcb: transactions) of a round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--contender", action="append", choices=CONTENDERS, help="may be given several times; default: all")
     parser.add_argument("--json", help="also write the figures to this file")
     arguments = parser.parse_args()
+    if arguments.contender is None:
+        arguments.contender = [name for name in CONTENDERS if name != PgLogical.name or PgLogical.installed()]
+        if not PgLogical.installed():
+            print("drain: pglogical is left out: these servers lack it", file=sys.stderr)
     figures = []
     for name in arguments.workload or WORKLOADS:
         workload = WORKLOADS[name](arguments.size)

@@ -96,7 +96,7 @@ class Teal(Contender):
         self.config.write_text(f"name: bench\nblue: {blue.uri('bench')}\ngreen: {green.uri(name)}\ndirection: forward\n", encoding="utf-8")
 
     def copy(self):
-        process = subprocess.Popen([self.binary, "--config", str(self.config), "--log-level", "warn", "run", "--until-synced"], cwd="/")
+        process = cluster.start_child([self.binary, "--config", str(self.config), "--log-level", "warn", "run", "--until-synced"])
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
@@ -109,8 +109,7 @@ class Teal(Contender):
 
 def state(server, database):
     """All that the copies are judged by: a digest of the rows, the indexes and the constraints."""
-    rows = "".join(f"SELECT '{t}', count(*), sum(hashtextextended(t::text, 0)::numeric) FROM {t} t;" for t in TABLES)
-    return server.sql("SET extra_float_digits = 3;" + rows + OBJECTS, database)
+    return links.digest(server, database, TABLES) + server.sql(OBJECTS, database)
 
 
 def make_contenders(blue, green, binary):

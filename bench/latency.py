@@ -1,7 +1,8 @@
-"""Latency: from the end of a commit on blue to the moment at which green shows the row, teal against native.
+"""Latency: from the end of a commit on blue to the moment at which green shows the row, teal against its peers.
 
 A probe commits a row on blue and asks green for it without a pause until it is there, 50 times a second, while pgbench
-writes at the given rate. What the asking itself takes is part of it, for all alike."""
+writes at the given rate. What the asking itself takes is part of it, for all alike. --large is another load: see
+large_latency.py."""
 import argparse
 import statistics
 import subprocess
@@ -9,7 +10,9 @@ import sys
 import time
 
 import cluster
+import large_latency
 import links
+from contenders import PgLogical
 from figures import rotated, write_json
 from links import percentile
 
@@ -49,9 +52,9 @@ def load(blue, rate, seconds):
     """pgbench at that many transactions a second; None for none."""
     if rate == 0:
         return None
-    return subprocess.Popen([cluster.PG_BIN / "pgbench", "-h", "127.0.0.1", "-p", str(blue.port), "-U", "postgres", "-n", "-M",
-                             "prepared", "-c", "8", "-j", "1", "-R", str(rate), "-T", str(seconds), "bench"],
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+    return cluster.start_child([cluster.PG_BIN / "pgbench", "-h", "127.0.0.1", "-p", str(blue.port), "-U", "postgres", "-n",
+                                "-M", "prepared", "-c", "8", "-j", "1", "-R", str(rate), "-T", str(seconds), "bench"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def measure(contender, blue, green, rate, seconds):
@@ -71,13 +74,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True)
     parser.add_argument("--rate", type=int, action="append", help="transactions a second, may be repeated; default: 0, 500, 1500")
+    parser.add_argument("--large", action="store_true", help="one writer, transactions of 1,000 rows, faster than native follows")
+    parser.add_argument("--of", action="append", choices=large_latency.CHANGES, help="with --large: only these changes")
     parser.add_argument("--seconds", type=int, default=15, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", help="also write the figures to this file")
     arguments = parser.parse_args()
+    if arguments.large:
+        return large_latency.run(arguments)
     figures = []
-    with links.servers() as (blue, green):
-        contenders = links.prepare(blue, green, arguments.binary)
+    with links.servers(PgLogical.SETTINGS if PgLogical.installed() else {}) as (blue, green):
+        contenders = links.prepare_pgbench(blue, green, arguments.binary, PgLogical.installed())
         end = 0
         for rate in arguments.rate or [0, 500, 1500]:
             results = {contender.name: [] for contender in contenders}

@@ -3,7 +3,7 @@ import contextlib
 from pathlib import Path
 
 import cluster
-from contenders import PUBLICATION, Native, Teal
+from contenders import PUBLICATION, Native, PgLogical, Teal
 
 TABLES = ["pgbench_accounts", "pgbench_branches", "pgbench_tellers", "pgbench_history", "probe", "bench_end"]
 MORE_TABLES = """ALTER TABLE pgbench_history ADD COLUMN hid bigserial PRIMARY KEY;
@@ -11,40 +11,61 @@ CREATE TABLE probe (id bigserial PRIMARY KEY, at timestamptz DEFAULT now()); CRE
 
 
 @contextlib.contextmanager
-def servers():
-    """blue and green; both are gone afterwards."""
+def servers(settings=None):
+    """blue and green, with these settings besides; both are gone afterwards."""
     with contextlib.ExitStack() as stack:
         made = []
         for name in ("blue", "green"):
-            made.append(cluster.Cluster(name))
+            made.append(cluster.Cluster(name, settings))
             stack.callback(made[-1].stop)
         yield made
 
 
-def prepare(blue, green, binary):
-    """Native and teal, with pgbench's tables of scale 10, ready to be started."""
-    links = [Native(blue, green), Teal(blue, green, str(Path(binary).resolve()), TABLES)]
-    for server, names in ((blue, ["bench"]), (green, [link.name for link in links])):
+def prepare(blue, green, contenders, tables, create):
+    """Lets `create(server, database)` make the same tables on blue and for each contender; all have their slots then."""
+    for server, names in ((blue, ["bench"]), (green, [contender.name for contender in contenders])):
         for name in names:
             server.sql(f"CREATE DATABASE {name}", "postgres")
-            server.pgbench("-i", "-q", "-s", "10", database=name)
-            server.sql(MORE_TABLES, name)
-    blue.sql(f"CREATE PUBLICATION {PUBLICATION} FOR TABLE " + ", ".join(TABLES))
-    for link in links:
-        link.prepare()
-    return links
+            create(server, name)
+    blue.sql(f"CREATE PUBLICATION {PUBLICATION} FOR TABLE " + ", ".join(tables))
+    for contender in contenders:
+        contender.prepare()
 
 
-def check_level(blue, green, links, end):
-    """Brings all links up to blue, by a row of that number, and compares all rows."""
+def create_pgbench(server, database):
+    server.pgbench("-i", "-q", "-s", "10", database=database)
+    server.sql(MORE_TABLES, database)
+
+
+def prepare_pgbench(blue, green, binary, pglogical=False):
+    """Native, pglogical if asked for, and teal, with pgbench's tables of scale 10, ready to be started."""
+    contenders = [Native(blue, green), Teal(blue, green, str(Path(binary).resolve()), TABLES)]
+    if pglogical:
+        contenders.insert(1, PgLogical(blue, green, TABLES))
+    prepare(blue, green, contenders, TABLES, create_pgbench)
+    return contenders
+
+
+def digest(server, database, tables):
+    """Of every row of every table, by plain SQL."""
+    parts = [f"SELECT '{t}', count(*), sum(hashtextextended(t::text, 0)::numeric) FROM {t} t;" for t in tables]
+    return server.sql("SET extra_float_digits = 3;" + "".join(parts), database)
+
+
+def compare(blue, green, contenders, tables):
+    """A contender whose rows differ from blue's ends the run: there is no result."""
+    expected = digest(blue, "bench", tables)
+    for contender in contenders:
+        if digest(green, contender.name, tables) != expected:
+            raise SystemExit(f"rows of {contender.name} differ from blue's: no result")
+
+
+def check_level(blue, green, contenders, end, tables=TABLES):
+    """Brings all contenders up to blue, by a row of that number, and compares all rows."""
     blue.sql(f"INSERT INTO bench_end VALUES ({end}); CHECKPOINT;")
-    for link in links:
-        link.drain(end)
-    digests = "".join(f"SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM {t} t;" for t in TABLES)
-    expected = blue.sql(digests, "bench")
-    for link in links:
-        if green.sql(digests, link.name) != expected:
-            raise SystemExit(f"rows of {link.name} differ from blue's: no result")
+    for contender in contenders:
+        contender.drain(end)
+    compare(blue, green, contenders, tables)
 
 
 def percentile(values, part):

@@ -53,7 +53,7 @@ def main():
     parser.add_argument("--json", help="also write the figures to this file")
     arguments = parser.parse_args()
     with links.servers() as (blue, green):
-        made = links.prepare(blue, green, arguments.binary)
+        made = links.prepare_pgbench(blue, green, arguments.binary)
         contenders = [Nobody(), *made]
         results = {contender.name: [] for contender in contenders}
         end = 0

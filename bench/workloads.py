@@ -25,9 +25,9 @@ class Workload:
         raise NotImplementedError
 
     @staticmethod
-    def in_transactions(blue, count, statement):
-        """Runs `statement` in `count` transactions; in it, i counts from 1."""
-        blue.sql(f"DO $$ BEGIN FOR i IN 1..{count} LOOP {statement}; COMMIT; END LOOP; END $$;")
+    def in_transactions(server, count, statement, database="bench"):
+        """Runs `statement` in `count` transactions, without waiting for the disk; in it, i counts from 1."""
+        server.sql(f"SET synchronous_commit = off; DO $$ BEGIN FOR i IN 1..{count} LOOP {statement}; COMMIT; END LOOP; END $$;", database)
 
 
 class Tpcb(Workload):
