@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
 # Benchmarks against peers, on servers of their own:
-#   bench/run.sh drain [--workload NAME]... [--size N] [--rounds N] [--json FILE]     a backlog, against native
-#   bench/run.sh latency [--rate TPS]... [--seconds N] [--rounds N] [--json FILE]     commit to visible, against native
+#   bench/run.sh drain [--workload NAME]... [--contender NAME]... [--size N] [--rounds N] [--json FILE]
+#                                                                                     a backlog, against native and pglogical
+#   bench/run.sh latency [--rate TPS]... [--seconds N] [--rounds N] [--json FILE]     commit to visible, against the same
+#   bench/run.sh latency --large [--of updates|inserts] [--seconds N] [--rounds N] [--json FILE]
+#                                                                                     beside large transactions, against native
 #   bench/run.sh copy [--scale N] [--rows N] [--rounds N] [--only NAME]... [--json FILE]   the initial copy, against pgcopydb,
 #                                                                                     pg_dump and native
 #   bench/run.sh source-tax [--seconds N] [--rounds N] [--json FILE]                  what reading along costs blue
+#   bench/run.sh lag [--quick] [--seconds N] [--json FILE] [--svg FILE]               what the apply settings make of the lag
+#   bench/run.sh scale [--dimension NAME]... [--changes N] [--json FILE]              what a change costs as things grow by tens
 #   bench/run.sh layers [GOOGLE_BENCHMARK_OPTION]...                                  each layer alone, without servers
 # Run it with nothing else running; see bench/README.md for the method.
 set -euo pipefail
@@ -12,7 +17,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 bench=${1:-}
 case $bench in
-  drain | latency | copy | source-tax | layers) shift ;;
+  drain | latency | copy | source-tax | lag | scale | layers) shift ;;
   *) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
 esac
 tools/setup.sh bench
