@@ -163,7 +163,7 @@ void BatchWriter::send_epochs(PgPipeline& pipeline, std::span<const Epoch> epoch
   for (const Epoch& epoch : epochs) {
     for (const std::vector<Segment>& segments : epoch.tables) {
       for (const Segment& segment : segments) {
-        groups_.push_back(with_few_alone(group_rows(segment)));
+        groups_.push_back(as_statements(group_rows(segment)));
         for (const RowGroup& group : groups_.back()) send_group(pipeline, group);
       }
     }

@@ -9,6 +9,7 @@ namespace teal {
 namespace {
 
 constexpr std::size_t kAloneMost = 3;
+constexpr std::size_t kStatementBytes = 256U << 10U;
 
 // What an INSERT may name.
 std::vector<std::uint16_t> written_columns(const TargetTable& table) {
@@ -56,6 +57,31 @@ RowGroup& group_for(std::vector<RowGroup>& groups, const Segment& segment, State
 bool all_present(const NetRow& row) {
   return std::none_of(row.values.begin(), row.values.end(),
                       [](const ColumnValue& value) { return value.kind == ColumnKind::kUnchangedToast; });
+}
+
+void split_alone(std::vector<RowGroup>& split, const RowGroup& group) {
+  StatementShape shape = group.shape;
+  shape.records = false;
+  shape.alone = true;
+  for (const NetRow* row : group.rows) split.push_back(RowGroup{group.table, shape, {row}, group.move_from});
+}
+
+std::size_t bytes_of(const NetRow& row) {
+  std::size_t bytes = 0;
+  for (const ColumnValue& value : row.values) bytes += value.size;
+  return bytes;
+}
+
+void split_by_bytes(std::vector<RowGroup>& split, const RowGroup& group) {
+  std::size_t bytes = kStatementBytes;  // so that the first row begins a statement
+  for (const NetRow* row : group.rows) {
+    if (bytes >= kStatementBytes) {
+      split.push_back(RowGroup{group.table, group.shape, {}, group.move_from});
+      bytes = 0;
+    }
+    split.back().rows.push_back(row);
+    bytes += bytes_of(*row);
+  }
 }
 
 class SqlText {
@@ -273,19 +299,18 @@ std::vector<RowGroup> group_rows(const Segment& segment) {
   return groups;
 }
 
-std::vector<RowGroup> with_few_alone(std::vector<RowGroup> groups) {
+std::vector<RowGroup> as_statements(std::vector<RowGroup> groups) {
   std::vector<RowGroup> split;
   split.reserve(groups.size());
   for (RowGroup& group : groups) {
     const TargetTable& table = *group.table;
-    if (group.rows.size() > kAloneMost || table.whole_rows || sent_columns(table, group.shape).empty()) {
+    if (table.whole_rows || sent_columns(table, group.shape).empty()) {
       split.push_back(std::move(group));
-      continue;
+    } else if (group.rows.size() <= kAloneMost) {
+      split_alone(split, group);
+    } else {
+      split_by_bytes(split, group);
     }
-    StatementShape shape = group.shape;
-    shape.records = false;
-    shape.alone = true;
-    for (const NetRow* row : group.rows) split.push_back(RowGroup{&table, shape, {row}, group.move_from});
   }
   return split;
 }

@@ -52,9 +52,10 @@ struct RowGroup {
 /// Lifetime: groups point into the segment.
 [[nodiscard]] std::vector<RowGroup> group_rows(const Segment& segment);
 
-/// The same groups, but where one has few rows, each of these in a statement of its own: starting a set costs more than
-/// a few such statements (measured: bench/README.md).
-[[nodiscard]] std::vector<RowGroup> with_few_alone(std::vector<RowGroup> groups);
+/// The same groups as they are sent. Where one has few rows, each of these is a statement of its own: starting a set
+/// costs more than a few such statements. Where one has many, they are statements of some 100 kB: the server works on
+/// the first while the next is built, and its copies of the parameters stay in the caches. Measured: bench/README.md.
+[[nodiscard]] std::vector<RowGroup> as_statements(std::vector<RowGroup> groups);
 
 /// The SQL of a shape: one `text[]` parameter per key column (UPDATE, DELETE), then one per written column, then one
 /// per guard; or one of records, with all columns of the table; or, of a row that is sent alone, its values.

@@ -340,7 +340,7 @@ TEST(GroupRows, FewRowsTravelAloneAndManyTogether) {
   for (int id = 10; id < 20; ++id) changes.push_back(ins(std::to_string(id).c_str(), "c"));
   const TransactionSlice slice = slice_of({}, {item_relation()}, changes);
   for (const Change& change : slice.changes) coalescer.add(table, change, {change.lsn});
-  const auto groups = with_few_alone(group_rows(coalescer.epochs()[0].tables[0][0]));
+  const auto groups = as_statements(group_rows(coalescer.epochs()[0].tables[0][0]));
   ASSERT_EQ(groups.size(), 3U);
   for (const std::size_t i : {0U, 1U}) {
     EXPECT_EQ(groups[i].rows.size(), 1U);
@@ -348,6 +348,20 @@ TEST(GroupRows, FewRowsTravelAloneAndManyTogether) {
   }
   EXPECT_EQ(groups[2].rows.size(), 10U);
   EXPECT_FALSE(groups[2].shape.alone);
+}
+
+TEST(GroupRows, ManyBytesTravelInSeveralStatements) {
+  const TargetTable table = item_table();
+  const std::string wide(100'000, 'x');
+  Coalescer coalescer([](const TargetTable&) { return false; });
+  std::vector<Bytes> changes;
+  for (int id = 10; id < 20; ++id) changes.push_back(ins(std::to_string(id).c_str(), wide.c_str()));
+  const TransactionSlice slice = slice_of({}, {item_relation()}, changes);
+  for (const Change& change : slice.changes) coalescer.add(table, change, {change.lsn});
+  const auto groups = as_statements(group_rows(coalescer.epochs()[0].tables[0][0]));
+  std::vector<std::size_t> rows;
+  for (const RowGroup& group : groups) rows.push_back(group.rows.size());
+  EXPECT_EQ(rows, (std::vector<std::size_t>{3, 3, 3, 1}));
 }
 
 }  // namespace
