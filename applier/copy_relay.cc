@@ -64,6 +64,7 @@ class Relay {
 
   void write_buffer() {
     if (buffer_.empty()) return;
+    if (!counters_.rate.take(buffer_.size(), source_.stop_token())) check_stop();
     if (PQputCopyData(target_.raw(), buffer_.data(), static_cast<int>(buffer_.size())) <= 0) {
       target_.raise("write rows", nullptr);
     }

@@ -30,10 +30,43 @@ std::string column_list(const CopyTable& table) {
 }
 
 // A table without columns has rows as well, and no list to name.
-std::string copy_command(const TableName& name, const CopyTable& table, const std::string& where) {
+std::string copy_command(const TableName& name, const CopyTable& table, const std::string& direction) {
   return "COPY " + quote_qualified(name.schema, name.name) +
-         (table.columns.empty() ? " " : " (" + column_list(table) + ") ") + where +
-         (table.binary ? " (FORMAT binary)" : "");
+         (table.columns.empty() ? " " : " (" + column_list(table) + ") ") + direction;
+}
+
+std::string copy_out_command(const CopyTable& table, const std::string& where) {
+  const std::string form = std::string("TO STDOUT (FORMAT ") + (table.binary ? "binary)" : "text)");
+  if (where.empty()) return copy_command(table.name, table, form);
+  return "COPY (SELECT " + column_list(table) + " FROM ONLY " + quote_qualified(table.name.schema, table.name.name) +
+         " WHERE " + where + ") " + form;
+}
+
+std::string copy_in_command(const CopyTable& table, bool frozen) {
+  return copy_command(
+      table.target, table,
+      std::string("FROM STDIN (FORMAT ") + (table.binary ? "binary" : "text") + (frozen ? ", FREEZE)" : ")"));
+}
+
+constexpr std::string_view kLockNotAvailable = "55P03";
+constexpr int kReadsRanges = 14;
+
+// Of its pages: a plan that reads all of the table for each of them would be the end.
+constexpr const char* kReadRanges =
+    "SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
+
+// For a table whose rows are nobody's but teal's.
+void empty_table(PgConnection& target, const CopyTable& table) {
+  const std::string name = quote_qualified(table.target.schema, table.target.name);
+  const Rows facts = target.exec("look at the table that is emptied",
+                                 "SELECT relkind = 'p', EXISTS (SELECT FROM pg_constraint k WHERE k.confrelid = c.oid "
+                                 "AND k.conrelid <> c.oid AND k.contype = 'f') FROM pg_class c WHERE oid = "
+                                 "$1::regclass",
+                                 {name});
+  const std::string only = facts.boolean(0, 0) ? "" : "ONLY ";
+  // A table that others refer to cannot be truncated alone, also when they are empty.
+  target.exec("empty the table for another attempt",
+              (facts.boolean(0, 1) ? "DELETE FROM " : "TRUNCATE ") + only + name);
 }
 
 // Up to 16 and since 17: the file that exported it is gone, because its session was lost.
@@ -60,6 +93,20 @@ void check_part_empty(PgConnection& target, const CopyTable& table) {
   throw Stopped(StopCode::kRefused, "the target's partition of this name has rows already: empty it there");
 }
 
+// In the open transaction. False: somebody is at the table, and holds nobody up by that.
+bool lock_at_once(PgConnection& target, const std::string& table) {
+  target.exec("remember the state before the lock", "SAVEPOINT teal_lock");
+  try {
+    target.exec("lock the table", "LOCK TABLE " + table + " IN ACCESS EXCLUSIVE MODE NOWAIT");
+  } catch (const PgError& error) {
+    if (error.sqlstate() != kLockNotAvailable) throw;
+    target.exec("go back to the state before the lock", "ROLLBACK TO SAVEPOINT teal_lock");
+    return false;
+  }
+  target.exec("keep the lock", "RELEASE SAVEPOINT teal_lock");
+  return true;
+}
+
 }  // namespace
 
 TableShapes read_table_shapes(PgConnection& source) {
@@ -71,12 +118,13 @@ TableShapes read_table_shapes(PgConnection& source) {
 }
 
 CopiedRows copy_rows(PgConnection& source, const TableSnapshot& snapshot, const CopyTable& table, PgConnection& target,
-                     CopyCounters& counters) {
+                     CopyCounters& counters, const CopyExtent& extent) {
   // A transaction per table: its lock on the source goes with it.
   source.exec("begin reading", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
   take_snapshot(source, snapshot.name());
-  const CopiedRows copied = relay_copy(source, copy_command(table.name, table, "TO STDOUT"), target,
-                                       copy_command(table.target, table, "FROM STDIN"), counters);
+  if (!extent.where.empty()) source.exec("have ranges of pages read", kReadRanges);
+  const CopiedRows copied = relay_copy(source, copy_out_command(table, extent.where), target,
+                                       copy_in_command(table, extent.frozen), counters);
   source.exec("end reading", "COMMIT");
   return copied;
 }
@@ -111,6 +159,67 @@ void check_target_empty(PgConnection& target, const CopyTable& table) {
                 "--no-copy if it holds the source's rows already");
 }
 
+std::int64_t begin_attempt(PgConnection& target, const LinkNames& names, const CopyTable& table) {
+  const Rows noted =
+      target.exec("note that the copy of a table begins",
+                  "UPDATE teal.table_state SET copy_attempt = copy_attempt + 1, updated_at = clock_timestamp() WHERE "
+                  "migration = $1 "
+                  "AND link = $2 AND schema_name = $3 AND table_name = $4 AND state = 'pending' RETURNING copy_attempt",
+                  {names.migration, names.link, table.name.schema, table.name.name});
+  if (noted.size() != 1) throw Stopped(StopCode::kRefused, "its row in teal.table_state is not 'pending' any more");
+  const long long attempt = noted.integer(0, 0);
+  if (attempt == 1 || table.is_part()) {  // parts are never copied in pieces
+    check_target_empty(target, table);
+  } else {
+    empty_table(target, table);
+  }
+  return attempt;
+}
+
+void check_attempt(PgConnection& target, const LinkNames& names, const CopyTable& table, std::int64_t attempt) {
+  const Rows rows =
+      target.exec("look whether the copy of a table goes on",
+                  "SELECT FROM teal.table_state WHERE migration = $1 AND link = $2 AND schema_name = $3 "
+                  "AND table_name = $4 AND state = 'pending' AND copy_attempt = $5::bigint FOR SHARE",
+                  {names.migration, names.link, table.name.schema, table.name.name, std::to_string(attempt)});
+  if (rows.size() != 1) throw Stopped(StopCode::kRefused, "another copy of it has begun meanwhile");
+}
+
+bool begin_frozen(PgConnection& target, const CopyTable& table) {
+  if (table.is_part()) return false;
+  const std::string name = quote_qualified(table.target.schema, table.target.name);
+  const Rows allowed = target.exec("look whether rows can be written frozen",
+                                   "SELECT relkind = 'r' AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.confrelid "
+                                   "= c.oid AND k.conrelid <> c.oid AND k.contype = 'f') FROM pg_class c WHERE oid = "
+                                   "$1::regclass",
+                                   {name});
+  if (!allowed.boolean(0, 0)) return false;
+  if (!lock_at_once(target, "ONLY " + name)) return false;
+  check_target_empty(target, table);
+  target.exec("have the empty table begin anew", "TRUNCATE ONLY " + name);
+  return true;
+}
+
+std::vector<std::string> split_rows(PgConnection& source, const CopyTable& table, std::uint64_t piece_bytes) {
+  std::vector<std::string> ranges;
+  if (source.server_major() < kReadsRanges || table.columns.empty() || piece_bytes == 0) return ranges;
+  const Rows size = source.exec("read how many pages a table has",
+                                "SELECT pg_relation_size($1::regclass, 'main') / current_setting('block_size')::int",
+                                {quote_qualified(table.name.schema, table.name.name)});
+  const auto pages = static_cast<std::uint64_t>(size.integer(0, 0));
+  const std::uint64_t count = std::min(pages, (table.bytes + piece_bytes - 1) / piece_bytes);
+  if (count < 2) return ranges;
+  // The last one has no end: the table may have grown since.
+  for (std::uint64_t i = 0; i < count; ++i) {
+    std::string range;
+    if (i > 0) range = "ctid >= '(" + std::to_string(pages * i / count) + ",0)'";
+    if (i > 0 && i + 1 < count) range += " AND ";
+    if (i + 1 < count) range += "ctid < '(" + std::to_string(pages * (i + 1) / count) + ",0)'";
+    ranges.push_back(std::move(range));
+  }
+  return ranges;
+}
+
 void check_range_empty(PgConnection& target, const CopyTable& table) {
   if (table.takes.empty() || table.bounds.find("HASH") != std::string::npos) return;
   const Rows filled =
@@ -124,7 +233,7 @@ void check_range_empty(PgConnection& target, const CopyTable& table) {
 }
 
 void note_copied(PgConnection& target, const LinkNames& names, const CopyTable& table, const CopiedRows& copied,
-                 LogPosition watermark) {
+                 LogPosition watermark, std::optional<std::int64_t> attempt) {
   const Rows noted = target.exec(
       "note the copy",
       "UPDATE teal.table_state SET state = 'copied', watermark = $1::pg_lsn, copied_rows = $2::bigint, copied_bytes "
@@ -132,10 +241,11 @@ void note_copied(PgConnection& target, const LinkNames& names, const CopyTable& 
       "copied_as = $12, takes = $13, toast = $14, source_timeline = $15::bigint, "
       "updated_at = clock_timestamp() WHERE migration = $3 AND link = $4 AND schema_name = $5 AND table_name = $6 AND "
       "state = "
-      "'pending'",
+      "'pending' AND copy_attempt = coalesce($16::bigint, copy_attempt)",
       {to_string(watermark.lsn), std::to_string(copied.rows), names.migration, names.link, table.name.schema,
        table.name.name, std::to_string(copied.bytes), table.publication_entry, table.target.schema, table.target.name,
-       table.bounds, table.binary ? "binary" : "text", table.takes, table.toast, std::to_string(watermark.timeline)});
+       table.bounds, table.binary ? "binary" : "text", table.takes, table.toast, std::to_string(watermark.timeline),
+       attempt ? Param(std::to_string(*attempt)) : Param()});
   if (noted.affected() != 1) throw Stopped(StopCode::kRefused, "its row in teal.table_state is not 'pending' any more");
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,14 +40,43 @@ using TableShapes = std::map<TableName, std::string>;
 /// Of every table in the database. Errors: PgError.
 [[nodiscard]] TableShapes read_table_shapes(PgConnection& source);
 
+/// What of a table is copied, and how.
+struct CopyExtent {
+  std::string where = {};  ///< a range of rows, as SQL; "": all
+  bool frozen = false;     ///< the target's table was emptied in this transaction: its rows need no vacuum
+};
+
 /// Reads `table` from the snapshot and writes it in the target's open transaction, which the caller commits.
 /// Errors: PgError; Stopped(kData) when the target took another number of rows.
 CopiedRows copy_rows(PgConnection& source, const TableSnapshot& snapshot, const CopyTable& table, PgConnection& target,
-                     CopyCounters& counters);
+                     CopyCounters& counters, const CopyExtent& extent = {});
+
+/// Ranges of a table's pages, as SQL, each about `piece_bytes` large: together all of its rows, each in one of them.
+/// Empty where the source cannot read a range without reading all (before 14), and for a table without columns.
+/// Errors: PgError.
+[[nodiscard]] std::vector<std::string> split_rows(PgConnection& source, const CopyTable& table,
+                                                  std::uint64_t piece_bytes);
 
 /// Whether what was read is what `before`, from before the snapshot, says: to be asked after `copy_rows`. What was
 /// altered before COPY had its lock is seen here; what is altered after it costs a repetition.
 [[nodiscard]] bool read_as_expected(PgConnection& source, const CopyTable& table, const TableShapes& before);
+
+/// Begins an attempt to copy the table, in the target's open transaction, and returns its number. The target's table
+/// is empty then: what an earlier attempt in pieces has left there is deleted. From the commit on, what is still under
+/// way of that one is refused by `check_attempt`.
+/// Errors: Stopped(kRefused) for a target that has rows which teal did not copy, and a table that is not pending.
+[[nodiscard]] std::int64_t begin_attempt(PgConnection& target, const LinkNames& names, const CopyTable& table);
+
+/// That an attempt of that number is the last one; it stays so until the end of the target's open transaction.
+/// Errors: Stopped(kRefused).
+void check_attempt(PgConnection& target, const LinkNames& names, const CopyTable& table, std::int64_t attempt);
+
+/// Has the target's empty table begin anew, in its open transaction, so that rows can be written frozen: with no other
+/// transaction that could have seen it, none has to look up later whether they were committed. Returns false where the
+/// table does not allow it, or somebody is reading it. For tables that nobody but teal needs yet: they are locked until
+/// the transaction's end.
+/// Errors: PgError; Stopped(kRefused) for a table that has rows.
+[[nodiscard]] bool begin_frozen(PgConnection& target, const CopyTable& table);
 
 /// Errors: Stopped(kRefused) for a target that has rows; of a part of another table, where the target has the same one.
 void check_target_empty(PgConnection& target, const CopyTable& table);
@@ -56,9 +86,10 @@ void check_target_empty(PgConnection& target, const CopyTable& table);
 void check_range_empty(PgConnection& target, const CopyTable& table);
 
 /// Turns the table's row in teal.table_state from pending to copied, in the target's open transaction.
-/// Errors: Stopped(kRefused) when it is not pending.
+/// Errors: Stopped(kRefused) when it is not pending, and when another attempt than `attempt` has begun
+/// (nullopt: there are no attempts, its rows come in one transaction).
 void note_copied(PgConnection& target, const LinkNames& names, const CopyTable& table, const CopiedRows& copied,
-                 LogPosition watermark);
+                 LogPosition watermark, std::optional<std::int64_t> attempt);
 
 /// Of a part that came later: what its table's default partitions take from now on (teal.table_state), in the target's
 /// open transaction. Errors: PgError.

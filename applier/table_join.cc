@@ -224,7 +224,7 @@ JoinResult join_table(const JoinOptions& options, const CopyTable& table, bool i
   const Lsn end = read_applied(target, options.names, true);
   catch_up.run_to(end);
   target.exec("check deferred constraints", "SET CONSTRAINTS ALL IMMEDIATE");
-  note_copied(target, options.names, table, copied, {end, timeline});
+  note_copied(target, options.names, table, copied, {end, timeline}, {});
   note_range_taken(target, options.names, table);
   TEAL_FAILPOINT("join_before_commit");
   const Rows committed = target.exec("commit the joined table", "COMMIT");

@@ -22,6 +22,9 @@ enum class Writers { kOne, kBoth };
 struct CopyConfig {
   int jobs = 2;        ///< tables that are copied at the same time, each with two sessions
   bool schema = true;  ///< create green's tables from blue's; false: they are there
+  /// Tables above so many bytes are copied in pieces, by several jobs at a time; 0: none is.
+  std::size_t split_larger_than = std::size_t{1} << 30;
+  std::size_t max_rate = 0;  ///< bytes a second of all jobs together; 0: no limit
 };
 
 /// Bounds of one link.

@@ -198,7 +198,7 @@ FileReader::Key FileReader::copy(CopyConfig& out) {
   return {"copy", [this, &out](const YAML::Node& node, const std::string& path) {
             read_section(node, path,
                          {integer("jobs", out.jobs, 1, 64), boolean("schema", out.schema),
-                          unsupported("split_larger_than"), unsupported("max_rate")});
+                          bytes("split_larger_than", out.split_larger_than, 0), bytes("max_rate", out.max_rate, 0)});
           }};
 }
 

@@ -43,6 +43,7 @@ CREATE TABLE IF NOT EXISTS teal.table_state (
   target_schema text NOT NULL,
   target_table text NOT NULL,
   state text NOT NULL CHECK (state IN ('pending', 'copied', 'detached', 'left')),
+  copy_attempt bigint NOT NULL DEFAULT 0,
   watermark pg_lsn NOT NULL DEFAULT '0/0',
   copied_rows bigint NOT NULL DEFAULT 0,
   copied_bytes bigint NOT NULL DEFAULT 0,

@@ -6,7 +6,7 @@
 namespace teal {
 
 /// Version of the tables below; raised with every change to them.
-inline constexpr int kControlSchemaVersion = 3;
+inline constexpr int kControlSchemaVersion = 4;
 
 /// The DDL of schema `teal`, as one script that may be run again.
 /// progress       one row per migration, link and lane, on the link's TARGET: the truth about what was applied

@@ -100,7 +100,7 @@ void CopyStep::run(bool no_copy) {
   start_over_for_foreign_keys();
   const std::vector<CopyTable> pending = pending_tables();
   if (!pending.empty()) {
-    CopyCounters counters;
+    CopyCounters counters(config_.copy.max_rate);
     const CopyProgress progress(counters, pending, quiet_);
     copy_with_retries(pending, counters);
   }
@@ -311,6 +311,13 @@ void CopyStep::mark_copied() {
                   to_string(table) +
                       " came after the link began: what the stream has passed already may be missing in "
                       "it, so --no-copy cannot take it as it is; empty it on green and run without --no-copy");
+  }
+  for (const auto& [table, state] : read_table_states(target, names_)) {
+    if (!state.begun) continue;
+    throw Stopped(StopCode::kRefused,
+                  to_string(table) +
+                      " was being copied in pieces when teal ended, so --no-copy cannot take it as it is; run without "
+                      "--no-copy, which empties it and copies it");
   }
   std::uint64_t marked = 0;
   for (const SourceTable& table : tables_) {

@@ -106,7 +106,8 @@ std::map<TableName, TableCopyState> read_table_states(PgConnection& target, cons
   const Rows rows = target.exec("read the tables' copy states",
                                 "SELECT schema_name, table_name, state, copied_rows, copied_bytes, publication_entry, "
                                 "target_schema, target_table, "
-                                "problem, watermark, copied_as, bounds, takes, toast "
+                                "problem, watermark, copied_as, bounds, takes, toast, copy_attempt > 0 AND state = "
+                                "'pending' "
                                 "FROM teal.table_state WHERE migration = $1 AND link = $2",
                                 {link.migration, link.link});
   for (int i = 0; i < rows.size(); ++i) {
@@ -122,6 +123,7 @@ std::map<TableName, TableCopyState> read_table_states(PgConnection& target, cons
     state.bounds = rows.str(i, 11);
     state.takes = rows.str(i, 12);
     state.toast = rows.str(i, 13);
+    state.begun = rows.boolean(i, 14);
   }
   return states;
 }

@@ -64,6 +64,7 @@ struct TableCopyState {
   [[nodiscard]] bool is_part(const TableName& name) const { return name != target; }
   std::string copied_as = {};  ///< text or binary; "": not copied by teal
   std::string problem = {};    ///< why a pending table cannot be copied; "": nothing is known
+  bool begun = false;          ///< pending, and what rows it has on the target are of a copy in pieces
   Lsn watermark = {};          ///< 0/0: not copied, or taken as it was (run --no-copy)
 };
 

@@ -137,10 +137,12 @@ void insert_pending(LinkSetup& setup, const SourceTable& table) {
 }
 
 void set_table_state(LinkSetup& setup, const TableName& table, const std::string& state) {
-  const Rows changed = setup.target.exec("note that a table is " + state,
-                                         "UPDATE teal.table_state SET state = $5, updated_at = clock_timestamp() WHERE "
-                                         "migration = $1 AND link = $2 AND schema_name = $3 AND table_name = $4",
-                                         {setup.link.migration, setup.link.link, table.schema, table.name, state});
+  const Rows changed =
+      setup.target.exec("note that a table is " + state,
+                        "UPDATE teal.table_state SET state = $5, copy_attempt = CASE WHEN $5 = 'pending' THEN "
+                        "copy_attempt ELSE 0 END, updated_at = clock_timestamp() WHERE "
+                        "migration = $1 AND link = $2 AND schema_name = $3 AND table_name = $4",
+                        {setup.link.migration, setup.link.link, table.schema, table.name, state});
   if (changed.affected() != 1) throw Stopped(StopCode::kRefused, "teal.table_state was changed by somebody else");
 }
 

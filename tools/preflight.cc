@@ -150,7 +150,7 @@ void Preflight::read_states(PgConnection& target) {
   states = read_table_states(target, link);
   copied_targets.clear();
   for (const auto& [table, state] : states) {
-    if (state.state == "copied" || state.state == "detached") copied_targets.insert(state.target);
+    if (state.state == "copied" || state.state == "detached" || state.begun) copied_targets.insert(state.target);
   }
 }
 

@@ -30,9 +30,10 @@ struct Preflight {
   std::optional<SlotFacts> slot{};               ///< the link's slot on its source
   bool resumed = false;                          ///< the link has a progress row: teal was here before
   std::map<TableName, TableCopyState> states{};  ///< copy states of the tables, from the target
-  std::set<TableName> copied_targets{};  ///< what rows were copied to, of a table or of a partition: of `states`
-  std::vector<SourceTable> tables{};     ///< what is selected on the source, as it is published
-  std::vector<SourceTable> parts{};      ///< partitions with rows, of these
+  std::set<TableName>
+      copied_targets{};               ///< what rows were copied to, also in part, of a table or partition: of `states`
+  std::vector<SourceTable> tables{};  ///< what is selected on the source, as it is published
+  std::vector<SourceTable> parts{};   ///< partitions with rows, of these
   FoundBefore found{};
 
   [[nodiscard]] bool from_blue() const { return link.link == kBlueToGreen; }

@@ -34,6 +34,7 @@ TableJoiner::TableJoiner(const Config& config, LinkNames names, Link& link)
     : config_(config),
       names_(std::move(names)),
       link_(link),
+      counters_(config.copy.max_rate),
       thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
 TableJoiner::~TableJoiner() = default;
@@ -119,11 +120,11 @@ void TableJoiner::note_found(const PublishedTable& table) {
 
 // It left the publication before it could join: its changes were skipped, and nothing of it is on the target.
 void TableJoiner::note_left(const TableName& table) {
-  const Rows noted = target_->exec(
-      "note that a table left",
-      "UPDATE teal.table_state SET state = 'left', updated_at = clock_timestamp() WHERE migration = $1 AND link "
-      "= $2 AND schema_name = $3 AND table_name = $4 AND state = 'pending'",
-      {names_.migration, names_.link, table.schema, table.name});
+  const Rows noted = target_->exec("note that a table left",
+                                   "UPDATE teal.table_state SET state = 'left', copy_attempt = 0, updated_at = "
+                                   "clock_timestamp() WHERE migration = $1 AND link "
+                                   "= $2 AND schema_name = $3 AND table_name = $4 AND state = 'pending'",
+                                   {names_.migration, names_.link, table.schema, table.name});
   if (noted.affected() != 1) return;
   log_event(LogLevel::kInfo, "table no longer replicated", {{"link", names_.link}, {"table", to_string(table)}});
 }

@@ -186,6 +186,8 @@ InitialCopyOptions make_copy_options(const Config& config, const LinkNames& name
   options.snapshot.slot_prefix = names.copy_slot();
   options.snapshot.on_wait = [source = options.source](int waiting_pid) { return tell_blockers(source, waiting_pid); };
   options.jobs = config.copy.jobs;
+  options.split_larger_than = config.copy.split_larger_than;
+  options.frozen = config.copy.schema;
   return options;
 }
 

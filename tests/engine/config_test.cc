@@ -105,7 +105,7 @@ pg_bindir: /usr/bin
 tables:
   include: ["public.*", 'app."odd.name"']
   exclude: [public.audit_*]
-copy: { jobs: 4, schema: false }
+copy: { jobs: 4, schema: false, split_larger_than: 2GiB, max_rate: 10MiB }
 apply: { batch_rows_max: 10, batch_bytes_max: 64KiB, queue_bytes_max: 1MiB }
 conflicts:
   default: blue_wins
@@ -125,6 +125,8 @@ log: { level: debug, format: json }
   EXPECT_EQ(result.config.tables.include[1].where(), "teal.yml:9: tables.include");
   ASSERT_EQ(result.config.tables.exclude.size(), 1U);
   EXPECT_EQ(result.config.copy.jobs, 4);
+  EXPECT_EQ(result.config.copy.split_larger_than, std::size_t{2} << 30);
+  EXPECT_EQ(result.config.copy.max_rate, std::size_t{10} << 20);
   EXPECT_FALSE(result.config.copy.schema);
   EXPECT_EQ(result.config.apply.batch_rows_max, 10U);
   EXPECT_EQ(result.config.apply.batch_bytes_max, 65536U);
@@ -154,6 +156,8 @@ TEST(ConfigFile, LeavesDefaultsWhereNothingIsSaid) {
     EXPECT_THAT(result.problems, IsEmpty()) << text;
     EXPECT_EQ(result.config.name, "default");
     EXPECT_EQ(result.config.copy.jobs, 2);
+    EXPECT_EQ(result.config.copy.split_larger_than, std::size_t{1} << 30);
+    EXPECT_EQ(result.config.copy.max_rate, 0U);
     EXPECT_EQ(result.config.apply.queue_bytes_max, 16U << 20U);
     EXPECT_TRUE(result.config.conflicts.logs_rows_of({"public", "users"}));
     EXPECT_EQ(result.config.conflicts.keep, std::chrono::hours(30 * 24));
@@ -222,9 +226,8 @@ TEST(ConfigFile, NamesFileLineAndKeyOfEachMistake) {
 }
 
 TEST(ConfigFile, RefusesKeysThatNothingActsOnYet) {
-  for (const char* text :
-       {"maps: []", "verify: { jobs: 2 }", "cutover: {}", "alerts: { max_lag: 5s }", "alerts: { webhook: x }",
-        "http: {}", "migrations: {}", "copy: { split_larger_than: 1GiB }", "copy: { max_rate: 0 }"}) {
+  for (const char* text : {"maps: []", "verify: { jobs: 2 }", "cutover: {}", "alerts: { max_lag: 5s }",
+                           "alerts: { webhook: x }", "http: {}", "migrations: {}"}) {
     const FileResult result = read(text);
     ASSERT_EQ(result.problems.size(), 1U) << text;
     EXPECT_THAT(result.problems[0], HasSubstr("not supported by teal " TEAL_VERSION " yet")) << text;
