@@ -6,15 +6,16 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
-#include <sstream>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "applier/index_units.h"
 #include "engine/pg_connection.h"
 #include "engine/pg_error.h"
 #include "engine/pg_handle.h"
@@ -34,6 +35,8 @@ constexpr const char* kPinned =
     "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 "
     "-c idle_in_transaction_session_timeout=0 -c lc_monetary=C";
 
+constexpr long long kSortKilobytes = 1LL << 20U;
+
 constexpr const char* kConnectionFailure = "08006";
 
 int server_major(const std::string& conninfo) {
@@ -49,11 +52,12 @@ std::string quoted_value(std::string_view text) {
   return value + "'";
 }
 
-SafeConninfo without_secrets(const std::string& conninfo) {
+// `settings`: more of them, as `-c name=value`.
+SafeConninfo without_secrets(const std::string& conninfo, const std::string& settings = "") {
   const ConninfoHandle parsed(PQconninfoParse(conninfo.c_str(), nullptr));
   if (!parsed) throw Stopped(StopCode::kUsage, "a connection string cannot be read");
   SafeConninfo safe;
-  std::string pinned = kPinned;
+  std::string pinned = kPinned + settings;
   if (server_major(conninfo) >= 14) pinned += " -c idle_session_timeout=0";
   bool own_options = false;
   for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option) {
@@ -79,6 +83,20 @@ SafeConninfo without_secrets(const std::string& conninfo) {
   const char* inherited = std::getenv("PGOPTIONS");
   safe.environment["PGOPTIONS"] = (inherited == nullptr ? "" : std::string(inherited) + " ") + pinned;
   return safe;
+}
+
+// What sorts of an index may take: `jobs` of them at a time, which is all that happens on the target then.
+std::string sort_memory(PgConnection& target, int jobs) {
+  const Rows own = target.exec("read the target's maintenance_work_mem",
+                               "SELECT setting FROM pg_settings WHERE name = 'maintenance_work_mem'");
+  const long long kilobytes = std::max(own.integer(0, 0), kSortKilobytes / jobs);
+  return " -c maintenance_work_mem=" + std::to_string(kilobytes) + "kB";
+}
+
+std::size_t count_entries(const std::vector<IndexUnit>& units) {
+  std::size_t count = 0;
+  for (const IndexUnit& unit : units) count += unit.entries.size();
+  return count;
 }
 
 std::string program(const std::string& bindir, const std::string& name) {
@@ -155,38 +173,74 @@ SchemaDump::~SchemaDump() {
   std::filesystem::remove_all(directory_, ignored);
 }
 
-// The dump's table of contents without schemas that the target has already (the administrator made them to grant rights
-// in them) and without comments that only an owner may set.
-std::string SchemaDump::write_contents() {
+std::string SchemaDump::list_contents() {
   const SubprocessResult listed =
       run_subprocess({program(options_.bindir, "pg_restore"), "--list", directory_ + "/schema"}, {});
   if (listed.exit_code != 0) throw Stopped(StopCode::kRefused, "the schema's dump cannot be listed: " + listed.err);
+  return listed.out;
+}
+
+// One transaction. `name`: of the file for the list, of which pg_restore has a section's entries made.
+void SchemaDump::restore_listed(const std::string& section, const std::vector<DumpEntry>& entries,
+                                const std::string& name, const std::string& settings, const std::stop_token& stop) {
+  const std::string path = directory_ + "/" + name;
+  std::ofstream out(path);
+  for (const DumpEntry& entry : entries) out << entry.line << '\n';
+  out.close();
+  if (!out) throw Stopped(StopCode::kRefused, "cannot write " + path);
+  const SafeConninfo target = without_secrets(options_.target_conninfo, settings);
+  run_or_stop(
+      "restoring the schema (" + section + ") on the target",
+      {program(options_.bindir, "pg_restore"), "--section=" + section, "--no-owner", "--no-acl", "--single-transaction",
+       "--exit-on-error", "--use-list=" + path, "--dbname=" + target.text, directory_ + "/schema"},
+      target, stop);
+}
+
+// Without schemas that the target has already (the administrator made them to grant rights in them) and without
+// comments that only an owner may set.
+void SchemaDump::restore_pre_data() {
   PgConnection target = PgConnection::connect({options_.target_conninfo, "the target", "teal/schema"});
   const Rows schemas = target.exec("list the target's schemas", "SELECT nspname FROM pg_namespace");
   std::set<std::string> present;
   for (int i = 0; i < schemas.size(); ++i) present.insert(schemas.str(i, 0));
-  const std::string path = directory_ + "/contents";
-  std::ofstream out(path);
-  std::istringstream lines(listed.out);
-  for (std::string line; std::getline(lines, line);) {
-    if (!is_there_already(line, present)) out << line << '\n';
+  std::vector<DumpEntry> entries = parse_contents(list_contents());
+  std::erase_if(entries, [&](const DumpEntry& entry) { return is_there_already(entry.line, present); });
+  restore_listed("pre-data", entries, "contents", "", stop_);
+}
+
+// What a killed teal's pg_restore has made meanwhile hinders a unit once, and is left out of the next plan.
+void SchemaDump::restore_post_data(const PostDataOptions& options) {
+  const std::vector<DumpEntry> contents = parse_contents(list_contents());
+  PgConnection source = PgConnection::connect({options_.source_conninfo, "the source", "teal/schema"});
+  const std::vector<IndexFacts> indexes = read_indexes(source);
+  source.close();
+  std::size_t left = 0;
+  std::exception_ptr hindered;
+  for (;;) {
+    PgConnection target = PgConnection::connect({options_.target_conninfo, "the target", "teal/schema"});
+    const IndexPlan plan = plan_indexes(contents, indexes, read_index_likenesses(target), options);
+    const std::size_t entries = count_entries(plan.units);
+    if (hindered && entries >= left) std::rethrow_exception(hindered);
+    std::size_t made = 0;
+    try {
+      const std::string settings = sort_memory(target, options.jobs);
+      target.close();
+      run_index_units(
+          plan.units, options.jobs, stop_,
+          [&](const IndexUnit& unit, int job, const std::stop_token& stop) {
+            restore_listed("post-data", unit.entries, "contents" + std::to_string(job), settings, stop);
+          },
+          made);
+      restore_listed("post-data", plan.rest, "contents", settings, stop_);
+      return;
+    } catch (const Interrupted&) {
+      throw;
+    } catch (const Stopped&) {
+      if (made == entries) throw;
+      hindered = std::current_exception();
+      left = entries - made;
+    }
   }
-  out.flush();
-  if (!out) throw Stopped(StopCode::kRefused, "cannot write " + path);
-  return path;
 }
-
-void SchemaDump::restore_section(const std::string& section) {
-  const SafeConninfo target = without_secrets(options_.target_conninfo);
-  const std::string contents = write_contents();
-  run_or_stop(
-      "restoring the schema (" + section + ") on the target",
-      {program(options_.bindir, "pg_restore"), "--section=" + section, "--no-owner", "--no-acl", "--single-transaction",
-       "--exit-on-error", "--use-list=" + contents, "--dbname=" + target.text, directory_ + "/schema"},
-      target, stop_);
-}
-
-void SchemaDump::restore_pre_data() { restore_section("pre-data"); }
-void SchemaDump::restore_post_data() { restore_section("post-data"); }
 
 }  // namespace teal

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "applier/index_plan.h"
+
 namespace teal {
 
 struct SchemaRestoreOptions {
@@ -27,12 +29,15 @@ class SchemaDump {
 
   /// Types, functions, tables: what has to be there before rows. All of it or nothing.
   void restore_pre_data();
-  /// Keys, indexes, foreign keys, triggers: what is cheaper after the rows. All of it or nothing.
-  void restore_post_data();
+  /// Keys, indexes, foreign keys, triggers: what is cheaper after the rows. First, `jobs` at a time, what
+  /// `options.apart` lets be made apart, each unit of it whole or not at all; then the rest, all of it or nothing.
+  /// Indexes that are there already are left out, so it may be repeated after whatever ended it.
+  void restore_post_data(const PostDataOptions& options);
 
  private:
-  void restore_section(const std::string& section);
-  [[nodiscard]] std::string write_contents();
+  [[nodiscard]] std::string list_contents();
+  void restore_listed(const std::string& section, const std::vector<DumpEntry>& entries, const std::string& name,
+                      const std::string& settings, const std::stop_token& stop);
 
   SchemaRestoreOptions options_;
   std::stop_token stop_;

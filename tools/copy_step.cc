@@ -283,7 +283,28 @@ void CopyStep::check_partitions() {
                     "; on green, then start again");
 }
 
-// The section is restored whole or not at all, so a missing key means that none of it is there yet.
+// Whether the section is there is told by the keys: it is there when none is missing. So what is made apart must leave
+// one out, which then comes with the rest, in the last transaction: that of a partitioned table, or one table's unique
+// indexes, the smallest one's. Without either, everything is made in one transaction.
+PostDataOptions CopyStep::plan_keys() const {
+  PostDataOptions options;
+  options.jobs = config_.copy.jobs;
+  const SourceTable* smallest = nullptr;
+  bool partitioned = false;
+  for (const SourceTable& table : tables_) {
+    options.table_bytes[table.oid] = table.bytes;
+    if (table.whole_rows) continue;
+    if (table.name != table.target) {
+      partitioned = true;
+    } else if (smallest == nullptr || table.bytes < smallest->bytes) {
+      smallest = &table;
+    }
+  }
+  options.apart = partitioned || smallest != nullptr;
+  if (!partitioned && smallest != nullptr) options.held_back = smallest->oid;
+  return options;
+}
+
 void CopyStep::restore_keys_if_missing() {
   if (!keys_missing()) return;
   check_partitions();
@@ -291,7 +312,8 @@ void CopyStep::restore_keys_if_missing() {
   restore_unless_done(
       names_.link,
       [this] {
-        SchemaDump({config_.blue, config_.green, config_.pg_bindir, tables_of_others()}, stop_).restore_post_data();
+        SchemaDump({config_.blue, config_.green, config_.pg_bindir, tables_of_others()}, stop_)
+            .restore_post_data(plan_keys());
       },
       [this] { return keys_missing(); });
   if (keys_missing()) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "applier/index_plan.h"
 #include "applier/initial_copy.h"
 #include "engine/catalog.h"
 #include "engine/config.h"
@@ -33,6 +34,7 @@ class CopyStep {
   void restore_keys_if_missing();
   void mark_copied();
   [[nodiscard]] bool keys_missing();
+  [[nodiscard]] PostDataOptions plan_keys() const;
   void check_partitions();
   [[nodiscard]] std::vector<std::string> tables_of_others();
   void start_over_for_foreign_keys();

@@ -74,5 +74,35 @@ TEST_F(SchemaInterrupted, RestoreThatOutlivesAKilledTealDoesNotHinderTheNext) {
   EXPECT_EQ(next.terminate(), 0) << next.err();
 }
 
+// An index that was made apart is there before the keys, and is not made twice.
+TEST_F(SchemaInterrupted, KilledBetweenIndexesAndKeysTheNextRunMakesOnlyTheKeys) {
+  Sql blocker = green_server().connect("postgres", kShopDatabase);
+  run_with_the_keys_held(blocker).kill9();
+  const std::string index = "SELECT oid FROM pg_class WHERE relname = 'item_by_name'";
+  const std::string made = green().value(index);
+  EXPECT_TRUE(
+      green().truth("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pg_restore'"));
+  blocker.exec("ROLLBACK");
+  TealProcess& next = run();
+  expect_arrived();
+  EXPECT_EQ(green().value(index), made);
+  EXPECT_EQ(next.terminate(), 0) << next.err();
+}
+
+TEST_F(SchemaInterrupted, IndexThatAKilledTealsRestoreMakesMeanwhileIsLeftOut) {
+  TealProcess& held = run({}, {.environment = {"TEAL_FAILPOINT=copy_committed"}});
+  EXPECT_EQ(held.wait_exit(seconds(60)), 128 + SIGKILL) << held.err();
+  Sql blocker = green_server().connect("postgres", kShopDatabase);
+  blocker.exec("BEGIN; LOCK TABLE public.item IN ROW EXCLUSIVE MODE");
+  run();
+  wait_for_restores(1);
+  teal_->kill9();
+  TealProcess& next = run();
+  wait_for_restores(2);
+  blocker.exec("ROLLBACK");
+  expect_arrived();
+  EXPECT_EQ(next.terminate(), 0) << next.err();
+}
+
 }  // namespace
 }  // namespace teal::test
