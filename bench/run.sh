@@ -10,6 +10,8 @@
 #   bench/run.sh source-tax [--seconds N] [--rounds N] [--json FILE]                  what reading along costs blue
 #   bench/run.sh lag [--quick] [--seconds N] [--json FILE] [--svg FILE]               what the apply settings make of the lag
 #   bench/run.sh scale [--dimension NAME]... [--changes N] [--json FILE]              what a change costs as things grow by tens
+#   bench/run.sh verify [--scale N] [--rows N] [--jobs N] [--rounds N] [--json FILE]  comparing two equal databases, against
+#                                                                                     a plain sum of hashes
 #   bench/run.sh layers [GOOGLE_BENCHMARK_OPTION]...                                  each layer alone, without servers
 # Run it with nothing else running; see bench/README.md for the method.
 set -euo pipefail
@@ -17,7 +19,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 bench=${1:-}
 case $bench in
-  drain | latency | copy | source-tax | lag | scale | layers) shift ;;
+  drain | latency | copy | source-tax | lag | scale | verify | layers) shift ;;
   *) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
 esac
 tools/setup.sh bench

@@ -27,6 +27,13 @@ struct CopyConfig {
   std::size_t max_rate = 0;  ///< bytes a second of all jobs together; 0: no limit
 };
 
+/// How both sides are compared.
+struct VerifyConfig {
+  int jobs = 2;                       ///< ranges that are compared at the same time, each with a session on either side
+  std::size_t range_rows = 50'000;    ///< that one statement adds up, about
+  std::size_t max_diff_rows = 1'000;  ///< that are named, of each table
+};
+
 /// Bounds of one link.
 struct ApplyConfig {
   std::size_t batch_rows_max = 20000;
@@ -92,6 +99,7 @@ struct Config {
   CopyConfig copy;
   ApplyConfig apply;
   ConflictConfig conflicts;
+  VerifyConfig verify;
   SequenceConfig sequences;
   AlertConfig alerts;
   LogConfig log;

@@ -46,6 +46,7 @@ class FileReader {
   [[nodiscard]] Key patterns(const std::string& name, std::vector<TablePattern>& out);
   [[nodiscard]] Key tables(TableSelection& out);
   [[nodiscard]] Key copy(CopyConfig& out);
+  [[nodiscard]] Key verify(VerifyConfig& out);
   [[nodiscard]] Key apply(ApplyConfig& out);
   [[nodiscard]] Key conflicts(ConflictConfig& out);
   [[nodiscard]] Key table_conflicts(std::vector<TableConflicts>& out);
@@ -221,6 +222,15 @@ FileReader::Key FileReader::apply(ApplyConfig& out) {
           }};
 }
 
+FileReader::Key FileReader::verify(VerifyConfig& out) {
+  return {"verify", [this, &out](const YAML::Node& node, const std::string& path) {
+            read_section(node, path,
+                         {integer("jobs", out.jobs, 1, 64), integer("range_rows", out.range_rows, 100, 10'000'000),
+                          integer("max_diff_rows", out.max_diff_rows, 1, 1'000'000), unsupported("max_age"),
+                          unsupported("continuous"), unsupported("max_rate")});
+          }};
+}
+
 FileReader::Key FileReader::duration(const std::string& name, std::chrono::milliseconds& out) {
   return scalar(name, [&out](const std::string& value) -> std::string {
     const auto parsed = parse_duration(value);
@@ -329,20 +339,14 @@ void FileReader::read(const YAML::Node& root, Config& config) {
     config.writers = value == "both" ? Writers::kBoth : Writers::kOne;
     return value == "both" || value == "one" ? "" : "is neither one nor both";
   };
-  std::vector<Key> keys{scalar("name", name),
-                        text("blue", config.blue),
-                        text("green", config.green),
-                        scalar("direction", direction),
-                        scalar("writers", writers),
-                        text("pg_bindir", config.pg_bindir),
-                        tables(config.tables),
-                        copy(config.copy),
-                        apply(config.apply),
-                        conflicts(config.conflicts),
-                        sequences(config.sequences),
-                        alerts(config.alerts),
-                        log(config.log)};
-  for (const char* later : {"maps", "verify", "cutover", "http", "migrations"}) {
+  std::vector<Key> keys{scalar("name", name),        text("blue", config.blue),
+                        text("green", config.green), scalar("direction", direction),
+                        scalar("writers", writers),  text("pg_bindir", config.pg_bindir),
+                        tables(config.tables),       copy(config.copy),
+                        apply(config.apply),         conflicts(config.conflicts),
+                        verify(config.verify),       sequences(config.sequences),
+                        alerts(config.alerts),       log(config.log)};
+  for (const char* later : {"maps", "cutover", "http", "migrations"}) {
     keys.push_back(unsupported(later));
   }
   read_section(root, "", keys);

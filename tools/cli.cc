@@ -24,6 +24,7 @@ class CommandLine {
  private:
   void add_global_flags();
   void add_commands();
+  void add_verify();
   void add_tail();
   void add_conflicts();
   void add_quarantine();
@@ -78,6 +79,7 @@ void CommandLine::add_commands() {
   CLI::App* status = add("status", Command::kStatus, "Show phase, lag, slot health and tables, from the two databases",
                          "teal -c teal.yml status --watch");
   status->add_flag("--watch", invocation_.status.watch, "Refresh every two seconds until interrupted");
+  add_verify();
   add_tail();
   add_conflicts();
   add_quarantine();
@@ -97,6 +99,23 @@ void CommandLine::add_duration(CLI::App& command, const std::string& name,
     if (!out) throw CLI::ValidationError(name, "\"" + text + "\" is no duration like 500ms, 10s or 5m");
   };
   command.add_option_function<std::string>(name, set, description)->type_name("DURATION");
+}
+
+void CommandLine::add_verify() {
+  VerifyOptions& options = invocation_.verify;
+  CLI::App* verify = add("verify", Command::kVerify,
+                         "Compare the rows of both sides, while they are being written; exit 0 equal, 1 differs, 3 not "
+                         "everything could be checked",
+                         "teal -c teal.yml verify --report verify.json");
+  verify->add_option("--tables", options.tables, "Only these, schema.table with * and ?, comma between them")
+      ->type_name("PATTERNS")
+      ->allow_extra_args(false);
+  verify->add_option("--jobs", options.jobs, "Ranges that are compared at the same time (default: verify.jobs)")
+      ->check(CLI::Range(1, 64))
+      ->type_name("N");
+  add_duration(*verify, "--patience", options.patience,
+               "How long to wait for rows that keep changing before they are not fully checked (default 10s)");
+  verify->add_option("--report", options.report, "Write the report to this file, as JSON")->type_name("FILE");
 }
 
 void CommandLine::add_tail() {

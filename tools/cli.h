@@ -8,7 +8,7 @@
 
 namespace teal {
 
-enum class Command { kCheck, kInit, kRun, kStatus, kTail, kConflicts, kQuarantine, kFinish, kVersion };
+enum class Command { kCheck, kInit, kRun, kStatus, kVerify, kTail, kConflicts, kQuarantine, kFinish, kVersion };
 
 /// What one command line asks for.
 struct Invocation {
@@ -16,6 +16,7 @@ struct Invocation {
   ConfigFlags config;
   OutputOptions output;
   StatusOptions status;
+  VerifyOptions verify;
   TailOptions tail;
   ConflictsOptions conflicts;
   QuarantineOptions quarantine;

@@ -25,6 +25,13 @@ struct FinishOptions {
   bool yes = false;    ///< do not ask
 };
 
+struct VerifyOptions {
+  std::vector<std::string> tables;                    ///< see read_table_list
+  std::optional<int> jobs;                            ///< nullopt: as configured
+  std::optional<std::chrono::milliseconds> patience;  ///< for rows that keep changing; nullopt: 10 s
+  std::string report;                                 ///< file for the report as JSON; "": none
+};
+
 enum class QuarantineAction { kList, kRetry, kSkip };
 
 struct QuarantineOptions {
@@ -56,6 +63,8 @@ struct TailOptions {
 int check_command(const Config& config, const OutputOptions& output);
 /// Creates what teal needs on both sides.
 int init_command(const Config& config, const OutputOptions& output);
+/// Compares the rows of both sides. Exit 0: equal; 1: they differ; 3: not everything could be checked.
+int verify_command(const Config& config, const OutputOptions& output, const VerifyOptions& options);
 /// Prints where the migration stands, from the two databases alone.
 int status_command(const Config& config, const OutputOptions& output, const StatusOptions& options);
 /// Prints what is committed on one side from now on, until it is interrupted or has printed what was asked for.

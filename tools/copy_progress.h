@@ -1,31 +1,30 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
-#include <thread>
+#include <string>
 #include <vector>
 
 #include "applier/initial_copy.h"
+#include "tools/progress_line.h"
 
 namespace teal {
 
-/// Shows a copy under way on stderr, with rate and estimated time left: a line that is redrawn on a terminal, a new
-/// line every ten seconds elsewhere, nothing when `quiet`. Ends with the object. Units: the estimate compares bytes
-/// sent with the tables' size on disk, so it is rough.
+/// Shows a copy under way on stderr, with rate and estimated time left, see ProgressLine. Units: the estimate compares
+/// bytes sent with the tables' size on disk, so it is rough.
 class CopyProgress {
  public:
   CopyProgress(const CopyCounters& counters, const std::vector<CopyTable>& tables, bool quiet);
-  ~CopyProgress();
   CopyProgress(const CopyProgress&) = delete;
   CopyProgress& operator=(const CopyProgress&) = delete;
+  ~CopyProgress() = default;
 
  private:
-  void show(const std::stop_token& stop);
-  [[nodiscard]] std::string line(double seconds) const;
+  [[nodiscard]] std::string text(double seconds) const;
 
   const CopyCounters& counters_;
-  std::uint64_t bytes_expected_ = 0;
-  std::size_t tables_ = 0;
-  bool terminal_ = false;
-  std::jthread thread_;
+  const std::uint64_t bytes_expected_;
+  const std::size_t tables_;
+  ProgressLine line_;  // last: its thread reads the others
 };
 
 }  // namespace teal

@@ -23,6 +23,8 @@ int run_command_of(const Invocation& invocation, const Config& config) {
                           .quiet = invocation.output.quiet});
     case Command::kStatus:
       return status_command(config, invocation.output, invocation.status);
+    case Command::kVerify:
+      return verify_command(config, invocation.output, invocation.verify);
     case Command::kTail:
       return tail_command(config, invocation.output, invocation.tail);
     case Command::kQuarantine:

@@ -23,21 +23,36 @@ SyncPoint::SyncPoint(const Config& config, const LinkNames& names) : names_(name
   id_ = marker.str(0, 0);
 }
 
+void SyncPoint::look() {
+  if (!target_) target_ = PgConnection::connect(target_connect_);
+  if (!insert_lsn_.empty()) return;
+  const Rows seen = target_->exec("look for the marker",
+                                  "SELECT pg_current_wal_insert_lsn() FROM teal.marker_applied WHERE migration = $1 "
+                                  "AND link = $2 AND id = $3::bigint",
+                                  {names_.migration, names_.link, id_});
+  if (!seen.empty()) insert_lsn_ = seen.str(0, 0);
+}
+
+bool SyncPoint::applied() {
+  return ask([this] {
+    look();
+    return !insert_lsn_.empty();
+  });
+}
+
 bool SyncPoint::reached() {
-  try {
-    if (!target_) target_ = PgConnection::connect(target_connect_);
-    if (insert_lsn_.empty()) {
-      const Rows seen =
-          target_->exec("look for the marker",
-                        "SELECT pg_current_wal_insert_lsn() FROM teal.marker_applied WHERE migration = $1 "
-                        "AND link = $2 AND id = $3::bigint",
-                        {names_.migration, names_.link, id_});
-      if (seen.empty()) return false;
-      insert_lsn_ = seen.str(0, 0);
-    }
+  return ask([this] {
+    look();
+    if (insert_lsn_.empty()) return false;
     const Rows durable = target_->exec("look whether the marker is durable",
                                        "SELECT pg_current_wal_flush_lsn() >= $1::pg_lsn", {insert_lsn_});
     return durable.boolean(0, 0);
+  });
+}
+
+bool SyncPoint::ask(const std::function<bool()>& question) {
+  try {
+    return question();
   } catch (const PgError& error) {
     if (error.needs_somebody()) throw;
     target_.reset();

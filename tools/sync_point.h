@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -16,11 +17,17 @@ class SyncPoint {
   /// Inserts the marker on the link's source.
   SyncPoint(const Config& config, const LinkNames& names);
 
+  /// The marker has been applied; its transaction may not be flushed yet.
+  [[nodiscard]] bool applied();
+
   /// The marker has arrived, and the target has flushed the transaction that brought it.
   /// A target that cannot be asked at the moment has not reached it.
   [[nodiscard]] bool reached();
 
  private:
+  void look();
+  [[nodiscard]] bool ask(const std::function<bool()>& question);
+
   ConnectOptions target_connect_;
   LinkNames names_;
   std::string id_;

@@ -226,7 +226,7 @@ TEST(ConfigFile, NamesFileLineAndKeyOfEachMistake) {
 }
 
 TEST(ConfigFile, RefusesKeysThatNothingActsOnYet) {
-  for (const char* text : {"maps: []", "verify: { jobs: 2 }", "cutover: {}", "alerts: { max_lag: 5s }",
+  for (const char* text : {"maps: []", "verify: { max_age: 1h }", "cutover: {}", "alerts: { max_lag: 5s }",
                            "alerts: { webhook: x }", "http: {}", "migrations: {}"}) {
     const FileResult result = read(text);
     ASSERT_EQ(result.problems.size(), 1U) << text;

@@ -1,0 +1,139 @@
+#include "verifier/compared_table.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "engine/catalog.h"
+
+namespace teal {
+namespace {
+
+constexpr std::uint64_t kBytesOfARow = 100;  // a guess, where a table was never analyzed
+
+std::string spelled(const TableName& table) { return quote_qualified(table.schema, table.name); }
+
+// Types whose values have the same text when they are the same: changing from one to the other is a common migration.
+bool have_one_text(const std::string& a, const std::string& b) {
+  static const std::set<std::string> kIntegers = {"smallint", "integer", "bigint"};
+  static const std::set<std::string> kTexts = {"text", "character varying"};
+  return a == b || (kIntegers.contains(a) && kIntegers.contains(b)) || (kTexts.contains(a) && kTexts.contains(b));
+}
+
+void compare_columns(ComparedTable& table, const SourceTable& blue, const TargetRelation& green) {
+  std::map<std::string, const CatalogColumn*> there;
+  for (const CatalogColumn& column : green.columns) there[column.name] = &column;
+  for (const CatalogColumn& column : blue.columns) {
+    const auto found = there.find(column.name);
+    if (found == there.end()) {
+      table.obstacles.push_back("column " + column.name + " is not on green");
+      continue;
+    }
+    const CatalogColumn& other = *found->second;
+    there.erase(found);
+    if (!have_one_text(column.base_type, other.base_type)) {
+      table.obstacles.push_back("column " + column.name + " cannot be compared: it is " + column.type +
+                                " on blue and " + other.type + " on green");
+    } else if (!column.computed_on_read && !other.computed_on_read) {
+      table.columns.push_back(quote_identifier(column.name));
+    }
+  }
+  for (const auto& [name, column] : there) table.obstacles.push_back("column " + name + " is not on blue");
+}
+
+void add_key(ComparedTable& table, const SourceTable& blue) {
+  if (blue.whole_rows) return;
+  for (const std::string& name : blue.identity_columns) {
+    const std::string quoted = quote_identifier(name);
+    const auto column = std::find_if(blue.columns.begin(), blue.columns.end(),
+                                     [&](const CatalogColumn& one) { return one.name == name; });
+    if (column == blue.columns.end() ||
+        std::find(table.columns.begin(), table.columns.end(), quoted) == table.columns.end()) {
+      table.key.clear();  // cannot be compared, so nothing can be found by it
+      return;
+    }
+    table.key.push_back({quoted, column->type});
+  }
+}
+
+void look_at_blue(ComparedTable& table, const SourceTable& blue) {
+  if (blue.row_security) table.obstacles.push_back("row security on blue would hide rows from teal's role");
+  if (!blue.may_select || !blue.may_use_schema) table.obstacles.push_back("teal's role may not read it on blue");
+  table.readable = table.readable && !blue.row_security && blue.may_select && blue.may_use_schema;
+}
+
+void look_at_green(ComparedTable& table, const TargetRelation& green) {
+  if (!green.exists) {
+    table.obstacles.push_back(green.is_other ? "it is no table on green" : "it is not on green");
+    table.readable = false;
+    return;
+  }
+  const bool may_select =
+      std::find(green.missing_rights.begin(), green.missing_rights.end(), "SELECT") == green.missing_rights.end();
+  if (green.row_security) table.obstacles.push_back("row security on green would hide rows from teal's role");
+  if (!may_select || !green.may_use_schema) table.obstacles.push_back("teal's role may not read it on green");
+  table.readable = table.readable && !green.row_security && may_select && green.may_use_schema;
+}
+
+// Of a partitioned table the sum of its partitions'. What was never analyzed is guessed by its size.
+void read_estimates(PgConnection& blue, std::vector<ComparedTable>& tables) {
+  std::vector<std::string> names;
+  names.reserve(tables.size());
+  for (const ComparedTable& table : tables) names.push_back(spelled(table.blue.name));
+  std::string list;
+  for (const std::string& name : names) list += (list.empty() ? "" : ", ") + quote_literal(name);
+  if (list.empty()) return;
+  const Rows rows = blue.exec(
+      "estimate the tables' rows",
+      "SELECT w.i, coalesce(sum(CASE WHEN c.reltuples > 0 THEN c.reltuples ELSE pg_relation_size(c.oid) / " +
+          std::to_string(kBytesOfARow) + " END), 0)::bigint FROM unnest(ARRAY[" + list +
+          "]::text[]) WITH ORDINALITY AS w (name, i) CROSS JOIN LATERAL (SELECT w.name::regclass AS oid UNION SELECT "
+          "relid FROM pg_partition_tree(w.name::regclass)) AS part JOIN pg_class c ON c.oid = part.oid AND c.relkind = "
+          "'r' GROUP BY 1");
+  for (int i = 0; i < rows.size(); ++i) {
+    tables[static_cast<std::size_t>(rows.integer(i, 0)) - 1].rows = static_cast<std::uint64_t>(rows.integer(i, 1));
+  }
+}
+
+void read_orders(PgConnection& blue, ComparedTable& table) {
+  if (table.key.empty()) return;
+  const Rows rows = blue.exec(
+      "look at the key of " + to_string(table.blue.name),
+      "SELECT a.attname, a.attcollation <> 0, t.typtype = 'b' AND n.nspname = 'pg_catalog' FROM pg_attribute a JOIN "
+      "pg_type t ON t.oid = a.atttypid JOIN pg_namespace n ON n.oid = t.typnamespace WHERE a.attrelid = " +
+          quote_literal(spelled(table.blue.name)) + "::regclass AND a.attnum > 0 AND NOT a.attisdropped");
+  for (int i = 0; i < rows.size(); ++i) {
+    for (ComparedKey& key : table.key) {
+      if (key.name != quote_identifier(rows.at(i, 0))) continue;
+      const KeyOrder built_in = rows.boolean(i, 1) ? KeyOrder::kBytes : KeyOrder::kNatural;
+      key.order = rows.boolean(i, 2) ? built_in : KeyOrder::kText;
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<ComparedTable> read_compared_tables(PgConnection& blue, PgConnection& green,
+                                                const TableSelection& selection) {
+  const SourceCatalog catalog = read_source_catalog(blue, selection);
+  const std::vector<TargetRelation> relations = find_target_relations(green, catalog.tables);
+  std::vector<ComparedTable> tables;
+  for (std::size_t i = 0; i < catalog.tables.size(); ++i) {
+    const SourceTable& source = catalog.tables[i];
+    ComparedTable table;
+    table.blue = {source.name, source.partitioned};
+    table.green = {source.target, relations[i].partitioned};
+    look_at_blue(table, source);
+    look_at_green(table, relations[i]);
+    if (table.readable) {
+      compare_columns(table, source, relations[i]);
+      add_key(table, source);
+      read_orders(blue, table);
+    }
+    tables.push_back(std::move(table));
+  }
+  read_estimates(blue, tables);
+  return tables;
+}
+
+}  // namespace teal

@@ -1,0 +1,46 @@
+#pragma once
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/pg_connection.h"
+#include "verifier/compared_table.h"
+#include "verifier/digest.h"
+#include "verifier/digest_sql.h"
+#include "verifier/key_range.h"
+
+namespace teal {
+
+/// The rows with one key, or, in a table without one, the rows that are the same.
+struct FoundRow {
+  Digest digest;
+  KeyValues key;        ///< empty without a key
+  std::string version;  ///< differs from an earlier one when any of the rows was written meanwhile
+};
+
+/// By identity, which is the key's text or the whole row's.
+using FoundRows = std::map<std::string, FoundRow>;
+
+/// Reads one side's digests and rows by statements of its own, each of which sees one moment.
+/// Threads: one; it uses `connection`, which has to outlive it. Errors: PgError.
+class SideReader {
+ public:
+  SideReader(PgConnection& connection, ComparedOn side) : connection_(connection), side_(side) {}
+
+  [[nodiscard]] Digest read_digest(const ComparedTable& table, const KeyRange& range);
+  /// One for each slice, in order.
+  [[nodiscard]] std::vector<Digest> read_slices(const ComparedTable& table, const KeyRange& range, std::size_t slices);
+  [[nodiscard]] FoundRows read_rows(const ComparedTable& table, const KeyRange& range, std::size_t slice,
+                                    std::size_t slices);
+  /// Those with one of these keys; what is not there is not in it.
+  [[nodiscard]] FoundRows read_keys(const ComparedTable& table, const std::vector<KeyValues>& keys);
+
+ private:
+  [[nodiscard]] std::string said(const char* what, const ComparedTable& table) const;
+
+  PgConnection& connection_;
+  ComparedOn side_;
+};
+
+}  // namespace teal
