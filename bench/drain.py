@@ -48,6 +48,7 @@ def drain_all(contenders, blue, green, end):
     """`end` is the row to wait for. Returns each one's figures."""
     DecodeLimit.after = blue.sql("SELECT pg_current_wal_insert_lsn()")
     blue.sql(f"INSERT INTO bench_end VALUES ({end}); CHECKPOINT;")
+    blue.warm_log()
     results = {}
     for contender in contenders:
         green.sql("CHECKPOINT", "postgres")
