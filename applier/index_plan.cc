@@ -29,7 +29,8 @@ std::uint32_t take_number(std::string_view& text) {
 
 constexpr const char* kIndexes =
     "SELECT i.indexrelid, coalesce(k.oid, 0), i.indrelid, i.indisunique OR i.indisexclusion, k.oid IS NOT NULL OR "
-    "i.indisreplident OR i.indisclustered, format('%I.%I %I.%I %s %s %s (%s)', n.nspname, c.relname, m.nspname, "
+    "i.indisreplident OR i.indisclustered, c.relpages * current_setting('block_size')::bigint, format('%I.%I %I.%I %s "
+    "%s %s (%s)', n.nspname, c.relname, m.nspname, "
     "t.relname, k.contype, i.indisunique, i.indpred IS NULL, (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY "
     "a.attnum) FROM pg_attribute a WHERE a.attrelid = i.indexrelid)) FROM pg_index i JOIN pg_class c ON c.oid = "
     "i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class t ON t.oid = i.indrelid JOIN "
@@ -37,19 +38,30 @@ constexpr const char* kIndexes =
     "i.indrelid AND k.contype IN ('p', 'u', 'x') WHERE t.relkind = 'r' AND i.indisvalid AND m.nspname <> "
     "'information_schema' AND m.nspname !~ '^pg_'";
 
+// What is to be made for one table.
+struct TableEntry {
+  DumpEntry entry;
+  bool exclusive = false;
+  std::uint64_t weight = 0;
+};
+
+std::uint64_t weight_of(const std::vector<TableEntry>& entries) {
+  std::uint64_t weight = 0;
+  for (const TableEntry& one : entries) weight += one.weight;
+  return weight;
+}
+
 // The units of one table: what needs it for itself is one.
-std::vector<IndexUnit> units_of(std::uint32_t table, std::uint64_t bytes,
-                                const std::vector<std::pair<DumpEntry, bool>>& entries) {
-  IndexUnit exclusive{table, true, 0, {}};
+std::vector<IndexUnit> units_of(std::uint32_t table, const std::vector<TableEntry>& entries) {
+  IndexUnit exclusive{table, true, weight_of(entries), {}};
   std::vector<IndexUnit> units;
-  for (const auto& [entry, alone] : entries) {
-    if (alone) {
-      exclusive.entries.push_back(entry);
+  for (const TableEntry& one : entries) {
+    if (one.exclusive) {
+      exclusive.entries.push_back(one.entry);
     } else {
-      units.push_back({table, false, bytes, {entry}});
+      units.push_back({table, false, one.weight, {one.entry}});
     }
   }
-  exclusive.weight = bytes * entries.size();
   if (!exclusive.entries.empty()) units.push_back(std::move(exclusive));
   return units;
 }
@@ -77,7 +89,7 @@ std::vector<IndexFacts> read_indexes(PgConnection& connection) {
   for (int i = 0; i < rows.size(); ++i) {
     indexes.push_back({static_cast<std::uint32_t>(rows.integer(i, 0)), static_cast<std::uint32_t>(rows.integer(i, 1)),
                        static_cast<std::uint32_t>(rows.integer(i, 2)), rows.boolean(i, 3), rows.boolean(i, 4),
-                       rows.str(i, 5)});
+                       static_cast<std::uint64_t>(rows.integer(i, 5)), rows.str(i, 6)});
   }
   return indexes;
 }
@@ -96,7 +108,11 @@ IndexPlan plan_indexes(const std::vector<DumpEntry>& contents, const std::vector
         &index;
   }
   IndexPlan plan;
-  std::map<std::uint32_t, std::vector<std::pair<DumpEntry, bool>>> tables;
+  std::map<std::uint32_t, std::vector<TableEntry>> tables;
+  const auto bytes_of = [&](std::uint32_t table) {
+    const auto found = options.table_bytes.find(table);
+    return found == options.table_bytes.end() ? 0 : found->second;
+  };
   for (const DumpEntry& entry : contents) {
     const auto found = known.find({entry.catalog, entry.oid});
     if (found == known.end()) {
@@ -106,28 +122,24 @@ IndexPlan plan_indexes(const std::vector<DumpEntry>& contents, const std::vector
     const IndexFacts& index = *found->second;
     if (present.contains(index.likeness)) continue;
     if (options.apart && !(index.unique && index.table == options.held_back)) {
-      tables[index.table].emplace_back(entry, index.exclusive);
+      tables[index.table].push_back({entry, index.exclusive, bytes_of(index.table) + index.bytes});
     } else {
       plan.rest.push_back(entry);
     }
   }
-  const auto bytes_of = [&](std::uint32_t table) {
-    const auto found = options.table_bytes.find(table);
-    return found == options.table_bytes.end() ? 0 : found->second;
-  };
   std::uint64_t all = 0;
-  for (const auto& [table, entries] : tables) all += bytes_of(table) * entries.size();
+  for (const auto& [table, entries] : tables) all += weight_of(entries);
   const std::uint64_t share = std::max(kLeastBytes, all / kSharesOfAJob / static_cast<std::uint64_t>(options.jobs));
   IndexUnit gathered;
   for (const auto& [table, entries] : tables) {
-    const std::uint64_t bytes = bytes_of(table);
-    if (bytes * entries.size() >= share) {
-      std::vector<IndexUnit> units = units_of(table, bytes, entries);
+    const std::uint64_t weight = weight_of(entries);
+    if (weight >= share) {
+      std::vector<IndexUnit> units = units_of(table, entries);
       std::move(units.begin(), units.end(), std::back_inserter(plan.units));
       continue;
     }
-    for (const auto& [entry, alone] : entries) gathered.entries.push_back(entry);
-    gathered.weight += bytes * entries.size();
+    for (const TableEntry& one : entries) gathered.entries.push_back(one.entry);
+    gathered.weight += weight;
     if (gathered.weight < share && gathered.entries.size() < kGatheredEntries) continue;
     plan.units.push_back(std::exchange(gathered, {}));
   }

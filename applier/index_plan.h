@@ -29,6 +29,7 @@ struct IndexFacts {
   bool unique = false;  ///< or of an exclusion constraint
   bool exclusive =
       false;  ///< making it lets nobody beside it at the table: a constraint, or what marks it for the table
+  std::uint64_t bytes = 0;  ///< as its server last counted its pages
   /// What tells it from another index of the same name: names of both, columns, kind. The same on both sides.
   std::string likeness;
 };
@@ -42,7 +43,7 @@ struct IndexFacts {
 struct IndexUnit {
   std::uint32_t table = 0;         ///< 0: all that several small tables need
   bool exclusive = false;          ///< nothing else may be made on the table meanwhile
-  std::uint64_t weight = 0;        ///< bytes to read for it, and for what has to wait for it
+  std::uint64_t weight = 0;        ///< bytes to read and to write for it, and for what has to wait for it
   std::vector<DumpEntry> entries;  ///< in the list's order
 };
 

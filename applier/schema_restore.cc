@@ -35,8 +35,6 @@ constexpr const char* kPinned =
     "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 "
     "-c idle_in_transaction_session_timeout=0 -c lc_monetary=C";
 
-constexpr long long kSortKilobytes = 1LL << 20U;
-
 constexpr const char* kConnectionFailure = "08006";
 
 int server_major(const std::string& conninfo) {
@@ -52,12 +50,11 @@ std::string quoted_value(std::string_view text) {
   return value + "'";
 }
 
-// `settings`: more of them, as `-c name=value`.
-SafeConninfo without_secrets(const std::string& conninfo, const std::string& settings = "") {
+SafeConninfo without_secrets(const std::string& conninfo) {
   const ConninfoHandle parsed(PQconninfoParse(conninfo.c_str(), nullptr));
   if (!parsed) throw Stopped(StopCode::kUsage, "a connection string cannot be read");
   SafeConninfo safe;
-  std::string pinned = kPinned + settings;
+  std::string pinned = kPinned;
   if (server_major(conninfo) >= 14) pinned += " -c idle_session_timeout=0";
   bool own_options = false;
   for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option) {
@@ -83,14 +80,6 @@ SafeConninfo without_secrets(const std::string& conninfo, const std::string& set
   const char* inherited = std::getenv("PGOPTIONS");
   safe.environment["PGOPTIONS"] = (inherited == nullptr ? "" : std::string(inherited) + " ") + pinned;
   return safe;
-}
-
-// What sorts of an index may take: `jobs` of them at a time, which is all that happens on the target then.
-std::string sort_memory(PgConnection& target, int jobs) {
-  const Rows own = target.exec("read the target's maintenance_work_mem",
-                               "SELECT setting FROM pg_settings WHERE name = 'maintenance_work_mem'");
-  const long long kilobytes = std::max(own.integer(0, 0), kSortKilobytes / jobs);
-  return " -c maintenance_work_mem=" + std::to_string(kilobytes) + "kB";
 }
 
 std::size_t count_entries(const std::vector<IndexUnit>& units) {
@@ -182,13 +171,13 @@ std::string SchemaDump::list_contents() {
 
 // One transaction. `name`: of the file for the list, of which pg_restore has a section's entries made.
 void SchemaDump::restore_listed(const std::string& section, const std::vector<DumpEntry>& entries,
-                                const std::string& name, const std::string& settings, const std::stop_token& stop) {
+                                const std::string& name, const std::stop_token& stop) {
   const std::string path = directory_ + "/" + name;
   std::ofstream out(path);
   for (const DumpEntry& entry : entries) out << entry.line << '\n';
   out.close();
   if (!out) throw Stopped(StopCode::kRefused, "cannot write " + path);
-  const SafeConninfo target = without_secrets(options_.target_conninfo, settings);
+  const SafeConninfo target = without_secrets(options_.target_conninfo);
   run_or_stop(
       "restoring the schema (" + section + ") on the target",
       {program(options_.bindir, "pg_restore"), "--section=" + section, "--no-owner", "--no-acl", "--single-transaction",
@@ -205,7 +194,7 @@ void SchemaDump::restore_pre_data() {
   for (int i = 0; i < schemas.size(); ++i) present.insert(schemas.str(i, 0));
   std::vector<DumpEntry> entries = parse_contents(list_contents());
   std::erase_if(entries, [&](const DumpEntry& entry) { return is_there_already(entry.line, present); });
-  restore_listed("pre-data", entries, "contents", "", stop_);
+  restore_listed("pre-data", entries, "contents", stop_);
 }
 
 // What a killed teal's pg_restore has made meanwhile hinders a unit once, and is left out of the next plan.
@@ -221,17 +210,16 @@ void SchemaDump::restore_post_data(const PostDataOptions& options) {
     const IndexPlan plan = plan_indexes(contents, indexes, read_index_likenesses(target), options);
     const std::size_t entries = count_entries(plan.units);
     if (hindered && entries >= left) std::rethrow_exception(hindered);
+    target.close();
     std::size_t made = 0;
     try {
-      const std::string settings = sort_memory(target, options.jobs);
-      target.close();
       run_index_units(
           plan.units, options.jobs, stop_,
           [&](const IndexUnit& unit, int job, const std::stop_token& stop) {
-            restore_listed("post-data", unit.entries, "contents" + std::to_string(job), settings, stop);
+            restore_listed("post-data", unit.entries, "contents" + std::to_string(job), stop);
           },
           made);
-      restore_listed("post-data", plan.rest, "contents", settings, stop_);
+      restore_listed("post-data", plan.rest, "contents", stop_);
       return;
     } catch (const Interrupted&) {
       throw;

@@ -37,7 +37,7 @@ class SchemaDump {
  private:
   [[nodiscard]] std::string list_contents();
   void restore_listed(const std::string& section, const std::vector<DumpEntry>& entries, const std::string& name,
-                      const std::string& settings, const std::stop_token& stop);
+                      const std::stop_token& stop);
 
   SchemaRestoreOptions options_;
   std::stop_token stop_;
