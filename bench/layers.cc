@@ -8,14 +8,15 @@
 #include <utility>
 #include <vector>
 
-#include "applier/array_param.h"
 #include "applier/coalescer.h"
+#include "applier/row_params.h"
 #include "applier/statement_builder.h"
 #include "decoder/copy_data.h"
 #include "decoder/pgoutput.h"
 #include "decoder/transaction_assembler.h"
 #include "engine/transaction_queue.h"
 #include "tests/support/pgoutput_builder.h"
+#include "verifier/digest.h"
 
 namespace teal {
 namespace {
@@ -114,7 +115,7 @@ void coalesce(benchmark::State& state) {
 }
 BENCHMARK(coalesce)->Arg(1'000)->Arg(10);
 
-// Rows into arrays, one for each column, as they are sent.
+// Rows into the parameters of the statements that they are sent by.
 void build_statement_params(benchmark::State& state) {
   const TransactionSlice slice = test::slice_of({}, {item_relation()}, updates(kRows));
   const TargetTable table = item_table();
@@ -122,19 +123,27 @@ void build_statement_params(benchmark::State& state) {
   std::uint64_t position = 0;
   for (const Change& change : slice.changes) coalescer.add(table, change, {change.lsn, ++position, &slice.facts});
   const Segment& segment = coalescer.epochs().front().tables.front().front();
-  std::vector<ArrayParam> arrays(table.columns.size());
+  RowParams params;
   for ([[maybe_unused]] auto _ : state) {
-    for (const RowGroup& group : group_rows(segment)) {
-      for (std::size_t column = 0; column < table.columns.size(); ++column) {
-        arrays[column].reset(kTextOid, false, group.rows.size() * 16);
-        for (const NetRow* row : group.rows) arrays[column].add(row->values[column]);
-        benchmark::DoNotOptimize(arrays[column].param());
-      }
+    for (const RowGroup& group : as_statements(group_rows(segment))) {
+      benchmark::DoNotOptimize(params.fill(group).data());
     }
   }
   per_row(state);
 }
 BENCHMARK(build_statement_params);
+
+// `range(0)`: bytes of a row's text.
+void range_hash(benchmark::State& state) {
+  const std::string image(static_cast<std::size_t>(state.range(0)), 'x');
+  for ([[maybe_unused]] auto _ : state) {
+    DigestSum sum;
+    for (int i = 0; i < kRows; ++i) sum.add(image);
+    benchmark::DoNotOptimize(sum.digest());
+  }
+  per_row(state);
+}
+BENCHMARK(range_hash)->Arg(100)->Arg(1'000)->Arg(10'000);
 
 }  // namespace
 }  // namespace teal

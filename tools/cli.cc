@@ -115,6 +115,8 @@ void CommandLine::add_verify() {
       ->type_name("N");
   add_duration(*verify, "--patience", options.patience,
                "How long to wait for rows that keep changing before they are not fully checked (default 10s)");
+  verify->add_flag("--exact", options.exact,
+                   "Read all rows and hash them here, instead of having the servers hash them");
   verify->add_option("--report", options.report, "Write the report to this file, as JSON")->type_name("FILE");
 }
 

@@ -29,6 +29,7 @@ struct VerifyOptions {
   std::vector<std::string> tables;                    ///< see read_table_list
   std::optional<int> jobs;                            ///< nullopt: as configured
   std::optional<std::chrono::milliseconds> patience;  ///< for rows that keep changing; nullopt: 10 s
+  bool exact = false;                                 ///< rows are hashed here and not on the servers
   std::string report;                                 ///< file for the report as JSON; "": none
 };
 

@@ -74,7 +74,23 @@ VerifierOptions verifier_options(const Config& config, const VerifyOptions& opti
   verifier.compare.differences_max = config.verify.max_diff_rows;
   verifier.compare.patience = options.patience.value_or(kPatience);
   verifier.compare.stop = stop;
+  if (options.exact) verifier.compare.hashed = HashedIn::kClient;
   return verifier;
+}
+
+// Servers that hash unlike each other, or keep text in another encoding, only have to send the same text.
+void choose_hashes(PgConnection& blue, PgConnection& green, VerifierOptions& verifier,
+                   std::vector<ComparedTable>& tables) {
+  const HashTrial trial = try_hashes(blue, green);
+  if (!trial.hashes.empty() && verifier.compare.hashed == HashedIn::kServer) {
+    log_event(LogLevel::kInfo, "rows are hashed here and not on the servers", {{"reason", trial.hashes}});
+    verifier.compare.hashed = HashedIn::kClient;
+  }
+  if (trial.text.empty()) return;
+  for (ComparedTable& table : tables) {
+    table.readable = false;
+    table.obstacles.push_back(trial.text);
+  }
 }
 
 std::vector<TableResult> verify(const VerifierOptions& options, const std::vector<ComparedTable>& tables, bool quiet) {
@@ -110,12 +126,7 @@ int verify_command(const Config& config, const OutputOptions& output, const Veri
     };
   }
   std::vector<ComparedTable> tables = selected(read_compared_tables(blue, green, config.tables), options.tables);
-  const std::string unlike = compare_hashes(blue, green);
-  for (ComparedTable& table : tables) {
-    if (unlike.empty()) break;
-    table.readable = false;
-    table.obstacles.push_back(unlike);
-  }
+  choose_hashes(blue, green, verifier, tables);
   const std::vector<TableResult> results = verify(verifier, tables, output.quiet);
   const nlohmann::ordered_json report = verify_json(config.name, results);
   if (!options.report.empty()) write_report(options.report, report);

@@ -95,20 +95,47 @@ void read_estimates(PgConnection& blue, std::vector<ComparedTable>& tables) {
   }
 }
 
-void read_orders(PgConnection& blue, ComparedTable& table) {
-  if (table.key.empty()) return;
-  const Rows rows = blue.exec(
-      "look at the key of " + to_string(table.blue.name),
-      "SELECT a.attname, a.attcollation <> 0, t.typtype = 'b' AND n.nspname = 'pg_catalog' FROM pg_attribute a JOIN "
-      "pg_type t ON t.oid = a.atttypid JOIN pg_namespace n ON n.oid = t.typnamespace WHERE a.attrelid = " +
-          quote_literal(spelled(table.blue.name)) + "::regclass AND a.attnum > 0 AND NOT a.attisdropped");
+// Of one side: whether the key's columns are of built-in types, have a collation, and that is by bytes.
+struct KeyFacts {
+  bool built_in = false;
+  bool collated = false;
+  bool by_bytes = false;
+};
+
+std::map<std::string, KeyFacts> read_key_facts(PgConnection& connection, const TableName& table) {
+  const Rows rows = connection.exec(
+      "look at the key of " + to_string(table) + " on " + connection.label(),
+      "SELECT a.attname, t.typtype = 'b' AND n.nspname = 'pg_catalog', a.attcollation <> 0, coalesce(CASE WHEN "
+      "l.collname = 'default' THEN d.datcollate IN ('C', 'POSIX') AND coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') "
+      "= "
+      "'c' ELSE l.collcollate IN ('C', 'POSIX') END, false) FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
+      "JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_database d ON d.datname = current_database() LEFT JOIN "
+      "pg_collation l ON l.oid = a.attcollation WHERE a.attrelid = " +
+          quote_literal(spelled(table)) + "::regclass AND a.attnum > 0 AND NOT a.attisdropped");
+  std::map<std::string, KeyFacts> facts;
   for (int i = 0; i < rows.size(); ++i) {
-    for (ComparedKey& key : table.key) {
-      if (key.name != quote_identifier(rows.at(i, 0))) continue;
-      const KeyOrder built_in = rows.boolean(i, 1) ? KeyOrder::kBytes : KeyOrder::kNatural;
-      key.order = rows.boolean(i, 2) ? built_in : KeyOrder::kText;
+    facts[quote_identifier(rows.at(i, 0))] = {rows.boolean(i, 1), rows.boolean(i, 2), rows.boolean(i, 3)};
+  }
+  return facts;
+}
+
+// The first column alone decides how much an index can leave out.
+void read_orders(PgConnection& blue, PgConnection& green, ComparedTable& table) {
+  if (table.key.empty()) return;
+  auto here = read_key_facts(blue, table.blue.name);
+  auto there = read_key_facts(green, table.green.name);
+  for (ComparedKey& key : table.key) {
+    const KeyFacts& one = here[key.name];
+    const KeyFacts& other = there[key.name];
+    if (!one.built_in || !other.built_in) {
+      key.order = KeyOrder::kText;
+    } else if (one.collated || other.collated) {
+      key.order = KeyOrder::kBytes;
     }
   }
+  const std::string& first = table.key.front().name;
+  table.ranged = table.key.front().order == KeyOrder::kNatural ||
+                 (table.key.front().order == KeyOrder::kBytes && here[first].by_bytes && there[first].by_bytes);
 }
 
 }  // namespace
@@ -128,7 +155,7 @@ std::vector<ComparedTable> read_compared_tables(PgConnection& blue, PgConnection
     if (table.readable) {
       compare_columns(table, source, relations[i]);
       add_key(table, source);
-      read_orders(blue, table);
+      read_orders(blue, green, table);
     }
     tables.push_back(std::move(table));
   }

@@ -36,13 +36,14 @@ struct ComparedTable {
   ComparedSide green;
   std::vector<std::string> columns;    ///< quoted, in blue's order
   std::vector<ComparedKey> key;        ///< empty: none that both sides have; rows are compared as a multiset
+  bool ranged = false;                 ///< both sides can find a range of keys by an index
   std::uint64_t rows = 0;              ///< blue's estimate; 0: not known
   std::vector<std::string> obstacles;  ///< why it cannot be checked as a whole, in words
   bool readable = true;                ///< false: nothing of it can be compared
 };
 
 /// What `selection` selects on blue, sorted by name, and what is wrong with it. Tables that only green has are not
-/// among them: see find_tables_of_green_alone. Errors: Stopped(kUsage) as read_source_catalog; PgError.
+/// among them. Errors: Stopped(kUsage) as read_source_catalog; PgError.
 [[nodiscard]] std::vector<ComparedTable> read_compared_tables(PgConnection& blue, PgConnection& green,
                                                               const TableSelection& selection);
 

@@ -9,6 +9,7 @@ namespace {
 constexpr const char* kLowSeed = "1";
 constexpr const char* kHighSeed = "2";
 constexpr const char* kSliceSeed = "3";
+constexpr const char* kVersion = "t.tableoid || ' ' || t.ctid || ' ' || t.xmin";
 
 std::string from_sql(const ComparedTable& table, ComparedOn side) {
   const ComparedSide& one = side == ComparedOn::kBlue ? table.blue : table.green;
@@ -70,23 +71,26 @@ std::string slice_of(const std::string& identity, std::size_t slices) {
   return "(" + hash(identity, kSliceSeed) + " & 9223372036854775807) % " + std::to_string(slices);
 }
 
+// Under names of our own: a key's column may be called like one of ours.
 std::string key_texts(const ComparedTable& table) {
   std::string text;
-  for (const ComparedKey& key : table.key) text += ", min(s." + key.name + "::text)";
+  for (std::size_t i = 0; i < table.key.size(); ++i) text += ", min(s.k" + std::to_string(i) + "::text)";
   return text;
 }
 
 std::string key_columns(const ComparedTable& table) {
   std::string text;
-  for (const ComparedKey& key : table.key) text += ", t." + key.name;
+  for (std::size_t i = 0; i < table.key.size(); ++i) {
+    text += ", t." + table.key[i].name + " AS k" + std::to_string(i);
+  }
   return text;
 }
 
 std::string by_identity(const ComparedTable& table, ComparedOn side, const std::string& where) {
   return "SELECT s.identity, " + sums() + key_texts(table) +
          ", string_agg(s.version, ',' ORDER BY s.version) FROM (SELECT " + identity(table) + " AS identity, " +
-         row_image_sql(table) + " AS image, t.tableoid || ' ' || t.ctid || ' ' || t.xmin AS version" +
-         key_columns(table) + " FROM " + from_sql(table, side) + where + " OFFSET 0) AS s GROUP BY 1";
+         row_image_sql(table) + " AS image, " + kVersion + " AS version" + key_columns(table) + " FROM " +
+         from_sql(table, side) + where + " OFFSET 0) AS s GROUP BY 1";
 }
 
 std::string share_text(double share) {
@@ -123,19 +127,33 @@ std::string slice_digests_sql(const ComparedTable& table, ComparedOn side, const
          " OFFSET 0) AS s GROUP BY 1";
 }
 
-std::string rows_sql(const ComparedTable& table, ComparedOn side, const KeyRange& range, std::size_t slice,
-                     std::size_t slices) {
+std::string rows_sql(const ComparedTable& table, ComparedOn side, const KeyRange& range, const Slices& slices) {
   std::string where = range_sql(table, range);
-  where += (where.empty() ? " WHERE " : " AND ") + slice_of(identity(table), slices) + " = " + std::to_string(slice);
+  if (slices.numbers.size() < slices.of) {
+    std::string numbers;
+    for (const std::size_t number : slices.numbers) numbers += (numbers.empty() ? "" : ", ") + std::to_string(number);
+    where += (where.empty() ? " WHERE " : " AND ") + slice_of(identity(table), slices.of) + " IN (" + numbers + ")";
+  }
   return by_identity(table, side, where);
 }
 
-std::string keys_sql(const ComparedTable& table, ComparedOn side, const std::vector<KeyValues>& keys) {
+std::string keys_where_sql(const ComparedTable& table, const std::vector<KeyValues>& keys) {
   std::string values;
   for (const KeyValues& key : keys) values += (values.empty() ? "(" : ", (") + joined(literals(table, key)) + ")";
   std::vector<std::string> plain;
   for (const ComparedKey& key : table.key) plain.push_back("t." + key.name);
-  return by_identity(table, side, " WHERE " + list(plain) + " IN (VALUES " + values + ")");
+  return " WHERE " + list(plain) + " IN (VALUES " + values + ")";
+}
+
+std::string keys_sql(const ComparedTable& table, ComparedOn side, const std::vector<KeyValues>& keys) {
+  return by_identity(table, side, keys_where_sql(table, keys));
+}
+
+std::string plain_rows_sql(const ComparedTable& table, ComparedOn side, const std::string& where) {
+  std::string keys;
+  for (const ComparedKey& key : table.key) keys += ", t." + key.name + "::text";
+  return "SELECT " + identity(table) + ", " + row_image_sql(table) + ", " + std::string(kVersion) + keys + " FROM " +
+         from_sql(table, side) + where;
 }
 
 std::string sample_sql(const ComparedTable& table, double pages, double rows) {

@@ -11,6 +11,12 @@ namespace teal {
 /// Which side's names a text of SQL uses.
 enum class ComparedOn { kBlue, kGreen };
 
+/// Some of the parts that a range's rows fall into by their identity.
+struct Slices {
+  std::vector<std::size_t> numbers;  ///< from 0
+  std::size_t of = 1;
+};
+
 /// A row's canonical form, as an expression: the text of a record of all compared columns. It tells every list of
 /// values from every other: fields are quoted and separated, NULL is nothing at all and an empty text is `""`. Source:
 /// PostgreSQL manual, "Composite Type Input and Output Syntax". A record may have 1,664 columns; a function's arguments
@@ -29,14 +35,21 @@ enum class ComparedOn { kBlue, kGreen };
 [[nodiscard]] std::string slice_digests_sql(const ComparedTable& table, ComparedOn side, const KeyRange& range,
                                             std::size_t slices);
 
-/// The rows of one slice, one result row for each key (without a key: for each different row): its identity, how many
+/// The rows of some slices, one result row for each key (without a key: for each different row): its identity, how many
 /// rows have it, the sums of their hashes, the key's values, and last what tells whether one of them was written
 /// between two readings: where it lies, and which transaction wrote it.
 [[nodiscard]] std::string rows_sql(const ComparedTable& table, ComparedOn side, const KeyRange& range,
-                                   std::size_t slice, std::size_t slices);
+                                   const Slices& slices);
 
 /// The rows with one of these keys, in the same form.
 [[nodiscard]] std::string keys_sql(const ComparedTable& table, ComparedOn side, const std::vector<KeyValues>& keys);
+
+/// The rows themselves, for hashes in the client: identity, image, what tells whether it was written, the key's values.
+/// All are text.
+[[nodiscard]] std::string plain_rows_sql(const ComparedTable& table, ComparedOn side, const std::string& where);
+
+/// ` WHERE ...` for the rows with one of these keys.
+[[nodiscard]] std::string keys_where_sql(const ComparedTable& table, const std::vector<KeyValues>& keys);
 
 /// Keys of blue's rows in the order of ranges: of about this share of its pages (0 to 1), this share of the rows.
 [[nodiscard]] std::string sample_sql(const ComparedTable& table, double pages, double rows);

@@ -12,6 +12,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kKeysAtOnce = 500;
+// Of what is read at once: a few rows that differ then do not bring many others with them.
+constexpr std::size_t kSlicesAtOnce = 8;
+constexpr std::size_t kSlicesMost = 65'536;
 constexpr std::chrono::milliseconds kPause{100};
 
 DifferenceKind kind_of(const Digest& blue, const Digest& green) {
@@ -49,37 +52,43 @@ RangeResult RangeCompare::compare(const ComparedTable& table, const KeyRange& ra
   const auto [blue, green] = on_both([&](SideReader& side) { return side.read_digest(table, range); });
   result.rows = blue.rows;
   if (blue == green) return result;
-  const std::uint64_t rows = std::max(blue.rows, green.rows);
-  const auto slices = static_cast<std::size_t>((rows + options_.slice_rows - 1) / options_.slice_rows);
-  if (slices <= 1) {
-    compare_slice(table, range, 0, 1, result);
-    return result;
-  }
-  const auto [blues, greens] = on_both([&](SideReader& side) { return side.read_slices(table, range, slices); });
-  for (std::size_t slice = 0; slice < slices; ++slice) {
-    if (blues[slice] == greens[slice]) continue;
+  const auto rows = static_cast<std::size_t>(std::max(blue.rows, green.rows));
+  const std::size_t count = std::clamp(rows * kSlicesAtOnce / options_.rows_at_once, std::size_t{1}, kSlicesMost);
+  const auto [blues, greens] = on_both([&](SideReader& side) { return side.read_slices(table, range, count); });
+  Slices slices{{}, count};
+  std::size_t held = 0;
+  const auto compare_gathered = [&] {
+    if (!slices.numbers.empty()) compare_slices(table, range, slices, result);
+    slices.numbers.clear();
+    held = 0;
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    if (blues[i] == greens[i]) continue;
     if (result.differences.size() >= options_.differences_max) {
       ++result.unnamed;
-    } else {
-      compare_slice(table, range, slice, slices, result);
+      continue;
     }
+    slices.numbers.push_back(i);
+    held += static_cast<std::size_t>(std::max(blues[i].rows, greens[i].rows));
+    if (held >= options_.rows_at_once) compare_gathered();
   }
+  compare_gathered();
   return result;
 }
 
-void RangeCompare::compare_slice(const ComparedTable& table, const KeyRange& range, std::size_t slice,
-                                 std::size_t slices, RangeResult& result) {
-  auto [blue, green] = on_both([&](SideReader& side) { return side.read_rows(table, range, slice, slices); });
+void RangeCompare::compare_slices(const ComparedTable& table, const KeyRange& range, const Slices& slices,
+                                  RangeResult& result) {
+  auto [blue, green] = on_both([&](SideReader& side) { return side.read_rows(table, range, slices); });
   settle(
       unequal(std::move(blue), std::move(green)),
-      [&](const Pairs& suspects) { return read_again(table, suspects, range, slice, slices); }, result);
+      [&](const Pairs& suspects) { return read_again(table, suspects, range, slices); }, result);
 }
 
 // What is equal now is not in it.
 RangeCompare::Pairs RangeCompare::read_again(const ComparedTable& table, const Pairs& suspects, const KeyRange& range,
-                                             std::size_t slice, std::size_t slices) {
+                                             const Slices& slices) {
   if (table.key.empty()) {
-    auto [blue, green] = on_both([&](SideReader& side) { return side.read_rows(table, range, slice, slices); });
+    auto [blue, green] = on_both([&](SideReader& side) { return side.read_rows(table, range, slices); });
     Pairs pairs = unequal(std::move(blue), std::move(green));
     std::erase_if(pairs, [&](const auto& entry) { return !suspects.contains(entry.first); });
     return pairs;

@@ -28,7 +28,8 @@ struct Difference {
 using MarkerPass = std::function<bool(std::chrono::steady_clock::time_point deadline)>;
 
 struct RangeCompareOptions {
-  std::size_t slice_rows = 20'000;  ///< rows that are held in memory of each side at a time
+  HashedIn hashed = HashedIn::kServer;
+  std::size_t rows_at_once = 20'000;  ///< that are held in memory of each side, about
   std::size_t differences_max = 1'000;
   std::chrono::milliseconds patience{10'000};  ///< for rows that keep changing
   /// Empty: no link runs, and nothing is on its way from one side to the other.
@@ -54,7 +55,9 @@ struct RangeResult {
 class RangeCompare {
  public:
   RangeCompare(PgConnection& blue, PgConnection& green, const RangeCompareOptions& options)
-      : blue_(blue, ComparedOn::kBlue), green_(green, ComparedOn::kGreen), options_(options) {}
+      : blue_(blue, ComparedOn::kBlue, options.hashed),
+        green_(green, ComparedOn::kGreen, options.hashed),
+        options_(options) {}
 
   [[nodiscard]] RangeResult compare(const ComparedTable& table, const KeyRange& range);
 
@@ -69,10 +72,9 @@ class RangeCompare {
   template <typename Read>
   [[nodiscard]] auto on_both(Read read);
   [[nodiscard]] static Pairs unequal(FoundRows blue, FoundRows green);
-  void compare_slice(const ComparedTable& table, const KeyRange& range, std::size_t slice, std::size_t slices,
-                     RangeResult& result);
+  void compare_slices(const ComparedTable& table, const KeyRange& range, const Slices& slices, RangeResult& result);
   [[nodiscard]] Pairs read_again(const ComparedTable& table, const Pairs& suspects, const KeyRange& range,
-                                 std::size_t slice, std::size_t slices);
+                                 const Slices& slices);
   void settle(Pairs suspects, const std::function<Pairs(const Pairs&)>& again, RangeResult& result);
 
   SideReader blue_;

@@ -24,7 +24,7 @@ KeyValues values_at(const Rows& rows, int row, std::size_t columns) {
 
 std::vector<KeyRange> plan_ranges(PgConnection& blue, const ComparedTable& table, std::size_t rows) {
   const std::size_t count = table.rows / rows;
-  if (table.key.empty() || count < 2) return {KeyRange{}};
+  if (!table.ranged || count < 2) return {KeyRange{}};
   const auto all = static_cast<double>(table.rows);
   const auto wanted = static_cast<double>(std::min(count * kSampledPerRange, kSampledMost));
   const double pages = std::min(1.0, kReadPerRange / static_cast<double>(rows));

@@ -1,6 +1,14 @@
 #include "verifier/side_reader.h"
 
+#include <xxhash.h>
+
+#include <algorithm>
+#include <functional>
+#include <set>
+#include <string_view>
 #include <utility>
+
+#include "verifier/row_stream.h"
 
 namespace teal {
 namespace {
@@ -22,6 +30,11 @@ FoundRows found_rows(const Rows& rows, std::size_t key_columns) {
   return found;
 }
 
+// When rows are hashed here.
+std::size_t slice_number(std::string_view identity, std::size_t of) {
+  return of == 1 ? 0 : static_cast<std::size_t>(XXH3_64bits(identity.data(), identity.size()) % of);
+}
+
 }  // namespace
 
 std::string SideReader::said(const char* what, const ComparedTable& table) const {
@@ -29,26 +42,64 @@ std::string SideReader::said(const char* what, const ComparedTable& table) const
          " on " + connection_.label();
 }
 
+// Versions are put in order: they come in that of the table's pages.
+FoundRows SideReader::stream_rows(const ComparedTable& table, const std::string& where, const Slices& slices) {
+  struct Gathered {
+    DigestSum sum;
+    KeyValues key;
+    std::multiset<std::string> versions;
+  };
+  std::map<std::string, Gathered, std::less<>> gathered;
+  RowStream rows(connection_, said("read the rows", table), plain_rows_sql(table, side_, where));
+  for (std::vector<std::string_view> fields; rows.next(fields);) {
+    if (!std::binary_search(slices.numbers.begin(), slices.numbers.end(), slice_number(fields[0], slices.of))) continue;
+    auto found = gathered.find(fields[0]);
+    if (found == gathered.end()) found = gathered.emplace(std::string(fields[0]), Gathered{}).first;
+    found->second.sum.add(fields[1]);
+    found->second.versions.emplace(fields[2]);
+    if (found->second.key.empty()) found->second.key.assign(fields.begin() + 3, fields.end());
+  }
+  FoundRows result;
+  for (auto& [identity, one] : gathered) {
+    FoundRow& row = result[identity];
+    row.digest = one.sum.digest();
+    row.key = std::move(one.key);
+    for (const std::string& version : one.versions) row.version += (row.version.empty() ? "" : ",") + version;
+  }
+  return result;
+}
+
 Digest SideReader::read_digest(const ComparedTable& table, const KeyRange& range) {
+  if (hashed_ == HashedIn::kClient) return read_slices(table, range, 1).front();
   return digest_at(connection_.exec(said("add up the rows", table), digest_sql(table, side_, range)), 0, 0);
 }
 
 std::vector<Digest> SideReader::read_slices(const ComparedTable& table, const KeyRange& range, std::size_t slices) {
+  std::vector<Digest> digests(slices);
+  if (hashed_ == HashedIn::kClient) {
+    std::vector<DigestSum> sums(slices);
+    RowStream rows(connection_, said("read the rows", table), plain_rows_sql(table, side_, range_sql(table, range)));
+    for (std::vector<std::string_view> fields; rows.next(fields);) {
+      sums[slice_number(fields[0], slices)].add(fields[1]);
+    }
+    for (std::size_t i = 0; i < slices; ++i) digests[i] = sums[i].digest();
+    return digests;
+  }
   const Rows rows =
       connection_.exec(said("add up parts of the rows", table), slice_digests_sql(table, side_, range, slices));
-  std::vector<Digest> digests(slices);
   for (int i = 0; i < rows.size(); ++i) digests[static_cast<std::size_t>(rows.integer(i, 0))] = digest_at(rows, i, 1);
   return digests;
 }
 
-FoundRows SideReader::read_rows(const ComparedTable& table, const KeyRange& range, std::size_t slice,
-                                std::size_t slices) {
-  return found_rows(connection_.exec(said("read the rows", table), rows_sql(table, side_, range, slice, slices)),
+FoundRows SideReader::read_rows(const ComparedTable& table, const KeyRange& range, const Slices& slices) {
+  if (hashed_ == HashedIn::kClient) return stream_rows(table, range_sql(table, range), slices);
+  return found_rows(connection_.exec(said("read the rows", table), rows_sql(table, side_, range, slices)),
                     table.key.size());
 }
 
 FoundRows SideReader::read_keys(const ComparedTable& table, const std::vector<KeyValues>& keys) {
   if (keys.empty()) return {};
+  if (hashed_ == HashedIn::kClient) return stream_rows(table, keys_where_sql(table, keys), {{0}, 1});
   return found_rows(connection_.exec(said("read rows again", table), keys_sql(table, side_, keys)), table.key.size());
 }
 

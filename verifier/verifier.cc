@@ -159,7 +159,7 @@ TableVerdict TableResult::verdict() const {
   return obstacles.empty() && in_flux == 0 && unnamed == 0 ? TableVerdict::kEqual : TableVerdict::kUnchecked;
 }
 
-std::string compare_hashes(PgConnection& blue, PgConnection& green) {
+HashTrial try_hashes(PgConnection& blue, PgConnection& green) {
   const std::string sql =
       "SELECT current_setting('server_encoding'), hashtextextended('teal', 1) || ' ' || "
       "hashtextextended(repeat('\u00e4, ', "
@@ -168,12 +168,14 @@ std::string compare_hashes(PgConnection& blue, PgConnection& green) {
       "2.0}'::jsonb, '{1,NULL}'::int[], 'a'::char(3))::text";
   const Rows here = blue.exec("try how blue hashes", sql);
   const Rows there = green.exec("try how green hashes", sql);
+  HashTrial trial;
   if (here.at(0, 0) != there.at(0, 0)) {
-    return "blue keeps text as " + here.str(0, 0) + " and green as " + there.str(0, 0);
+    trial.hashes = "blue keeps text as " + here.str(0, 0) + " and green as " + there.str(0, 0);
+  } else if (here.at(0, 1) != there.at(0, 1)) {
+    trial.hashes = "the two servers compute different hashes of the same text";
   }
-  if (here.at(0, 1) != there.at(0, 1)) return "the two servers compute different hashes of the same text";
-  if (here.at(0, 2) != there.at(0, 2)) return "the two servers write the same values as different text";
-  return {};
+  if (here.at(0, 2) != there.at(0, 2)) trial.text = "the two servers write the same values as different text";
+  return trial;
 }
 
 std::vector<TableResult> verify_tables(const VerifierOptions& options, const std::vector<ComparedTable>& tables,

@@ -41,9 +41,14 @@ struct TableResult {
   [[nodiscard]] TableVerdict verdict() const;
 };
 
-/// Whether both servers hash alike, and write text in the same encoding: their sums can be compared then. Returns why
-/// not, in words; empty: they do. Errors: PgError.
-[[nodiscard]] std::string compare_hashes(PgConnection& blue, PgConnection& green);
+/// What two servers do differently, in words; empty: nothing.
+struct HashTrial {
+  std::string hashes;  ///< their sums of hashes cannot be compared
+  std::string text;    ///< they write the same values as different text: nothing can be compared
+};
+
+/// Errors: PgError.
+[[nodiscard]] HashTrial try_hashes(PgConnection& blue, PgConnection& green);
 
 /// Compares the tables, `jobs` ranges at a time, in their order. A table that cannot be read, and one whose reading
 /// fails for a reason that is its own (a right, a time limit), is not fully checked and says so; a lost connection ends
