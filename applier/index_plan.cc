@@ -148,8 +148,9 @@ IndexPlan plan_indexes(const std::vector<DumpEntry>& contents, const std::vector
     std::sort(unit.entries.begin(), unit.entries.end(),
               [](const DumpEntry& a, const DumpEntry& b) { return a.place < b.place; });
   }
-  std::stable_sort(plan.units.begin(), plan.units.end(),
-                   [](const IndexUnit& a, const IndexUnit& b) { return a.weight > b.weight; });
+  std::sort(plan.units.begin(), plan.units.end(), [](const IndexUnit& a, const IndexUnit& b) {
+    return std::pair(b.weight, a.entries.front().place) < std::pair(a.weight, b.entries.front().place);
+  });
   return plan;
 }
 

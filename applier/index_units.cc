@@ -81,6 +81,7 @@ void run_index_units(const std::vector<IndexUnit>& units, int jobs, const std::s
   {
     std::vector<std::jthread> threads;
     const auto count = std::min(units.size(), static_cast<std::size_t>(jobs));
+    threads.reserve(count);
     for (std::size_t job = 0; job < count; ++job) {
       threads.emplace_back([&, job] {
         try {

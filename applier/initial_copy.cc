@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "applier/target_session.h"
@@ -51,8 +52,9 @@ class CopyQueue {
  public:
   void fill(std::vector<CopyPiece> pieces) {
     pieces_ = std::move(pieces);
-    std::stable_sort(pieces_.begin(), pieces_.end(),
-                     [](const CopyPiece& a, const CopyPiece& b) { return a.bytes < b.bytes; });
+    std::sort(pieces_.begin(), pieces_.end(), [](const CopyPiece& a, const CopyPiece& b) {
+      return std::tie(a.bytes, a.table.name, a.where) < std::tie(b.bytes, b.table.name, b.where);
+    });
   }
 
   std::optional<CopyPiece> take() {

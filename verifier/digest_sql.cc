@@ -39,6 +39,7 @@ std::vector<std::string> ordered_key(const ComparedTable& table) {
 
 std::vector<std::string> literals(const ComparedTable& table, const KeyValues& values) {
   std::vector<std::string> parts;
+  parts.reserve(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) parts.push_back(quote_literal(values[i]) + "::" + table.key[i].type);
   return parts;
 }
@@ -55,6 +56,7 @@ std::vector<std::string> bounds(const ComparedTable& table, const KeyValues& val
 std::string identity(const ComparedTable& table) {
   if (table.key.empty()) return row_image_sql(table);
   std::vector<std::string> parts;
+  parts.reserve(table.key.size());
   for (const ComparedKey& key : table.key) parts.push_back("t." + key.name);
   return "ROW(" + joined(parts) + ")::text COLLATE \"C\"";
 }
@@ -103,6 +105,7 @@ std::string share_text(double share) {
 
 std::string row_image_sql(const ComparedTable& table) {
   std::vector<std::string> parts;
+  parts.reserve(table.columns.size());
   for (const std::string& column : table.columns) parts.push_back("t." + column);
   return "ROW(" + joined(parts) + ")::text COLLATE \"C\"";
 }
@@ -141,6 +144,7 @@ std::string keys_where_sql(const ComparedTable& table, const std::vector<KeyValu
   std::string values;
   for (const KeyValues& key : keys) values += (values.empty() ? "(" : ", (") + joined(literals(table, key)) + ")";
   std::vector<std::string> plain;
+  plain.reserve(table.key.size());
   for (const ComparedKey& key : table.key) plain.push_back("t." + key.name);
   return " WHERE " + list(plain) + " IN (VALUES " + values + ")";
 }

@@ -183,6 +183,7 @@ std::vector<TableResult> verify_tables(const VerifierOptions& options, const std
   Board board(options, tables, progress);
   {
     std::vector<std::jthread> threads;
+    threads.reserve(static_cast<std::size_t>(options.jobs));
     for (int i = 0; i < options.jobs; ++i) threads.emplace_back([&] { work(options, board); });
   }
   return board.results();

@@ -360,6 +360,7 @@ TEST(GroupRows, ManyBytesTravelInSeveralStatements) {
   for (const Change& change : slice.changes) coalescer.add(table, change, {change.lsn});
   const auto groups = as_statements(group_rows(coalescer.epochs()[0].tables[0][0]));
   std::vector<std::size_t> rows;
+  rows.reserve(groups.size());
   for (const RowGroup& group : groups) rows.push_back(group.rows.size());
   EXPECT_EQ(rows, (std::vector<std::size_t>{3, 3, 3, 1}));
 }

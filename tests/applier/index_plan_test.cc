@@ -99,6 +99,7 @@ TEST(IndexPlan, ManySmallTablesAreGathered) {
 // A constraint takes a lock that nobody else's index of the table gets by.
 TEST(IndexUnits, NothingIsMadeBesideATablesConstraint) {
   std::vector<IndexUnit> units;
+  units.reserve(60);
   for (int i = 0; i < 60; ++i) units.push_back({static_cast<std::uint32_t>(1 + i % 3), i % 4 == 0, 1, {DumpEntry{}}});
   std::mutex mutex;
   std::multiset<std::uint32_t> tables;
