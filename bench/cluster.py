@@ -160,6 +160,13 @@ class Cluster:
         shutil.rmtree(self.base, ignore_errors=True)
 
 
+def machine_seconds():
+    """CPU seconds of all cores since boot: (idle, all)."""
+    fields = [int(field) for field in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
+    hertz = os.sysconf("SC_CLK_TCK")
+    return (fields[3] + fields[4]) / hertz, sum(fields) / hertz
+
+
 def cpu_seconds(pid):
     """User and system seconds of a process so far; zeros when it is gone."""
     try:

@@ -103,8 +103,9 @@ int main(int argc, char** argv) {
     pacer.read(read, Clock::now());
     pollfd socket{PQsocket(connection), POLLIN, 0};
     const bool more = poll(&socket, 1, 0) > 0;
-    if (!more && !eager && pacer.dense()) {
-      (void)poll(nullptr, 0, static_cast<int>(pacer.nap().count()));
+    const auto rest = eager ? std::nullopt : pacer.rest(Clock::now());
+    if (rest) {
+      (void)poll(nullptr, 0, static_cast<int>(rest->count()));
     } else if (!more) {
       (void)poll(&socket, 1, 100);
     }

@@ -45,9 +45,13 @@ def prepare(blue, green, workload, contenders):
 
 
 def drain_all(contenders, blue, green, end):
-    """`end` is the row to wait for. Returns each one's figures."""
+    """`end` is the row to wait for. Returns each one's figures.
+
+    The checkpoint comes before it: where a slot begins to decode the next time moves only when its reader has gone past
+    one, and whoever had not would decode what it has already drained once more, in its next round."""
+    blue.sql("CHECKPOINT")
     DecodeLimit.after = blue.sql("SELECT pg_current_wal_insert_lsn()")
-    blue.sql(f"INSERT INTO bench_end VALUES ({end}); CHECKPOINT;")
+    blue.sql(f"INSERT INTO bench_end VALUES ({end})")
     blue.warm_log()
     results = {}
     for contender in contenders:

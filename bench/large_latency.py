@@ -7,6 +7,7 @@ import statistics
 import sys
 from pathlib import Path
 
+import cluster
 import links
 import paced_load
 from contenders import Native, Teal
@@ -46,9 +47,11 @@ class Side:
 
     def measure(self, contender, rate, seconds):
         contender.start()
+        idle_before, all_before = cluster.machine_seconds()
         delays, written = paced_load.run(self.blue, self.green, contender.name, self.load, rate, seconds)
+        idle, everything = cluster.machine_seconds()
         figures = contender.stop()
-        return delays, written, figures
+        return delays, written, figures | {"idle": (idle - idle_before) / (everything - all_before)}
 
     def falls_behind_at(self, rate):
         """Rows a second; None: blue could not write that fast. Begins with `rate`. A delay that grows has to do so twice in a row."""
@@ -73,17 +76,17 @@ def summarize(name, delays, written, figures):
     first, last = (statistics.median(paced_load.third(delays, number)) for number in (0, 2))
     return {"contender": name, "rows_per_s": round(written), "p50": percentile(values, 0.5), "p99": percentile(values, 0.99),
             "max": max(values), "first_third": first, "last_third": last, "bounded": last <= 1.5 * first + 20,
-            "probes": len(values)} | {key: figures[key] for key in ("peak_rss_mib",) if key in figures}
+            "probes": len(values)} | {key: figures[key] for key in ("idle", "peak_rss_mib") if key in figures}
 
 
 def report(title, rows):
     print(title)
-    print(f"{'contender':<10} {'rows/s':>9} {'p50 ms':>9} {'p99 ms':>9} {'max':>9} {'first third':>12} {'last third':>11}  delay {'':<9} {'peak MiB':>9}")
+    print(f"{'contender':<10} {'rows/s':>9} {'p50 ms':>9} {'p99 ms':>9} {'max':>9} {'first third':>12} {'last third':>11}  delay {'':<9} {'cores idle':>10} {'peak MiB':>9}")
     for row in rows:
         verdict = "is bounded" if row["bounded"] else "grows"
         memory = f"{row['peak_rss_mib']:>9.1f}" if "peak_rss_mib" in row else ""
         print(f"{row['contender']:<10} {row['rows_per_s']:>9,} {row['p50']:>9.1f} {row['p99']:>9.1f} {row['max']:>9.1f} "
-              f"{row['first_third']:>12.1f} {row['last_third']:>11.1f}  {verdict:<15} {memory}", flush=True)
+              f"{row['first_third']:>12.1f} {row['last_third']:>11.1f}  {verdict:<15} {row['idle']:>10.0%} {memory}", flush=True)
 
 
 def run(arguments):

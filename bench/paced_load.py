@@ -89,11 +89,21 @@ class Probe:
         number = self.cursor.fetchone()[0]
         self.committed.append((number, time.perf_counter()))
 
-    def run(self, seconds):
-        """For each row: seconds since the beginning, and the milliseconds until it was seen."""
+    def wait_until_it_streams(self):
+        """A row has come: what is measured after that is not the start of the link."""
         self.cursor = self.write_connection.cursor()
+        self.write(None)
+        number, deadline = self.committed.pop()[0], time.perf_counter() + GIVE_UP_S
         look = self.read_connection.cursor()
         look.execute("PREPARE look AS SELECT coalesce(max(id), 0) FROM probe")
+        while look.execute("EXECUTE look") or look.fetchone()[0] < number:
+            if time.perf_counter() > deadline:
+                raise RuntimeError(f"{self.database}: nothing has come for {GIVE_UP_S} s after the start")
+            time.sleep(0.002)
+
+    def run(self, seconds):
+        """For each row: seconds since the beginning, and the milliseconds until it was seen."""
+        look = self.read_connection.cursor()
         writer = Schedule(1 / self.every_s, seconds, self.write)
         begin = time.perf_counter()
         writer.start()
@@ -117,6 +127,7 @@ def run(blue, green, database, load, rows_per_second, seconds, every_s=0.02):
     """The load and a probe beside it. Returns the delays (`Probe.run`) and the rows a second that were written in fact."""
     writer = load.paced(rows_per_second, seconds)
     probe = Probe(blue, green, database, every_s)
+    probe.wait_until_it_streams()
     writer.start()
     delays = probe.run(seconds)
     writer.end()

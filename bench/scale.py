@@ -112,7 +112,10 @@ def rough_places(name, rows):
     for key in ("wall_us", "cpu_us", "sender_us", "green_us"):
         costs = [row[key] * (1000 / row["value"] if name == "width" else 1) for row in rows]
         for number in range(1, len(rows)):
-            cheapest, cost = min(costs[:number]), costs[number]
+            long_enough = [cost for cost, row in zip(costs[:number], rows) if cost * row["changes"] / 1e6 > CERTAIN_S]
+            if not long_enough:
+                continue
+            cheapest, cost = min(long_enough), costs[number]
             seconds = (cost - ROUGH * cheapest) / cost * rows[number][key] * rows[number]["changes"] / 1e6 if cost else 0.0
             if seconds > CERTAIN_S and cost > costs[number - 1]:
                 found.append(f"{key[:-3]} at {name} {rows[number]['value']:,}: {cost:.2f} us, {cheapest:.2f} at the cheapest before")

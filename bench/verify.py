@@ -10,10 +10,12 @@ from pathlib import Path
 
 import cluster
 import links
+from delay_proxy import DelayProxy
 from figures import print_table, rotated, summarize, write_json
 from initial_copy import ITEMS
 
 TABLES = {"pgbench_accounts": "filler", "pgbench_branches": "filler", "pgbench_tellers": "filler", "item": "price"}
+DELAY_S = 0.05
 
 
 class Sums:
@@ -34,16 +36,28 @@ class Sums:
 
 
 class Teal:
-    name = "teal"
+    """`delay_s`: each answer of the servers comes that much later."""
 
-    def __init__(self, binary, jobs):
-        self.binary, self.jobs = binary, jobs
+    def __init__(self, binary, jobs, name="teal", delay_s=0.0):
+        self.binary, self.jobs, self.name, self.delay_s = binary, jobs, name, delay_s
+        self.uris = []
+
+    def connect(self, blue, green):
+        """How each server is reached, the same in every round."""
+        self.uris = [server.uri("bench") for server in (blue, green)]
+        if self.delay_s > 0:
+            self.uris = [server.uri("bench").replace(f":{server.port}/", f":{DelayProxy(server.port, self.delay_s).port}/")
+                         for server in (blue, green)]
 
     def compare(self, blue, green):
-        done = subprocess.run([self.binary, "--blue", blue.uri("bench"), "--green", green.uri("bench"), "--log-level", "error", "verify",
-                               "--jobs", str(self.jobs)], stdout=subprocess.PIPE, text=True, cwd="/", check=False)
+        if not self.uris:
+            self.connect(blue, green)
+        done = subprocess.run([self.binary, "--blue", self.uris[0], "--green", self.uris[1], "--log-level", "info", "verify", "--jobs",
+                               str(self.jobs)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/", check=False)
         if done.returncode != 0:
-            raise RuntimeError(f"teal: exit code {done.returncode}: {done.stdout}")
+            raise RuntimeError(f"teal: exit code {done.returncode}: {done.stdout}{done.stderr}")
+        if "rows are hashed here" in done.stderr:
+            raise RuntimeError(f"{self.name}: rows were hashed in the client, and nobody asked for that")
         return {}
 
 
@@ -65,10 +79,11 @@ def main():
     with links.servers() as (blue, green):
         for server in (blue, green):
             fill(server, arguments)
+        binary = str(Path(arguments.binary).resolve())
         rows = arguments.scale * 100_011 + arguments.rows
         contenders = [Sums("hashtext", "SELECT count(1), sum(hashtext(t::text)::bigint) FROM {table} t"),
                       Sums("deform", "SELECT max({last}) FROM {table}"),
-                      Teal(str(Path(arguments.binary).resolve()), arguments.jobs)]
+                      Teal(binary, arguments.jobs), Teal(binary, arguments.jobs, "teal, 50 ms", DELAY_S)]
         results = {contender.name: [] for contender in contenders}
         for number in range(1, arguments.rounds + 1):
             for contender in rotated(contenders, number):
