@@ -25,8 +25,8 @@ Applier::Applier(ApplierOptions options, PgConnection connection, ProgressRow pr
       careful_(std::move(careful)),
       writer_(connection_, options_.names),
       types_(options_.open_source, connection_),
-      loader_(connection_, writer_, types_, options_.names, options_.binary, careful_),
-      tables_([this](const Relation& relation) { return loader_.load(relation); }),
+      loader_(connection_, writer_, types_, options_.names, options_.binary),
+      tables_([this](const Relation& relation) { return load_table(relation); }),
       plan_(
           tables_, [this](const TargetTable& table) { return all_in_order_ || careful_->contains(table.display_name); },
           [this](const TableName& table, const Change& change, Lsn final_lsn) {
@@ -49,9 +49,13 @@ Applier::Applier(ApplierOptions options, PgConnection connection, ProgressRow pr
 
 // The commit record begins at `final_lsn` and ends at `end_lsn`: no other record lies between, so comparing the
 // beginning with the END that progress stores tells the same, before the end is known.
-bool Applier::was_applied(const TransactionSlice& slice) const { return slice.facts.final_lsn < row_.applied; }
+// Of what goes ahead its beginning is not known either, see commit_ahead.
+bool Applier::was_applied(const TransactionSlice& slice) const {
+  return ahead_ == nullptr && slice.facts.final_lsn < row_.applied;
+}
 
 void Applier::begin(const TransactionFacts& facts) {
+  if (ahead_ != nullptr) give_up_ahead("another transaction came");
   facts_ = facts;
   changes_ = 0;
   received_ = 0;
@@ -85,17 +89,30 @@ bool Applier::may_rest() const {
 }
 
 void Applier::flush() {
+  if (ahead_ != nullptr) look_after_ahead();
+  if (ahead_ != nullptr) return;
   if (surveying_ || (!gathered_.ended().empty() && may_rest())) return;
   apply_ended();
   if (gathered_.pieces().empty() && !writer_.open()) write_idle_progress();
 }
 
 void Applier::idle(Lsn wal_end, Timestamp time) {
+  if (ahead_ != nullptr) note_source_reads(wal_end);
   idle_to_ = wal_end;
   idle_time_ = time;
 }
 
 Lsn Applier::durable() { return durability_.poll(connection_); }
+
+// What goes ahead may be undone on the source too: the stream becomes text when its commit needs that.
+TargetTable Applier::load_table(const Relation& relation) {
+  try {
+    return loader_.load(relation);
+  } catch (const TextNeeded&) {
+    if (ahead_ == nullptr) careful_->need_text();
+    throw;
+  }
+}
 
 void Applier::plan(std::size_t from, std::size_t to) {
   if (guard_) guard_->begin(writer_.open());
@@ -274,6 +291,8 @@ Applier::Retry Applier::finish(const Ended& last) {
   next.held_seen = next.seen;
   if (guard_) guard_->hold_back(next, row_);
   next.fresh_at = std::max(row_.fresh_at, last.fresh_at);
+  // A commit of teal's own bears the time of its origin, which may be long ago.
+  if (last.own && idle_to_ <= next.applied) next.fresh_at = std::max(next.fresh_at, idle_time_);
   next.ledger = sum(before, plan_.expected());
   next.ledger.batches += 1;
   next.ledger.contended += contention_.retries();
@@ -292,6 +311,7 @@ Applier::Retry Applier::finish(const Ended& last) {
   }
   if (const Retry retry = confirm(next.applied)) return retry;
   writer_.commit(next, next.max_commit_time);
+  if (options_.changed_keys != nullptr) options_.changed_keys->note(plan_.epochs());
   // What was applied before and is read again says nothing of how its tables go now.
   if (next.applied > row_.applied) careful_->count_batch();
   row_ = std::move(next);

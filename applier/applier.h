@@ -10,6 +10,7 @@
 #include "applier/batch_plan.h"
 #include "applier/batch_writer.h"
 #include "applier/careful_tables.h"
+#include "applier/changed_keys.h"
 #include "applier/conflict_guard.h"
 #include "applier/contention.h"
 #include "applier/durability.h"
@@ -35,6 +36,8 @@ struct ApplierOptions {
   std::chrono::milliseconds heartbeat_interval{5'000};
   /// Of a two-way link; nullopt: nobody else writes to the target's tables.
   std::optional<ConflictGuardOptions> conflicts = {};
+  /// Learns which rows were changed; null: nobody wants to know. Lifetime: outlives the applier.
+  ChangedKeys* changed_keys = nullptr;
 };
 
 /// The target end of a link: gathers source transactions into batches and commits each batch, its progress row and its
@@ -44,6 +47,9 @@ struct ApplierOptions {
 /// target transaction. Where the target refuses merged rows of a table, its changes are written again as the source
 /// made them, and if that is not enough, transaction by transaction (careful mode); what is refused then is the
 /// operator's to decide, named by table, key and LSN, and noted in teal.quarantine.
+///
+/// In a one-way link a large transaction may be written before it has ended on the source (`ahead`). Whatever is in the
+/// way has it undone and leaves it to its commit, and so do two seconds in which the source brought nothing.
 ///
 /// In a two-way link applications write to the same rows. A target transaction that is in their way, or they in its
 /// way, is rolled back and tried again in place, with fewer source transactions: see Contention. Only a transaction
@@ -56,6 +62,7 @@ class Applier final : public TransactionSink {
 
   void begin(const TransactionFacts& facts) override;
   void append(TransactionSlice slice) override;
+  void ahead(AheadSlice piece) override;
   void commit(Lsn end_lsn) override;
   void flush() override;
   void idle(Lsn wal_end, Timestamp time) override;
@@ -88,6 +95,16 @@ class Applier final : public TransactionSink {
   [[nodiscard]] bool stopped_before(Gathered::Run run) const;
   [[noreturn]] void stop_at(const RowsRefused& refused, const TransactionFacts& facts);
   void write_open_slices();
+  void begin_ahead(const AheadSlice& first);
+  void try_ahead(const std::function<void()>& step);
+  void write_ahead();
+  void commit_ahead(const TransactionFacts& facts, Lsn end_lsn);
+  void wait_for_locks_again();
+  void apply_ahead(Lsn end_lsn);
+  void note_source_reads(Lsn wal_end);
+  void look_after_ahead();
+  void give_up_ahead(const std::string& reason);
+  [[nodiscard]] TargetTable load_table(const Relation& relation);
   void plan(std::size_t from, std::size_t to);
   void survey(std::size_t to);
   [[noreturn]] void end_survey(const Ended& last);
@@ -122,6 +139,10 @@ class Applier final : public TransactionSink {
   std::uint64_t changes_ = 0;   // of the transaction that `facts_` tells of, so far
   std::uint64_t received_ = 0;  // the same, own ones included: as the decoder counted them
   CommitMark sent_;
+  std::shared_ptr<AheadTrial> ahead_;  // of what is gathered, and of the open target transaction; null: it has ended
+  std::chrono::steady_clock::time_point ahead_at_;      // its last piece came
+  std::chrono::steady_clock::time_point source_reads_;  // the source was seen to come further in its log
+  std::string lock_timeout_;  // the session's own, while the open target transaction has another
   bool all_in_order_ = false;
   bool surveying_ = false;  // the open transaction is not written: what would be refused is settled
   Lsn idle_to_;

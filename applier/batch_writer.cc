@@ -134,6 +134,7 @@ std::uint64_t BatchWriter::write(std::span<const Epoch> epochs, const ControlRow
   }
   // COMMIT would end its wait for a synchronous standby by that, and say that it is committed.
   if (give_way_.statement_time) pipeline.query("limit no more", "SET LOCAL statement_timeout = 0");
+  pipeline.end();
   TEAL_FAILPOINT("rows_sent");
   std::vector<ResultHandle> results;
   if (const auto failure = pipeline.run(results)) refuse(*failure, results);
@@ -289,11 +290,24 @@ void BatchWriter::lock_absent() {
 
 void BatchWriter::commit(const ProgressRow& row, Timestamp commit_time) {
   TEAL_FAILPOINT("before_commit");
-  sent_.clear();  // what fails from here on is no row's fault, and no table's
-  locked_.clear();
   PgPipeline pipeline(connection_);
   send_xact_setup(pipeline, row.applied, commit_time);
   const std::size_t committed = pipeline.query_often("commit", kCommit);
+  finish_commit(pipeline, committed);
+}
+
+void BatchWriter::commit_without_position() {
+  TEAL_FAILPOINT("before_commit");
+  PgPipeline pipeline(connection_);
+  pipeline.query_often("check deferred constraints", kCheckDeferred);
+  const std::size_t committed = pipeline.query_often("commit", kCommit);
+  finish_commit(pipeline, committed);
+}
+
+void BatchWriter::finish_commit(PgPipeline& pipeline, std::size_t committed) {
+  sent_.clear();  // what fails from here on is no row's fault, and no table's
+  locked_.clear();
+  pipeline.end();
   TEAL_FAILPOINT("commit_sent");
   std::vector<ResultHandle> results;
   if (const auto failure = pipeline.run(results)) refuse(*failure, results);

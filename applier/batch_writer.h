@@ -24,7 +24,7 @@ namespace teal {
 class RowsRefused : public std::runtime_error {
  public:
   explicit RowsRefused(RefusedChange change) : std::runtime_error(to_string(change)), change_(std::move(change)) {}
-  /// Of merged changes: the table and the statement; the row is not known.
+  /// Of merged changes: the table and the statement; the row only where it was sent alone.
   [[nodiscard]] const RefusedChange& change() const { return change_; }
 
  private:
@@ -71,6 +71,10 @@ class BatchWriter {
   /// Sets the origin's position and commits, in one message.
   void commit(const ProgressRow& row, Timestamp commit_time);
 
+  /// Commits rows that stand for no position of the source, after a check of deferred constraints: the progress row and
+  /// the origin's position stay as they are.
+  void commit_without_position();
+
   /// Undoes the open transaction, if any, and forgets the origin's position.
   void rollback();
 
@@ -86,6 +90,7 @@ class BatchWriter {
     ChangePlace place = {};           ///< of a TRUNCATE
   };
 
+  void finish_commit(PgPipeline& pipeline, std::size_t committed);
   void send_group(PgPipeline& pipeline, const RowGroup& group);
   void send_truncate(PgPipeline& pipeline, const Epoch& epoch);
   void send_markers(PgPipeline& pipeline, const ControlRows& control);

@@ -15,6 +15,15 @@ WalPosition read_wal_position(PgConnection& connection) {
   return {*inserted, *flushed};
 }
 
+// Those that wait for the same position are one: a target that flushes nothing for long must not gather them.
+void Durability::committed(Lsn held) {
+  if (!waiting_.empty() && !waiting_.back().inserted) {
+    waiting_.back().held = std::max(waiting_.back().held, held);
+  } else {
+    waiting_.push_back({held, {}});
+  }
+}
+
 void Durability::read(WalPosition position) {
   for (auto one = waiting_.rbegin(); one != waiting_.rend() && !one->inserted; ++one) one->inserted = position.inserted;
   while (!waiting_.empty() && *waiting_.front().inserted <= position.flushed) {

@@ -24,7 +24,7 @@ struct WalPosition {
 class Durability {
  public:
   /// A commit that moved the progress row to `held` was acknowledged.
-  void committed(Lsn held) { waiting_.push_back({held, {}}); }
+  void committed(Lsn held);
   /// The target's log was at `position` after all commits so far.
   void read(WalPosition position);
 

@@ -28,6 +28,16 @@ void Gathered::drop_open() {
   recount();
 }
 
+void Gathered::clear() {
+  pieces_.clear();
+  ended_.clear();
+  recount();
+}
+
+void Gathered::set_facts(const TransactionFacts& facts) {
+  for (Piece& piece : pieces_) piece.slice.facts = facts;
+}
+
 Gathered::Run Gathered::first_run(const RunLimit& limit) const {
   Run run;
   std::size_t rows = 0;

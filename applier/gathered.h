@@ -47,6 +47,10 @@ class Gathered {
   void drop_ended(std::size_t count);
   /// Lets go of the slices of one that has not ended. None may have ended.
   void drop_open();
+  /// Lets go of everything.
+  void clear();
+  /// Of one that has not ended, and that was not known to: its facts. Nothing else may be there.
+  void set_facts(const TransactionFacts& facts);
 
   /// Of the transactions that have ended the first ones, as many as `limit` has room for, and one at least.
   [[nodiscard]] Run first_run(const RunLimit& limit) const;

@@ -53,7 +53,7 @@ struct RowGroup {
 [[nodiscard]] std::vector<RowGroup> group_rows(const Segment& segment);
 
 /// The same groups as they are sent. Where one has few rows, each of these is a statement of its own: starting a set
-/// costs more than a few such statements. Where one has many, they are statements of some 100 kB: the server works on
+/// costs more than a few such statements. Where one has many, they are statements of 256 KiB: the server works on
 /// the first while the next is built, and its copies of the parameters stay in the caches. Measured: bench/README.md.
 [[nodiscard]] std::vector<RowGroup> as_statements(std::vector<RowGroup> groups);
 

@@ -52,8 +52,7 @@ constexpr std::string_view kLockNotAvailable = "55P03";
 constexpr int kReadsRanges = 14;
 
 // Of its pages: a plan that reads all of the table for each of them would be the end.
-constexpr const char* kReadRanges =
-    "SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
+constexpr const char* kReadRanges = "SET LOCAL enable_tidscan = on; SET LOCAL enable_seqscan = off";
 
 // For a table whose rows are nobody's but teal's.
 void empty_table(PgConnection& target, const CopyTable& table) {

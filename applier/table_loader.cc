@@ -24,14 +24,9 @@ TargetTable TableLoader::load(const Relation& relation) {
       state = read_table_state(connection_, names_, relation);
     }
   }
-  try {
-    TargetTable table = load_target_table(connection_, relation, state, binary_, types_);
-    find_row_type(table);
-    return table;
-  } catch (const TextNeeded&) {
-    careful_->need_text();
-    throw;
-  }
+  TargetTable table = load_target_table(connection_, relation, state, binary_, types_);
+  find_row_type(table);
+  return table;
 }
 
 // Inside a transaction it is not made: a rollback would take it away again.

@@ -1,9 +1,7 @@
 #pragma once
-#include <memory>
 #include <utility>
 
 #include "applier/batch_writer.h"
-#include "applier/careful_tables.h"
 #include "applier/column_fit.h"
 #include "applier/target_table.h"
 #include "engine/names.h"
@@ -15,14 +13,12 @@ namespace teal {
 /// Lifetime: all that is given outlives it. Threads: one, that of the session. Errors: those of load_target_table.
 class TableLoader {
  public:
-  TableLoader(PgConnection& connection, BatchWriter& writer, ColumnFit& types, LinkNames names, BinaryForm binary,
-              std::shared_ptr<CarefulTables> careful)
+  TableLoader(PgConnection& connection, BatchWriter& writer, ColumnFit& types, LinkNames names, BinaryForm binary)
       : connection_(connection),
         writer_(writer),
         types_(types),
         names_(std::move(names)),
         binary_(binary),
-        careful_(std::move(careful)),
         row_types_(connection) {}
 
   [[nodiscard]] TargetTable load(const Relation& relation);
@@ -37,7 +33,6 @@ class TableLoader {
   ColumnFit& types_;
   LinkNames names_;
   BinaryForm binary_;
-  std::shared_ptr<CarefulTables> careful_;
   RowTypes row_types_;
 };
 

@@ -22,7 +22,6 @@ constexpr std::array kSettings{
     std::pair{"enable_bitmapscan", "off"},
     std::pair{"enable_hashjoin", "off"},
     std::pair{"enable_mergejoin", "off"},
-    std::pair{"jit", "off"},
     std::pair{"synchronous_commit", "off"},
 };
 

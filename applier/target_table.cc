@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <utility>
 
 #include "decoder/transaction.h"
 #include "engine/binary_types.h"
@@ -110,13 +111,7 @@ void map_columns(TargetTable& table, const Relation& relation, const std::vector
 }
 
 // A table's own name and number; the rest is for its kind.
-TargetTable name_table(const Relation& relation) {
-  static std::atomic<std::uint64_t> last_id{0};
-  TargetTable table;
-  table.id = ++last_id;
-  table.display_name = relation.schema + "." + relation.name;
-  return table;
-}
+TargetTable name_table(const Relation& relation) { return new_target_table(relation.schema + "." + relation.name); }
 
 // Of a RowKey's columns, which stand in the order of `table.key`.
 KeyShape row_key_of(const TargetTable& table, const Relation& relation) {
@@ -150,6 +145,14 @@ std::shared_ptr<TargetTable> find_part(PgConnection& target, const Relation& rel
 }
 
 }  // namespace
+
+TargetTable new_target_table(std::string display_name) {
+  static std::atomic<std::uint64_t> last_id{0};
+  TargetTable table;
+  table.id = ++last_id;
+  table.display_name = std::move(display_name);
+  return table;
+}
 
 void lock_pending(PgConnection& target, const LinkNames& names, bool hand_over) {
   target.exec("lock the pending tables",

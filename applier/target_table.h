@@ -104,6 +104,9 @@ void lock_pending(PgConnection& target, const LinkNames& names, bool hand_over);
 [[nodiscard]] TargetTable load_target_table(PgConnection& target, const Relation& relation, const TableState& state,
                                             const BinaryForm& binary, ColumnFit& types);
 
+/// A table of the target with a number of its own and nothing else: no columns yet.
+[[nodiscard]] TargetTable new_target_table(std::string display_name);
+
 /// A relation whose changes are dropped, and counted.
 [[nodiscard]] TargetTable left_table(const Relation& relation);
 

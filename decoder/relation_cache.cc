@@ -11,6 +11,10 @@ void RelationCache::put(std::shared_ptr<const Relation> relation) {
   latest_ = &entry;
 }
 
+void RelationCache::put_all(const RelationCache& other) {
+  for (const auto& [id, entry] : other.relations_) put(entry.relation);
+}
+
 CachedRelation* RelationCache::find(RelationId id) {
   if (latest_ != nullptr && latest_->relation->id == id) return latest_;
   const auto found = relations_.find(id.value);

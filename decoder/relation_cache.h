@@ -39,6 +39,9 @@ class RelationCache {
   /// Lifetime: of the pointer, until the next `put` of the same id or `clear`.
   [[nodiscard]] CachedRelation* find(RelationId id);
 
+  /// Puts everything that `other` knows.
+  void put_all(const RelationCache& other);
+
   /// Forgets everything: a new connection announces every table again.
   void clear();
 

@@ -76,9 +76,25 @@ std::optional<DecodeError> TransactionAssembler::begin(const StreamCommitMessage
   return refusal ? std::optional(DecodeError{*refusal, StreamCommitMessage::kTag, 0}) : std::nullopt;
 }
 
+std::optional<DecodeError> TransactionAssembler::begin_ahead(Xid xid, Lsn from) {
+  const Refusal refusal = open_transaction({from, Timestamp{}, xid});
+  if (refusal) return DecodeError{*refusal, StreamStartMessage::kTag, 0};
+  ahead_ = true;
+  return std::nullopt;
+}
+
+void TransactionAssembler::learn(const TransactionAssembler& other) {
+  relations_.put_all(other.relations_);
+  for (const auto& [id, type] : other.types_) types_[id] = type;
+}
+
 Result<TransactionSlice> TransactionAssembler::commit(const StreamCommitMessage& streamed) {
   if (open_ && streamed.xid != slice_.facts.xid) {
     return DecodeError{DecodeErrc::kBadValue, StreamCommitMessage::kTag, 0};
+  }
+  if (open_ && std::exchange(ahead_, false)) {
+    slice_.facts.final_lsn = streamed.commit_lsn;
+    slice_.facts.commit_time = streamed.commit_time;
   }
   const Refusal refusal = close_transaction({streamed.commit_lsn, streamed.end_lsn, streamed.commit_time});
   if (refusal) return DecodeError{*refusal, StreamCommitMessage::kTag, 0};

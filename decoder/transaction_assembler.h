@@ -50,9 +50,19 @@ class TransactionAssembler {
   /// Errors: kUnexpectedMessage inside a transaction.
   [[nodiscard]] std::optional<DecodeError> begin(const StreamCommitMessage& streamed);
 
-  /// Ends the transaction that `begin` opened, in place of its Commit, and returns its last slice.
+  /// Opens a transaction that is streamed in blocks and has not ended: its messages are given to `add` as they come.
+  /// `from` is its first block's position, which stands for the commit's until `commit` tells that: in all slices but
+  /// the last one. Nothing may be aborted of it. For an assembler of its own, see `learn`.
+  /// Errors: kUnexpectedMessage inside a transaction.
+  [[nodiscard]] std::optional<DecodeError> begin_ahead(Xid xid, Lsn from);
+
+  /// Ends the transaction that `begin` or `begin_ahead` opened, in place of its Commit, and returns its last slice.
   /// Errors: kUnexpectedMessage outside a transaction, kBadValue for what is not the `begin`'s.
   [[nodiscard]] Result<TransactionSlice> commit(const StreamCommitMessage& streamed);
+
+  /// Takes what the transaction has announced that `other` had opened with `begin_ahead`, once it has committed: the
+  /// source does not announce it again.
+  void learn(const TransactionAssembler& other);
 
   /// A transaction was begun and not ended: a keepalive's end must not be taken for its end.
   [[nodiscard]] bool in_transaction() const { return open_; }
@@ -103,6 +113,7 @@ class TransactionAssembler {
   std::unordered_map<std::uint32_t, TypeName> types_;  // by TypeId, as this connection announced them
   std::unique_ptr<Scratch> scratch_ = std::make_unique<Scratch>();
   bool open_ = false;
+  bool ahead_ = false;              ///< it was opened before its commit
   bool rows_seen_ = false;          ///< in the open transaction: an Origin would come too late
   std::uint64_t slice_number_ = 0;  ///< of `slice_`; see CachedRelation::held_by_slice
   TransactionSlice slice_;          ///< meaningful while `open_`

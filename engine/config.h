@@ -32,6 +32,14 @@ struct VerifyConfig {
   int jobs = 2;                       ///< ranges that are compared at the same time, each with a session on either side
   std::size_t range_rows = 50'000;    ///< that one statement adds up, about
   std::size_t max_diff_rows = 1'000;  ///< that are named, of each table
+  /// For how long a result says something of the rows as they are now.
+  std::chrono::milliseconds max_age{std::chrono::hours(1)};
+  /// For one statement on either side, about; zero: as long as it takes.
+  std::chrono::milliseconds statement_time{std::chrono::seconds(1)};
+  /// Of a running link: beyond it nothing is read that would cost it time. Zero: however much it lags.
+  std::chrono::milliseconds max_lag{std::chrono::seconds(10)};
+  bool continuous = false;   ///< by `run`, as long as its links stream
+  std::size_t max_rate = 0;  ///< rows a second that `run` compares; 0: it rests three quarters of the time
 };
 
 /// Bounds of one link.
@@ -78,6 +86,11 @@ struct SequenceConfig {
   bool interleave = false;  ///< each side draws every other number of the selected tables' sequences
 };
 
+/// What `run` answers by HTTP.
+struct HttpConfig {
+  std::string listen;  ///< an address of this machine alone, as 127.0.0.1:8080; "": nothing listens
+};
+
 struct AlertConfig {
   std::chrono::milliseconds slot_loss_in{std::chrono::hours(1)};  ///< a slot that may be lost sooner is told
 };
@@ -102,6 +115,7 @@ struct Config {
   VerifyConfig verify;
   SequenceConfig sequences;
   AlertConfig alerts;
+  HttpConfig http;
   LogConfig log;
 };
 

@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kKeepMin = std::chrono::minutes(1);
 constexpr std::chrono::milliseconds kKeepMax = std::chrono::hours(24 * 36'500);
+constexpr std::chrono::milliseconds kVerifyLagLeast = std::chrono::seconds(6);
 
 class FileReader {
  public:
@@ -56,6 +57,7 @@ class FileReader {
   [[nodiscard]] Key duration(const std::string& name, std::chrono::milliseconds& out);
   [[nodiscard]] Key sequences(SequenceConfig& out);
   [[nodiscard]] Key alerts(AlertConfig& out);
+  [[nodiscard]] Key http(HttpConfig& out);
   [[nodiscard]] Key log(LogConfig& out);
 
   /// A key whose value `set` takes; `set` returns what is wrong with it, or "".
@@ -224,10 +226,15 @@ FileReader::Key FileReader::apply(ApplyConfig& out) {
 
 FileReader::Key FileReader::verify(VerifyConfig& out) {
   return {"verify", [this, &out](const YAML::Node& node, const std::string& path) {
+            const std::size_t problems_before = problems_.size();
             read_section(node, path,
                          {integer("jobs", out.jobs, 1, 64), integer("range_rows", out.range_rows, 100, 10'000'000),
-                          integer("max_diff_rows", out.max_diff_rows, 1, 1'000'000), unsupported("max_age"),
-                          unsupported("continuous"), unsupported("max_rate")});
+                          integer("max_diff_rows", out.max_diff_rows, 1, 1'000'000), duration("max_age", out.max_age),
+                          duration("statement_time", out.statement_time), duration("max_lag", out.max_lag),
+                          boolean("continuous", out.continuous), integer("max_rate", out.max_rate, 0, 1'000'000'000)});
+            if (problems_.size() == problems_before && out.max_lag.count() > 0 && out.max_lag < kVerifyLagLeast) {
+              problem(node, path, "max_lag is less than 6s: an idle link tells only every five seconds how far it is");
+            }
           }};
 }
 
@@ -302,6 +309,18 @@ FileReader::Key FileReader::alerts(AlertConfig& out) {
           }};
 }
 
+FileReader::Key FileReader::http(HttpConfig& out) {
+  const auto listen = [&out](const std::string& value) -> std::string {
+    out.listen = value;
+    if (value.empty() || parse_listen_address(value)) return "";
+    return "is no address of this machine alone, like 127.0.0.1:8080: there is no password, so others come through a "
+           "proxy that asks for one";
+  };
+  return {"http", [this, listen](const YAML::Node& node, const std::string& path) {
+            read_section(node, path, {scalar("listen", listen)});
+          }};
+}
+
 FileReader::Key FileReader::log(LogConfig& out) {
   const auto level = [&out](const std::string& value) -> std::string {
     const std::optional<LogLevel> parsed = parse_log_level(value);
@@ -339,14 +358,12 @@ void FileReader::read(const YAML::Node& root, Config& config) {
     config.writers = value == "both" ? Writers::kBoth : Writers::kOne;
     return value == "both" || value == "one" ? "" : "is neither one nor both";
   };
-  std::vector<Key> keys{scalar("name", name),        text("blue", config.blue),
-                        text("green", config.green), scalar("direction", direction),
-                        scalar("writers", writers),  text("pg_bindir", config.pg_bindir),
-                        tables(config.tables),       copy(config.copy),
-                        apply(config.apply),         conflicts(config.conflicts),
-                        verify(config.verify),       sequences(config.sequences),
-                        alerts(config.alerts),       log(config.log)};
-  for (const char* later : {"maps", "cutover", "http", "migrations"}) {
+  std::vector<Key> keys{scalar("name", name),           text("blue", config.blue),  text("green", config.green),
+                        scalar("direction", direction), scalar("writers", writers), text("pg_bindir", config.pg_bindir),
+                        tables(config.tables),          copy(config.copy),          apply(config.apply),
+                        conflicts(config.conflicts),    verify(config.verify),      sequences(config.sequences),
+                        alerts(config.alerts),          http(config.http),          log(config.log)};
+  for (const char* later : {"maps", "cutover", "migrations"}) {
     keys.push_back(unsupported(later));
   }
   read_section(root, "", keys);

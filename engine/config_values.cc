@@ -1,8 +1,10 @@
 #include "engine/config_values.h"
 
 #include <array>
+#include <boost/asio/ip/address.hpp>
 #include <charconv>
 #include <limits>
+#include <string>
 
 namespace teal {
 namespace {
@@ -49,6 +51,23 @@ bool variable_name(std::string_view name) {
 
 std::optional<std::uint64_t> parse_bytes(std::string_view text) {
   return parse_with_unit(text, kByteUnits, std::numeric_limits<std::int64_t>::max());
+}
+
+std::optional<ListenAddress> parse_listen_address(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  std::string host(text.substr(0, colon));
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  if (host == "localhost") host = "127.0.0.1";
+  boost::system::error_code error;
+  const auto address = boost::asio::ip::make_address(host, error);
+  if (error || !address.is_loopback() || address.is_v6() != bracketed) return std::nullopt;
+  const std::string_view digits = text.substr(colon + 1);
+  std::uint16_t port = 0;
+  const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  if (failed != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+  return ListenAddress{host, port};
 }
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {

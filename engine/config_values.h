@@ -23,6 +23,16 @@ namespace teal {
 /// true or false, on or off, yes or no.
 [[nodiscard]] std::optional<bool> parse_boolean(std::string_view text);
 
+/// Where a server listens.
+struct ListenAddress {
+  std::string host;  ///< an IP address
+  std::uint16_t port = 0;
+};
+
+/// `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` (which is the first); port 0: one that is free.
+/// Errors: nullopt for anything else, also for an address that other machines reach.
+[[nodiscard]] std::optional<ListenAddress> parse_listen_address(std::string_view text);
+
 /// A value with its `${VAR}` replaced, or what is wrong with it.
 struct Expanded {
   std::string text;

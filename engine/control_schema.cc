@@ -135,6 +135,26 @@ CREATE TABLE IF NOT EXISTS teal.sequence_state (
   interleaved_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (migration, schema_name, sequence_name)
 );
+CREATE TABLE IF NOT EXISTS teal.verify_state (
+  migration text NOT NULL,
+  schema_name text NOT NULL,
+  table_name text NOT NULL,
+  result text NOT NULL CHECK (result IN ('equal', 'differs', 'unchecked')),
+  rows bigint NOT NULL,
+  differences bigint NOT NULL,
+  in_flux bigint NOT NULL,
+  reasons text NOT NULL,
+  whole boolean NOT NULL,
+  made_by text NOT NULL CHECK (made_by IN ('verify', 'run')),
+  started_at timestamptz NOT NULL,
+  finished_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (migration, schema_name, table_name)
+);
+CREATE TABLE IF NOT EXISTS teal.verify_progress (
+  migration text PRIMARY KEY,
+  progress jsonb NOT NULL,
+  updated_at timestamptz NOT NULL DEFAULT now()
+);
 CREATE TABLE IF NOT EXISTS teal.marker (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   migration text NOT NULL,

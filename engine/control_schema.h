@@ -6,7 +6,7 @@
 namespace teal {
 
 /// Version of the tables below; raised with every change to them.
-inline constexpr int kControlSchemaVersion = 4;
+inline constexpr int kControlSchemaVersion = 6;
 
 /// The DDL of schema `teal`, as one script that may be run again.
 /// progress       one row per migration, link and lane, on the link's TARGET: the truth about what was applied
@@ -22,6 +22,8 @@ inline constexpr int kControlSchemaVersion = 4;
 ///                link's TARGET: kept until the link has come to the moment of the reading
 /// sequence_state what a sequence was before it was interleaved, on the side that has the sequence; deleted when it is
 ///                put back
+/// verify_state   what each table's last comparison came to, on green
+/// verify_progress how far the comparison by `run` is, and its counters, on green
 /// marker         local control rows, published on the side where they are inserted
 /// marker_applied acknowledgements, on the side where the marker arrived
 [[nodiscard]] std::string_view control_schema_sql();

@@ -1,6 +1,7 @@
 #include "engine/link_core.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "engine/log.h"
@@ -80,6 +81,13 @@ void LinkCore::take(SourceItem item) {
   TransactionSink& sink = *session_->sink;
   if (const auto* end = std::get_if<WalEnd>(&item)) {
     sink.idle(end->lsn, end->time);
+    return;
+  }
+  if (auto* ahead = std::get_if<AheadSlice>(&item)) {
+    const std::shared_ptr<AheadTrial> trial = ahead->trial;
+    const Lsn ends = ahead->slice.last ? ahead->slice.end_lsn : Lsn{};
+    sink.ahead(std::move(*ahead));
+    if (trial->done() && !session_->first_end) session_->first_end = ends;
     return;
   }
   auto& slice = std::get<TransactionSlice>(item);

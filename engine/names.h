@@ -26,6 +26,8 @@ struct LinkNames {
   [[nodiscard]] std::string control_publication() const { return base() + "_ctl"; }
   [[nodiscard]] std::string origin() const { return base(); }
   [[nodiscard]] std::string copy_origin(int worker) const { return base() + "_copy" + std::to_string(worker); }
+  /// Of `teal verify --repair` where it writes to the link's target.
+  [[nodiscard]] std::string repair_origin() const { return base() + "_repair"; }
   [[nodiscard]] std::string copy_slot() const { return base() + "_copy"; }
   [[nodiscard]] std::string tail_slot() const { return base() + "_tail"; }
   /// Origins on the link's SOURCE that start with this are teal's own: the other link writes there. Not the whole

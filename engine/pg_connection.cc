@@ -40,6 +40,7 @@ constexpr std::array kPinned{
     Setting{"bytea_output", "hex", 0},
     Setting{"timezone", "UTC", 0},
     Setting{"search_path", "", 0},
+    Setting{"quote_all_identifiers", "off", 0},
     Setting{"row_security", "off", 0},
     Setting{"standard_conforming_strings", "on", 0},
     Setting{"xmloption", "content", 0},
@@ -53,6 +54,7 @@ constexpr std::array kPinned{
     Setting{"statement_timeout", "0", 0},
     Setting{"lock_timeout", "0", 0},
     Setting{"idle_in_transaction_session_timeout", "0", 0},
+    Setting{"jit", "off", 0},  // it took half a second of each query of the catalogs of 1,000 tables
     Setting{"idle_session_timeout", "0", 14},
     Setting{"transaction_timeout", "0", 17},
 };

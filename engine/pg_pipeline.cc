@@ -1,6 +1,7 @@
 #include "engine/pg_pipeline.h"
 
 #include <chrono>
+#include <utility>
 
 #include "engine/pg_error.h"
 
@@ -73,9 +74,14 @@ void PgPipeline::execute(std::string_view operation, const std::string& name, st
        bytes);
 }
 
+void PgPipeline::end() {
+  if (std::exchange(ended_, true)) return;
+  if (PQpipelineSync(connection_.raw()) == 0) connection_.raise("end the pipeline", nullptr);
+}
+
 std::optional<PipelineFailure> PgPipeline::run(std::vector<ResultHandle>& results) {
   PGconn* raw = connection_.raw();
-  if (PQpipelineSync(raw) == 0) connection_.raise("end the pipeline", nullptr);
+  end();
   results.clear();
   results.resize(operations_.size());
   std::optional<PipelineFailure> failure;

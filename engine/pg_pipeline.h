@@ -49,6 +49,9 @@ class PgPipeline {
   void execute(std::string_view operation, const std::string& name, std::span<const BinaryParam> params,
                ResultForm form = ResultForm::kText);
 
+  /// Sends what was not sent yet, and that it was the last; `run` does it where nobody has.
+  void end();
+
   /// Ends the pipeline and waits for all results. `results` gets one entry per call, in order, those of failed and
   /// skipped calls empty. Returns the first failure, if there was one.
   std::optional<PipelineFailure> run(std::vector<ResultHandle>& results);
@@ -64,6 +67,7 @@ class PgPipeline {
   PgConnection& connection_;
   std::vector<std::string_view> operations_;
   std::size_t unsent_ = 0;
+  bool ended_ = false;
 };
 
 }  // namespace teal

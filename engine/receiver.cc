@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/failpoint.h"
+#include "engine/pause.h"
 #include "engine/pg_error.h"
 #include "engine/time_text.h"
 
@@ -119,15 +120,14 @@ class Receiver::Impl {
   }
 
   awaitable<bool> wait_readable() {
-    const auto nap = reader_.pace(Clock::now());
+    if (const auto rest = reader_.pace(Clock::now())) {
+      // Not by a timer: the reactor would wake up for each segment that comes meanwhile.
+      pause_for(*rest, {});
+    }
     if (stream_.readable()) {
       // A socket that always has something must not starve the timers and the stop.
       co_await asio::post(io_, use_awaitable);
       co_return !reader_.stopped();
-    }
-    if (nap) {
-      co_await pause(*nap);
-      if (stream_.readable()) co_return true;
     }
     if (reader_.stopped()) co_return false;
     boost::system::error_code error;

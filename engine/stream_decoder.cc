@@ -1,5 +1,6 @@
 #include "engine/stream_decoder.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -22,18 +23,25 @@ struct StreamDecoder::Committed {
 };
 
 StreamDecoder::StreamDecoder(StreamDecoderOptions options)
-    : link_(std::move(options.link)), assembler_(std::move(options.assembler)), spool_(std::move(options.spool)) {}
+    : link_(std::move(options.link)),
+      assembler_(options.assembler),
+      spool_(std::move(options.spool)),
+      ahead_(std::move(options.assembler)) {}
 
 StreamDecoder::~StreamDecoder() = default;
 
-std::optional<TransactionSlice> StreamDecoder::add(Lsn lsn, std::span<const std::byte> message, Frame frame) {
+std::optional<SourceItem> StreamDecoder::add(Lsn lsn, std::span<const std::byte> message, Frame frame) {
+  reached_ = std::max(reached_, lsn);
   const bool streamed = spool_.in_block() || (!message.empty() && is_stream_tag(static_cast<char>(message[0])));
-  if (!streamed) return assemble(lsn, message, std::move(frame));
-  add_streamed(lsn, message,
-               spool_.in_block()             ? StreamPlace::kInBlock
-               : assembler_.in_transaction() ? StreamPlace::kInTransaction
-                                             : StreamPlace::kBetween);
-  return std::nullopt;
+  if (!streamed) {
+    ahead_.give_up();
+    return assemble(lsn, message, std::move(frame));
+  }
+  return add_streamed(lsn, message,
+                      spool_.in_block()             ? StreamPlace::kInBlock
+                      : assembler_.in_transaction() ? StreamPlace::kInTransaction
+                                                    : StreamPlace::kBetween,
+                      std::move(frame));
 }
 
 std::optional<TransactionSlice> StreamDecoder::replay() {
@@ -57,37 +65,84 @@ std::optional<TransactionSlice> StreamDecoder::assemble(Lsn lsn, std::span<const
   return std::move(*added);
 }
 
-void StreamDecoder::add_streamed(Lsn lsn, std::span<const std::byte> message, StreamPlace place) {
+std::optional<AheadSlice> StreamDecoder::add_streamed(Lsn lsn, std::span<const std::byte> message, StreamPlace place,
+                                                      Frame frame) {
   const auto parsed = parse_stream_message(message, place);
   if (!parsed) stop_for(parsed.error(), lsn);
-  std::visit([&](const auto& one) { take(one, lsn); }, *parsed);
+  return std::visit([&](const auto& one) { return take(one, Arrival{lsn, frame}); }, *parsed);
 }
 
-void StreamDecoder::take(const StreamStartMessage& start, Lsn) { spool_.start(start.xid, start.first_segment); }
-
-void StreamDecoder::take(const StreamStopMessage&, Lsn) { spool_.stop(); }
-
-void StreamDecoder::take(const StreamedMessage& message, Lsn lsn) {
-  spool_.add(message.subxid, lsn, static_cast<std::byte>(message.tag), message.body);
-}
-
-void StreamDecoder::take(const StreamAbortMessage& abort, Lsn) { spool_.abort(abort.xid, abort.subxid); }
-
-void StreamDecoder::take(const StreamCommitMessage& commit, Lsn lsn) {
-  std::optional<SpooledTransaction> messages = spool_.take(commit.xid);
-  if (!messages) {
-    stop_for({DecodeErrc::kUnexpectedMessage, StreamCommitMessage::kTag, 0}, lsn);
+// Where several are open, one of them is soon disturbed.
+std::optional<AheadSlice> StreamDecoder::take(const StreamStartMessage& start, Arrival) {
+  spool_.start(start.xid, start.first_segment);
+  if (start.first_segment && may_go_ahead_ && spool_.transactions() == 1) {
+    // The walsender gives no position to the first block of a transaction with an origin. What came before lies below
+    // its commit as well.
+    ahead_.begin(start.xid, reached_);
+  } else if (!ahead_.goes_on(start.xid)) {
+    ahead_.give_up();
   }
-  if (const auto error = assembler_.begin(commit)) stop_for(*error, lsn);
+  return std::nullopt;
+}
+
+std::optional<AheadSlice> StreamDecoder::take(const StreamStopMessage&, Arrival) {
+  spool_.stop();
+  return std::nullopt;
+}
+
+std::optional<AheadSlice> StreamDecoder::take(const StreamedMessage& message, Arrival arrival) {
+  spool_.add(message.subxid, arrival.lsn, static_cast<std::byte>(message.tag), message.body);
+  if (!ahead_.goes_on()) return std::nullopt;
+  return ahead_.add(message, arrival.lsn, std::move(arrival.frame));
+}
+
+std::optional<AheadSlice> StreamDecoder::take(const StreamAbortMessage& abort, Arrival) {
+  if (ahead_.goes_on(abort.xid)) ahead_.give_up();
+  spool_.abort(abort.xid, abort.subxid);
+  return std::nullopt;
+}
+
+std::optional<AheadSlice> StreamDecoder::take(const StreamCommitMessage& commit, Arrival arrival) {
+  std::optional<SpooledTransaction> messages = spool_.take(commit.xid);
+  if (!messages || assembler_.in_transaction()) {
+    stop_for({DecodeErrc::kUnexpectedMessage, StreamCommitMessage::kTag, 0}, arrival.lsn);
+  }
   if (messages->bytes() >= kWorthALine) {
     log_event(LogLevel::kInfo, "large transaction committed on the source",
               {{"link", link_}, {"lsn", to_string(commit.commit_lsn)}, {"bytes", messages->bytes()}});
   }
-  committed_ = std::make_unique<Committed>(Committed{commit, std::move(*messages)});
+  auto committed = std::make_unique<Committed>(Committed{commit, std::move(*messages)});
+  if (!ahead_.goes_on(commit.xid)) ahead_.give_up();
+  auto last = ahead_.goes_on() ? ahead_.commit(commit) : std::nullopt;
+  if (last) {
+    waiting_ = std::move(committed);
+  } else {
+    begin_replay(std::move(committed));
+  }
+  return last;
+}
+
+void StreamDecoder::begin_replay(std::unique_ptr<Committed> committed) {
+  if (const auto error = assembler_.begin(committed->commit)) stop_for(*error, committed->commit.commit_lsn);
+  committed_ = std::move(committed);
+}
+
+void StreamDecoder::look() {
+  if (!waiting_) return;
+  const AheadTrial& trial = ahead_.trial();
+  if (trial.given_up()) {
+    begin_replay(std::move(waiting_));
+  } else if (trial.done()) {
+    assembler_.learn(ahead_.assembler());
+    waiting_.reset();
+  } else {
+    return;
+  }
+  ahead_.forget();
 }
 
 std::uint64_t StreamDecoder::spooled_bytes() const {
-  return spool_.bytes() + (committed_ ? committed_->messages.bytes() : 0);
+  return spool_.bytes() + (committed_ ? committed_->messages.bytes() : 0) + (waiting_ ? waiting_->messages.bytes() : 0);
 }
 
 void StreamDecoder::stop_for(const DecodeError& error, Lsn lsn) const {

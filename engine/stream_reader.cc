@@ -11,6 +11,10 @@ namespace {
 constexpr std::chrono::milliseconds kAcknowledgeInterval{200};
 // Somebody may begin to wait for the observer, with rows locked.
 constexpr std::chrono::milliseconds kObservedPause{20};
+// A sink's answer to the last slice that went ahead comes when what is in the queue is written.
+constexpr std::chrono::milliseconds kAnswerPause{2};
+// What comes behind a block waits so much longer, because its rows go ahead, than if they had only been spooled.
+constexpr std::chrono::seconds kAheadHoldsUpMost{2};
 
 }  // namespace
 
@@ -21,8 +25,15 @@ StreamReader::StreamReader(StreamReaderOptions options, std::chrono::millisecond
       decoder_({options_.link, {options_.own_origin_prefix, options_.slice_bytes_max}, options_.spool}),
       inlet_({options_.link, options_.observer, options_.spool, options_.patience}, queue, progress),
       heard_(now),
-      told_(now) {
+      told_(now),
+      asked_(now) {
   if (sender_timeout.count() > 0) options_.status_interval = std::min(options_.status_interval, sender_timeout / 3);
+  allow_ahead();
+}
+
+// Nothing is written before the source has shown that it is the one that is expected.
+void StreamReader::allow_ahead() {
+  decoder_.allow_ahead(options_.ahead && options_.observer == nullptr && !options_.expected);
 }
 
 bool StreamReader::add(Frame frame) {
@@ -37,20 +48,42 @@ bool StreamReader::add(Frame frame) {
   }
   const auto& data = std::get<XLogData>(*envelope);
   progress_.set_received(data.start);
-  auto slice = decoder_.add(data.start, data.payload, std::move(frame));
+  auto item = decoder_.add(data.start, data.payload, std::move(frame));
   if (options_.observer != nullptr) inlet_.leave_room(decoder_.spooled_bytes());
-  if (slice) push(std::move(*slice));
+  if (!decoder_.in_transaction()) ahead_held_up_ = {};
+  if (item) push(std::move(*item));
+  if (decoder_.waiting()) progress_.set_stalled(true);
   return false;
 }
 
+// They are in the spool too: better from there than that others wait for them.
+void StreamReader::limit_ahead(Clock::duration held_up) {
+  ahead_held_up_ += held_up;
+  if (ahead_held_up_ > kAheadHoldsUpMost) decoder_.give_up_ahead();
+}
+
+// The queue took what waited in front of it: the source waits for the answer all the same.
+void StreamReader::refill_queue(Clock::time_point now) {
+  inlet_.refill(now);
+  if (!inlet_.full() && decoder_.waiting()) progress_.set_stalled(true);
+}
+
+void StreamReader::look_for_answer() {
+  decoder_.look();
+  if (!decoder_.waiting()) progress_.set_stalled(false);
+}
+
 void StreamReader::go_on(Clock::time_point now) {
+  if (inlet_.full() && decoder_.goes_ahead()) limit_ahead(now - heard_);
   heard_ = now;  // nobody listened meanwhile: silence proves nothing
   if (inlet_.full()) {
     if (options_.observer == nullptr) {
-      inlet_.refill(now);
+      refill_queue(now);
     } else {
       inlet_.look(now);
     }
+  } else if (decoder_.waiting()) {
+    look_for_answer();
   } else if (decoder_.replaying() && !observer_is_full()) {
     if (auto slice = decoder_.replay()) push(std::move(*slice));
   }
@@ -59,6 +92,7 @@ void StreamReader::go_on(Clock::time_point now) {
 bool StreamReader::refill(Clock::time_point now) { return options_.observer != nullptr && inlet_.refill(now); }
 
 std::chrono::milliseconds StreamReader::hold_up_pause() const {
+  if (!inlet_.full() && decoder_.waiting()) return kAnswerPause;
   return options_.observer == nullptr ? options_.status_interval : kObservedPause;
 }
 
@@ -68,7 +102,10 @@ void StreamReader::look_for_expected(const SourceItem& item) {
   Lsn from;
   if (const auto* slice = std::get_if<TransactionSlice>(&item)) {
     if (slice->facts.final_lsn < mark.end_lsn) {
-      if (slice->last && slice->end_lsn == mark.end_lsn && slice->facts.xid == mark.xid) options_.expected.reset();
+      if (slice->last && slice->end_lsn == mark.end_lsn && slice->facts.xid == mark.xid) {
+        options_.expected.reset();
+        allow_ahead();
+      }
       return;
     }
     from = slice->facts.final_lsn;
@@ -93,6 +130,10 @@ void StreamReader::show(SourceItem& item) {
 }
 
 void StreamReader::push(SourceItem item) {
+  if (!std::holds_alternative<WalEnd>(item)) {
+    const auto* slice = std::get_if<TransactionSlice>(&item);
+    only_own_ = only_own_ && slice != nullptr && slice->facts.own;
+  }
   if (options_.expected) look_for_expected(item);
   if (options_.observer != nullptr) show(item);
   inlet_.push(std::move(item));
@@ -101,8 +142,7 @@ void StreamReader::push(SourceItem item) {
 std::optional<std::chrono::milliseconds> StreamReader::pace(Clock::time_point now) {
   pacer_.read(std::exchange(burst_bytes_, 0), now);
   progress_.set_behind(pacer_.dense() || inlet_.waiting());
-  if (!pacer_.dense()) return std::nullopt;
-  return pacer_.nap();
+  return pacer_.rest(now);
 }
 
 bool StreamReader::observe_only() {
@@ -124,10 +164,18 @@ std::chrono::milliseconds StreamReader::status_pause() const {
   return std::min(options_.status_interval, kAcknowledgeInterval);
 }
 
-// Asking for a reply keeps the end of WAL known while the source is idle, and proves that somebody is there.
+// Asking for a reply keeps the end of WAL known while the source is idle, and proves that somebody is there. So it does
+// where nothing but teal's own transactions come: two links that answer each other's progress never fall silent. A
+// source that sends work of applications is not asked: with a backlog it would give the time of now to a position of
+// long ago.
 std::optional<StandbyStatusUpdate> StreamReader::status_due(Clock::time_point now, bool last) {
   inlet_.look(now);
-  const bool due = now - told_ >= options_.status_interval;
+  const bool silent = now - told_ >= options_.status_interval;
+  const bool looks = now - asked_ >= options_.status_interval;
+  const bool hears = now - heard_ < options_.status_interval;
+  const bool due = silent || (looks && (!hears || (only_own_ && !pacer_.dense())));
+  if (due || looks) asked_ = now;
+  if (looks) only_own_ = true;
   const StandbyStatusUpdate update = status(due);
   if (!due && !last && update.flushed == acknowledged_) return std::nullopt;
   acknowledged_ = update.flushed;

@@ -21,6 +21,9 @@ struct StreamReaderOptions {
   std::string link;  ///< for messages
   std::string own_origin_prefix;
   std::size_t slice_bytes_max = 1U << 20U;
+  /// Large transactions go to the sink while the source still sends them, see AheadTrial. Not with an observer, who has
+  /// to see each transaction once, with its commit.
+  bool ahead = false;
   /// For a stream that was opened with `StreamStart::streaming`, and for what an observed one brings too early.
   SpoolOptions spool;
   /// How often the source hears from us at least; shorter when its wal_sender_timeout asks for it.
@@ -62,8 +65,9 @@ class StreamReader {
   /// The next message may be added. Otherwise `go_on` comes first: at once, or, while the stream is `held_up`, as soon
   /// as the queue tells of room, and at the latest after `hold_up_pause`.
   [[nodiscard]] bool ready() const { return !held_up() && !decoder_.replaying(); }
-  /// There is no room for what was added, or for what comes.
-  [[nodiscard]] bool held_up() const { return inlet_.full() || observer_is_full(); }
+  /// There is no room for what was added, or for what comes; or the sink has not said what became of a transaction that
+  /// went ahead, whose last slice it has.
+  [[nodiscard]] bool held_up() const { return inlet_.full() || observer_is_full() || decoder_.waiting(); }
   [[nodiscard]] std::chrono::milliseconds hold_up_pause() const;
   /// Looks for room again, or hands out a piece of a transaction that came in blocks.
   void go_on(Clock::time_point now);
@@ -73,8 +77,7 @@ class StreamReader {
 
   /// The source showed that it is there.
   void heard(Clock::time_point now) { heard_ = now; }
-  /// Everything that the socket had was added. Returns how long to rest before the socket is waited for; none: not at
-  /// all.
+  /// What one look at the socket brought was added. Returns how long to rest before the next; none: not at all.
   [[nodiscard]] std::optional<std::chrono::milliseconds> pace(Clock::time_point now);
 
   /// What is added from now on is for the observer alone. Returns false when there is none.
@@ -100,7 +103,11 @@ class StreamReader {
   [[nodiscard]] bool observer_is_full() const { return options_.for_observer_alone && options_.observer->full(); }
   void push(SourceItem item);
   void show(SourceItem& item);
+  void refill_queue(Clock::time_point now);
+  void look_for_answer();
   void look_for_expected(const SourceItem& item);
+  void allow_ahead();
+  void limit_ahead(Clock::duration held_up);
 
   StreamReaderOptions options_;
   Progress& progress_;
@@ -108,9 +115,12 @@ class StreamReader {
   ReadPacer pacer_;
   std::size_t burst_bytes_ = 0;  // added since the socket was last empty
   QueueInlet inlet_;
+  Clock::duration ahead_held_up_{0};  // by slices that go ahead, in the open block
   Clock::time_point heard_;
-  Clock::time_point told_;  // the last status that was due
-  Lsn acknowledged_;        // by that
+  Clock::time_point told_;   // the last status
+  Lsn acknowledged_;         // by that
+  Clock::time_point asked_;  // the last reply was asked for, or could have been
+  bool only_own_ = true;     // nothing but teal's own transactions came since
   bool stopped_ = false;
 };
 

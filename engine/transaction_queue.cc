@@ -8,6 +8,7 @@ namespace teal {
 namespace {
 
 std::size_t charge(const SourceItem& item) {
+  if (const auto* ahead = std::get_if<AheadSlice>(&item)) return ahead->slice.bytes;
   const auto* slice = std::get_if<TransactionSlice>(&item);
   return slice == nullptr ? sizeof(SourceItem) : slice->bytes;  // a stalled target must not gather keepalives either
 }

@@ -3,6 +3,7 @@
 
 #include "decoder/lsn.h"
 #include "decoder/transaction.h"
+#include "engine/ahead.h"
 
 namespace teal {
 
@@ -13,7 +14,8 @@ class ReplayNeeded : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The writing end of a link. Calls come as begin, append..., commit, in the source's commit order.
+/// The writing end of a link. Calls come as begin, append..., commit, in the source's commit order, and between two
+/// transactions perhaps `ahead`.
 /// The sink decides how many source transactions share one target transaction; it never splits one.
 /// Threads: one caller; `durable()` belongs to that caller too.
 /// Errors: throws PgError (world failures), ReplayNeeded, or Stopped (the link must stop); then only destruction.
@@ -28,6 +30,11 @@ class TransactionSink {
   virtual void append(TransactionSlice slice) = 0;
   /// `end_lsn` is the END of the source's commit record.
   virtual void commit(Lsn end_lsn) = 0;
+
+  /// A piece of a transaction that the source has not ended, the next one of its trial; the last one says that it has.
+  /// The sink may write it, visible to nobody, and does as AheadTrial says. It gives the trial up for whatever is in
+  /// the way; what it throws ends the session as elsewhere, and so the trial.
+  virtual void ahead(AheadSlice piece) { piece.trial->give_up(); }
 
   /// Applies everything that was committed into the sink so far. Called when nothing more is queued.
   virtual void flush() = 0;

@@ -6,6 +6,7 @@
 
 #include "decoder/lsn.h"
 #include "decoder/transaction.h"
+#include "engine/ahead.h"
 
 namespace teal {
 
@@ -15,9 +16,10 @@ struct WalEnd {
   Timestamp time;  ///< by the source's clock, when it said so
 };
 
-using SourceItem = std::variant<TransactionSlice, WalEnd>;
+using SourceItem = std::variant<TransactionSlice, WalEnd, AheadSlice>;
 
-/// The reading end of a link: slices of transactions in commit order.
+/// The reading end of a link: slices of transactions in commit order, and ahead of it, those of a transaction that has
+/// not ended (AheadTrial).
 /// Threads: one reader.
 class TransactionSource {
  public:

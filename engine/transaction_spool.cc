@@ -79,6 +79,7 @@ void TransactionSpool::add(Xid xid, Lsn lsn, std::byte tag, std::span<const std:
   append_to(block_, std::as_bytes(std::span(&header, 1)));
   block_.push_back(tag);
   append_to(block_, body);
+  if (block_.size() > kBlockBytes) write_block();  // one copy of a large row less stays in memory
 }
 
 void TransactionSpool::abort(Xid transaction, Xid subtransaction) {

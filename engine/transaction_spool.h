@@ -66,6 +66,8 @@ class TransactionSpool {
   /// The transaction has committed: hands out its messages and forgets it. nullopt when it is not known.
   [[nodiscard]] std::optional<SpooledTransaction> take(Xid transaction);
 
+  /// That are open, with a block at least.
+  [[nodiscard]] std::size_t transactions() const { return transactions_.size(); }
   /// On disk.
   [[nodiscard]] std::uint64_t bytes() const;
 

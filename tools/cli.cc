@@ -115,9 +115,31 @@ void CommandLine::add_verify() {
       ->type_name("N");
   add_duration(*verify, "--patience", options.patience,
                "How long to wait for rows that keep changing before they are not fully checked (default 10s)");
-  verify->add_flag("--exact", options.exact,
-                   "Read all rows and hash them here, instead of having the servers hash them");
-  verify->add_option("--report", options.report, "Write the report to this file, as JSON")->type_name("FILE");
+  verify->add_flag(
+      "--exact", options.exact,
+      "Read all rows and hash them here, instead of having the servers hash them; look for duplicates under "
+      "the unique indexes of large tables too");
+  verify
+      ->add_option("--state", options.state,
+                   "Note in this file what was compared, and go on where an earlier run with it was stopped")
+      ->type_name("FILE");
+  verify->add_flag("--blocks", options.blocks, "Name each range of keys that was compared, and what it came to");
+  verify->add_flag("--rows-only", options.rows_only,
+                   "Compare rows only: no definitions, sequences, foreign keys, duplicates, collations");
+  verify
+      ->add_option("--report", options.report,
+                   "Write the report to this file, as JSON, or as a page for people where it ends in .html")
+      ->type_name("FILE");
+  CLI::Option* repair =
+      verify
+          ->add_option("--repair", options.repair,
+                       "This side is right (blue or green): rows of the other one that differ are written as they are "
+                       "on it, then compared again")
+          ->check(CLI::IsMember({"blue", "green"}))
+          ->type_name("SIDE");
+  repair->excludes(verify->get_option("--state"));
+  verify->add_flag("--dry-run", options.dry_run, "With --repair: print what would be written, and write nothing")
+      ->needs(repair);
 }
 
 void CommandLine::add_tail() {

@@ -29,8 +29,13 @@ struct VerifyOptions {
   std::vector<std::string> tables;                    ///< see read_table_list
   std::optional<int> jobs;                            ///< nullopt: as configured
   std::optional<std::chrono::milliseconds> patience;  ///< for rows that keep changing; nullopt: 10 s
-  bool exact = false;                                 ///< rows are hashed here and not on the servers
-  std::string report;                                 ///< file for the report as JSON; "": none
+  bool exact = false;                                 ///< rows are hashed here, and all unique indexes looked at
+  bool blocks = false;                                ///< name each range and what it came to
+  bool rows_only = false;                             ///< nothing but rows
+  std::string state;                                  ///< file to note what was compared in; "": none
+  std::string report;                                 ///< file for the report, as JSON or HTML by its ending; "": none
+  std::string repair;                                 ///< the side that is right, blue or green; "": nothing is written
+  bool dry_run = false;                               ///< with `repair`: the plan only
 };
 
 enum class QuarantineAction { kList, kRetry, kSkip };
@@ -64,7 +69,8 @@ struct TailOptions {
 int check_command(const Config& config, const OutputOptions& output);
 /// Creates what teal needs on both sides.
 int init_command(const Config& config, const OutputOptions& output);
-/// Compares the rows of both sides. Exit 0: equal; 1: they differ; 3: not everything could be checked.
+/// Compares the rows of both sides, and writes those of one of them as they are on the other, if asked to.
+/// Exit 0: equal (by then); 1: they differ; 3: not everything could be checked, or repaired.
 int verify_command(const Config& config, const OutputOptions& output, const VerifyOptions& options);
 /// Prints where the migration stands, from the two databases alone.
 int status_command(const Config& config, const OutputOptions& output, const StatusOptions& options);

@@ -179,10 +179,11 @@ void CopyStep::start_over_for_foreign_keys() {
             {{"link", names_.link}, {"tables", again.size()}});
   target.exec("begin", "BEGIN");
   target.exec("empty the tables that are copied again", "TRUNCATE " + quoted_list({emptied.begin(), emptied.end()}));
+  // As at the first attempt: rows that somebody has put into an empty table meanwhile are not teal's to delete.
   for (const TableName& table : again) {
     const Rows reset = target.exec("note that the table is copied again",
-                                   "UPDATE teal.table_state SET state = 'pending' WHERE migration = $1 AND link = $2 "
-                                   "AND schema_name = $3 AND table_name = $4 AND state = 'copied'",
+                                   "UPDATE teal.table_state SET state = 'pending', copy_attempt = 0 WHERE migration = "
+                                   "$1 AND link = $2 AND schema_name = $3 AND table_name = $4 AND state = 'copied'",
                                    {names_.migration, names_.link, table.schema, table.name});
     if (reset.affected() != 1) throw Stopped(StopCode::kRefused, "teal.table_state was changed by somebody else");
   }

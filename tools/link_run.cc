@@ -7,10 +7,11 @@
 
 namespace teal {
 
-LinkRun::LinkRun(const Config& config, const LinkNames& names, TwoSides* sides, const std::stop_token& stop)
+LinkRun::LinkRun(const Config& config, const LinkNames& names, TwoSides* sides, ChangedKeys* changed,
+                 const std::stop_token& stop)
     : config_(config),
       names_(names),
-      link_(make_link(config, names, sides)),
+      link_(make_link(config, names, sides, changed)),
       publication_(config, names, stop),
       source_(config, names, *link_, stop) {
   link_->start();

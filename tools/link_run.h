@@ -4,6 +4,7 @@
 #include <optional>
 #include <stop_token>
 
+#include "applier/changed_keys.h"
 #include "engine/config.h"
 #include "engine/link.h"
 #include "engine/names.h"
@@ -17,8 +18,9 @@ namespace teal {
 /// A link that runs, and what looks after it. Threads: one, besides the link's own.
 class LinkRun {
  public:
-  /// Makes the link and starts it. Lifetime: `config` and `sides` outlive it.
-  LinkRun(const Config& config, const LinkNames& names, TwoSides* sides, const std::stop_token& stop);
+  /// Makes the link and starts it. `changed`: see make_link. Lifetime: `config`, `sides` and `changed` outlive it.
+  LinkRun(const Config& config, const LinkNames& names, TwoSides* sides, ChangedKeys* changed,
+          const std::stop_token& stop);
 
   [[nodiscard]] Link& link() { return *link_; }
   [[nodiscard]] const LinkNames& names() const { return names_; }

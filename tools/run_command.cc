@@ -12,6 +12,7 @@
 #include "tools/lock_keeper.h"
 #include "tools/sidecar.h"
 #include "tools/signals.h"
+#include "tools/status_endpoint.h"
 
 namespace teal {
 namespace {
@@ -31,6 +32,7 @@ bool run_guarded(const RunOptions& options, const std::stop_token& asked) {
   std::stop_source whole;
   const std::stop_callback forward(asked, [&whole] { whole.request_stop(); });
   LockKeeper lock(connect_options(options.config, false, "run"), options.config.name, whole);
+  const StatusEndpoint endpoint(options.config);
   bool done = false;
   try {
     done = Sidecar(options, lock, whole.get_token()).run();

@@ -10,7 +10,7 @@ set -euo pipefail
 
 packages=(g++ cmake ninja-build ccache pkg-config ca-certificates
   libpq-dev libboost1.81-dev libconcurrentqueue-dev libxxhash-dev libspdlog-dev libfmt-dev libcli11-dev
-  libyaml-cpp-dev nlohmann-json3-dev libgtest-dev libgmock-dev
+  libyaml-cpp-dev nlohmann-json3-dev prometheus-cpp-dev libgtest-dev libgmock-dev
   postgresql-15 postgresql-client-15 python3 procps)
 for set in "$@"; do
   case $set in

@@ -12,6 +12,7 @@
 #include "engine/log.h"
 #include "engine/pause.h"
 #include "engine/pg_error.h"
+#include "tools/continuous_verify.h"
 #include "tools/copy_step.h"
 #include "tools/link_facts.h"
 #include "tools/provision.h"
@@ -28,6 +29,22 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLook{200};          // how often the sidecar looks at its links
 constexpr milliseconds kLookAround{5'000};  // at what is outside of them
 constexpr milliseconds kDrainPatience{12'000};
+
+// What a comparison of both sides has to leave to the links.
+constexpr milliseconds kStalled{3'000};
+constexpr std::uint64_t kBacklogBytes = 16U << 20U;
+
+std::string why_busy(const std::vector<std::unique_ptr<LinkRun>>& runs) {
+  for (const auto& run : runs) {
+    const Link& link = run->link();
+    const std::string name = "link " + run->names().link;
+    if (link.phase() != LinkPhase::kStreaming) return name + " does not stream";
+    const Progress& progress = link.progress();
+    if (progress.stalled_for() > kStalled) return name + " waits for its target";
+    if (bytes_between(progress.durable(), progress.received()) > kBacklogBytes) return name + " has a backlog";
+  }
+  return "";
+}
 
 }  // namespace
 
@@ -86,7 +103,8 @@ Sidecar::Outcome Sidecar::run_links(const std::vector<LinkNames>& links, TwoSide
   LinkRuns runs;
   runs.reserve(links.size());
   for (const LinkNames& link : links) {
-    runs.push_back(std::make_unique<LinkRun>(options_.config, link, sides, stop_));
+    ChangedKeys* changed = options_.config.verify.continuous ? &changed_ : nullptr;
+    runs.push_back(std::make_unique<LinkRun>(options_.config, link, sides, changed, stop_));
   }
   const Outcome outcome = watch(runs, sides, only_until_level);
   end(runs);
@@ -105,6 +123,12 @@ Sidecar::Outcome Sidecar::watch(LinkRuns& runs, TwoSides* sides, bool only_until
   const TableJoiner joiner(options_.config, names_, runs.front()->link());
   const SidesWatch sides_watch(options_.config);
   WayBackTables way_back(options_.config, stop_);
+  std::optional<ContinuousVerify> verify;
+  if (options_.config.verify.continuous && !only_until_level && !options_.until_synced) {
+    std::vector<LinkNames> links;
+    for (const auto& run : runs) links.push_back(run->names());
+    verify.emplace(options_.config, std::move(links), changed_, [&runs] { return why_busy(runs); });
+  }
   auto looked = std::chrono::steady_clock::now();
   milliseconds look_around = kLookAround;
   while (!stop_.stop_requested()) {

@@ -44,7 +44,8 @@ class Sidecar {
   const RunOptions& options_;
   LockKeeper& lock_;
   std::stop_token stop_;
-  LinkNames names_;  // of the link to green
+  LinkNames names_;      // of the link to green
+  ChangedKeys changed_;  // of all links, where both sides are compared
   std::size_t unseen_told_ = kUnseenBytes / 2;
   bool full_told_ = false;
 };

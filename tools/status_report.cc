@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "engine/pg_error.h"
+#include "engine/time_text.h"
 
 namespace teal {
 namespace {
@@ -43,9 +44,12 @@ std::string slot_text(const LinkStatus& status) {
   return out;
 }
 
-// As long as there was none, the sidecar writes the beginning of PostgreSQL's time.
+// As long as there was none that an application made, the sidecar writes the beginning of PostgreSQL's time.
 nlohmann::json last_commit_time(const nlohmann::json& counters) {
-  return counters.value("transactions", 0) > 0 ? counters.at("last_commit_time") : nlohmann::json();
+  const auto found = counters.find("last_commit_time");
+  const std::string none = to_string(Timestamp{}).substr(0, std::string_view("2000-01-01 00:00:00").size());
+  if (found == counters.end() || found->get<std::string>().starts_with(none)) return {};
+  return *found;
 }
 
 // Its further lines belong to the table as well.
@@ -133,6 +137,8 @@ std::optional<LinkStatus> read_link_status(const LinkNames& link, PgConnection& 
   status.link = link.link;
   status.progress = std::move(*row);
   for (const auto& [name, copy] : read_table_states(target, link)) {
+    status.copied_rows += copy.rows;
+    status.copied_bytes += copy.bytes;
     if (copy.state != "left") status.tables.push_back({name, copy});
   }
   status.quarantine = count_quarantine(target, link);
@@ -217,9 +223,20 @@ std::string link_text(const LinkStatus& status) {
   return out;
 }
 
-std::string status_text(const std::string& name, std::span<const LinkStatus> links, const ClockSkew& skew) {
-  std::string out = "migration  " + name + "\n" + clocks_line(skew);
-  for (const LinkStatus& link : links) out += link_text(link);
+std::optional<LastVerify> read_verify_of(std::span<const LinkStatus> links, const std::string& name,
+                                         PgConnection& green) {
+  std::set<TableName> replicated;
+  for (const LinkStatus& link : links) {
+    if (link.source != "blue") continue;
+    for (const TableStatus& table : link.tables) replicated.insert(table.copy.target);
+  }
+  return read_last_verify(green, name, replicated);
+}
+
+std::string status_text(const MigrationStatus& status) {
+  std::string out = "migration  " + status.name + "\n" + clocks_line(status.skew);
+  out += last_verify_text(status.verify, status.verify_max_age) + verify_running_text(status.verifying);
+  for (const LinkStatus& link : status.links) out += link_text(link);
   return out;
 }
 
@@ -259,13 +276,16 @@ nlohmann::ordered_json link_json(const LinkStatus& status) {
   return link;
 }
 
-nlohmann::ordered_json status_json(const std::string& name, std::span<const LinkStatus> links, const ClockSkew& skew) {
+nlohmann::ordered_json status_json(const MigrationStatus& status) {
   nlohmann::ordered_json json;
-  json["name"] = name;
-  json["clock_skew_seconds"] = skew.seconds();
-  json["clock_skew_error_seconds"] = std::chrono::duration<double>(skew.error).count();
+  json["name"] = status.name;
   json["links"] = nlohmann::ordered_json::array();
-  for (const LinkStatus& link : links) json["links"].push_back(link_json(link));
+  if (status.links.empty()) return json;
+  json["clock_skew_seconds"] = status.skew.seconds();
+  json["clock_skew_error_seconds"] = std::chrono::duration<double>(status.skew.error).count();
+  json["verify"] = last_verify_json(status.verify, status.verify_max_age);
+  json["verifying"] = verify_running_json(status.verifying);
+  for (const LinkStatus& link : status.links) json["links"].push_back(link_json(link));
   return json;
 }
 

@@ -12,8 +12,10 @@
 #include "engine/config.h"
 #include "engine/pg_connection.h"
 #include "tools/conflict_rows.h"
+#include "tools/kept_verdicts.h"
 #include "tools/link_facts.h"
 #include "tools/quarantine_rows.h"
+#include "tools/verify_progress.h"
 
 namespace teal {
 
@@ -34,6 +36,8 @@ struct LinkStatus {
   LinkRow progress;
   std::optional<SlotFacts> slot;
   std::vector<TableStatus> tables;
+  std::int64_t copied_rows = 0;   ///< also of tables that are not selected any more
+  std::int64_t copied_bytes = 0;  ///< the same
   QuarantineCounts quarantine;
   ConflictTotals conflicts;
   nlohmann::json counters;  ///< as the sidecar wrote them; an object
@@ -53,13 +57,25 @@ struct LinkStatus {
 /// The links that the migration has: to green, and the way back. Empty when nothing is set up. Errors: PgError.
 [[nodiscard]] std::vector<LinkStatus> read_links(const Config& config, PgConnection& blue, PgConnection& green);
 
-/// One screen for people, with line ends. `skew`: of blue's and green's clocks.
-[[nodiscard]] std::string status_text(const std::string& name, std::span<const LinkStatus> links,
-                                      const ClockSkew& skew);
+/// A migration, with what concerns all of its links.
+struct MigrationStatus {
+  std::string name = {};
+  std::vector<LinkStatus> links = {};
+  ClockSkew skew = {};  ///< of blue's and green's clocks
+  std::optional<LastVerify> verify = {};
+  std::chrono::milliseconds verify_max_age{0};
+  std::optional<VerifyRunning> verifying = {};
+};
 
-/// The same for machines.
-[[nodiscard]] nlohmann::ordered_json status_json(const std::string& name, std::span<const LinkStatus> links,
-                                                 const ClockSkew& skew);
+/// What was compared last, and what of the links' tables was not. Errors: PgError.
+[[nodiscard]] std::optional<LastVerify> read_verify_of(std::span<const LinkStatus> links, const std::string& name,
+                                                       PgConnection& green);
+
+/// One screen for people, with line ends.
+[[nodiscard]] std::string status_text(const MigrationStatus& status);
+
+/// The same for machines; of a migration that is not set up, that it has no links.
+[[nodiscard]] nlohmann::ordered_json status_json(const MigrationStatus& status);
 
 /// `1.5 MiB`. Units: bytes.
 [[nodiscard]] std::string bytes_text(std::uint64_t bytes);

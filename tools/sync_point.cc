@@ -1,5 +1,6 @@
 #include "tools/sync_point.h"
 
+#include "engine/log.h"
 #include "engine/pg_error.h"
 #include "tools/link_facts.h"
 
@@ -16,11 +17,32 @@ SyncPoint::SyncPoint(const Config& config, const LinkNames& names) : names_(name
   target_connect_.answer_within = kAnswerWithin;
   ConnectOptions source_connect = connect_options(config, blue, "run");
   source_connect.answer_within = kAnswerWithin;
-  PgConnection source = PgConnection::connect(source_connect);
+  source_ = std::make_unique<PgConnection>(PgConnection::connect(source_connect));
   const Rows marker =
-      source.exec("insert a marker", "INSERT INTO teal.marker (migration, link) VALUES ($1, $2) RETURNING id",
-                  {names.migration, names.link});
+      source_->exec("insert a marker", "INSERT INTO teal.marker (migration, link) VALUES ($1, $2) RETURNING id",
+                    {names.migration, names.link});
   id_ = marker.str(0, 0);
+}
+
+// A comparison makes one for each of its rounds. What came after somebody had given up goes with a later one's answer.
+SyncPoint::~SyncPoint() {
+  if (!source_) return;
+  forget(*source_, "teal.marker WHERE migration = $1 AND link = $2 AND id = $3::bigint");
+  if (target_) {
+    forget(
+        *target_,
+        "teal.marker_applied WHERE migration = $1 AND link = $2 AND (id = $3::bigint OR applied_at < now() - interval "
+        "'1 day')");
+  }
+}
+
+// One that stays is in nobody's way.
+void SyncPoint::forget(PgConnection& side, const std::string& from) const {
+  try {
+    if (side.usable()) side.exec("delete a marker", "DELETE FROM " + from, {names_.migration, names_.link, id_});
+  } catch (const std::exception& error) {
+    log_event(LogLevel::kDebug, "a marker is left", {{"reason", error.what()}});
+  }
 }
 
 void SyncPoint::look() {

@@ -114,8 +114,9 @@ BinaryForm choose_common_form(PgConnection& source, const LinkNames& names, int 
   throw PgError("choose how values are sent", "they are sent as text from now on, in both directions", "57P03");
 }
 
-SinkFactory sink_factory(const Config& config, const LinkNames& names, TwoSides* sides) {
+SinkFactory sink_factory(const Config& config, const LinkNames& names, TwoSides* sides, ChangedKeys* changed) {
   ApplierOptions options;
+  options.changed_keys = changed;
   options.names = names;
   options.batch_rows_max = sides == nullptr ? config.apply.batch_rows_max : config.apply.two_way_batch_rows;
   options.batch_bytes_max = config.apply.batch_bytes_max;
@@ -163,7 +164,7 @@ bool values_can_be_binary(const Config& config, const LinkNames& names) {
   return choose_form(source, names, target.server_major()).on;
 }
 
-std::unique_ptr<Link> make_link(const Config& config, const LinkNames& names, TwoSides* sides) {
+std::unique_ptr<Link> make_link(const Config& config, const LinkNames& names, TwoSides* sides, ChangedKeys* changed) {
   LinkOptions options;
   options.core.name = names.link;
   options.core.seed = std::random_device()();
@@ -172,8 +173,10 @@ std::unique_ptr<Link> make_link(const Config& config, const LinkNames& names, Tw
   options.reader.own_origin_prefix = names.own_origin_prefix();
   options.reader.spool = {config.apply.spill_dir, config.apply.spill_bytes_max};
   if (sides != nullptr) options.reader.observer = &sides->source_of(names);
+  // With conflicts to decide, a transaction's commit time has to be known, and its rows must not be locked before.
+  options.reader.ahead = sides == nullptr;
   options.queue_bytes_max = config.apply.queue_bytes_max;
-  return std::make_unique<Link>(std::move(options), sink_factory(config, names, sides));
+  return std::make_unique<Link>(std::move(options), sink_factory(config, names, sides, changed));
 }
 
 InitialCopyOptions make_copy_options(const Config& config, const LinkNames& names) {

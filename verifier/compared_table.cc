@@ -5,6 +5,7 @@
 #include <set>
 
 #include "engine/catalog.h"
+#include "verifier/value_hash.h"
 
 namespace teal {
 namespace {
@@ -13,11 +14,19 @@ constexpr std::uint64_t kBytesOfARow = 100;  // a guess, where a table was never
 
 std::string spelled(const TableName& table) { return quote_qualified(table.schema, table.name); }
 
+const std::set<std::string> kIntegers = {"smallint", "integer", "bigint"};
+const std::set<std::string> kTexts = {"text", "character varying"};
+
 // Types whose values have the same text when they are the same: changing from one to the other is a common migration.
 bool have_one_text(const std::string& a, const std::string& b) {
-  static const std::set<std::string> kIntegers = {"smallint", "integer", "bigint"};
-  static const std::set<std::string> kTexts = {"text", "character varying"};
   return a == b || (kIntegers.contains(a) && kIntegers.contains(b)) || (kTexts.contains(a) && kTexts.contains(b));
+}
+
+std::string hashed_column(const CatalogColumn& blue, const CatalogColumn& green) {
+  const std::string value = "t." + quote_identifier(blue.name);
+  const std::optional<std::string> hashed =
+      blue.base_type == green.base_type ? hashed_value_sql(blue.base_type, value) : std::nullopt;
+  return hashed.value_or("ROW(" + value + ")::text COLLATE \"C\"");
 }
 
 void compare_columns(ComparedTable& table, const SourceTable& blue, const TargetRelation& green) {
@@ -34,14 +43,22 @@ void compare_columns(ComparedTable& table, const SourceTable& blue, const Target
     if (!have_one_text(column.base_type, other.base_type)) {
       table.obstacles.push_back("column " + column.name + " cannot be compared: it is " + column.type +
                                 " on blue and " + other.type + " on green");
+      table.left_out.push_back(table.obstacles.back());
     } else if (!column.computed_on_read && !other.computed_on_read) {
       table.columns.push_back(quote_identifier(column.name));
+      table.values.push_back(hashed_column(column, other));
     }
   }
   for (const auto& [name, column] : there) table.obstacles.push_back("column " + name + " is not on blue");
 }
 
-void add_key(ComparedTable& table, const SourceTable& blue) {
+// Also a value that only the other side's column can hold has to be looked for as it is.
+std::string wide_type(const CatalogColumn& blue, const CatalogColumn& green) {
+  if (blue.base_type == green.base_type) return blue.cast_type;
+  return kIntegers.contains(blue.base_type) ? "bigint" : "text";
+}
+
+void add_key(ComparedTable& table, const SourceTable& blue, const TargetRelation& green) {
   if (blue.whole_rows) return;
   for (const std::string& name : blue.identity_columns) {
     const std::string quoted = quote_identifier(name);
@@ -52,13 +69,24 @@ void add_key(ComparedTable& table, const SourceTable& blue) {
       table.key.clear();  // cannot be compared, so nothing can be found by it
       return;
     }
-    table.key.push_back({quoted, column->type});
+    const auto other = std::find_if(green.columns.begin(), green.columns.end(),
+                                    [&](const CatalogColumn& one) { return one.name == name; });
+    table.key.push_back({name, wide_type(*column, *other), KeyOrder::kNatural, !other->not_null});
   }
+}
+
+// What is missing, as a statement without the role, whose name its administrator knows.
+std::string may_not_read(const TableName& table, const std::string& side, bool may_use_schema) {
+  return "teal's role may not read it on " + side + ": GRANT " +
+         (may_use_schema ? "SELECT ON " + spelled(table) : "USAGE ON SCHEMA " + quote_identifier(table.schema)) +
+         " is missing";
 }
 
 void look_at_blue(ComparedTable& table, const SourceTable& blue) {
   if (blue.row_security) table.obstacles.push_back("row security on blue would hide rows from teal's role");
-  if (!blue.may_select || !blue.may_use_schema) table.obstacles.push_back("teal's role may not read it on blue");
+  if (!blue.may_select || !blue.may_use_schema) {
+    table.obstacles.push_back(may_not_read(blue.name, "blue", blue.may_use_schema));
+  }
   table.readable = table.readable && !blue.row_security && blue.may_select && blue.may_use_schema;
 }
 
@@ -71,7 +99,9 @@ void look_at_green(ComparedTable& table, const TargetRelation& green) {
   const bool may_select =
       std::find(green.missing_rights.begin(), green.missing_rights.end(), "SELECT") == green.missing_rights.end();
   if (green.row_security) table.obstacles.push_back("row security on green would hide rows from teal's role");
-  if (!may_select || !green.may_use_schema) table.obstacles.push_back("teal's role may not read it on green");
+  if (!may_select || !green.may_use_schema) {
+    table.obstacles.push_back(may_not_read(table.green.name, "green", green.may_use_schema));
+  }
   table.readable = table.readable && !green.row_security && may_select && green.may_use_schema;
 }
 
@@ -114,7 +144,7 @@ std::map<std::string, KeyFacts> read_key_facts(PgConnection& connection, const T
           quote_literal(spelled(table)) + "::regclass AND a.attnum > 0 AND NOT a.attisdropped");
   std::map<std::string, KeyFacts> facts;
   for (int i = 0; i < rows.size(); ++i) {
-    facts[quote_identifier(rows.at(i, 0))] = {rows.boolean(i, 1), rows.boolean(i, 2), rows.boolean(i, 3)};
+    facts[rows.str(i, 0)] = {rows.boolean(i, 1), rows.boolean(i, 2), rows.boolean(i, 3)};
   }
   return facts;
 }
@@ -138,6 +168,19 @@ void read_orders(PgConnection& blue, PgConnection& green, ComparedTable& table) 
                  (table.key.front().order == KeyOrder::kBytes && here[first].by_bytes && there[first].by_bytes);
 }
 
+void add_tables_of_green_alone(PgConnection& green, const TableSelection& selection,
+                               std::vector<ComparedTable>& tables) {
+  std::set<TableName> known;
+  for (const ComparedTable& table : tables) known.insert(table.green.name);
+  for (const SourceTable& table : read_selected(green, selection).tables) {
+    if (known.contains(table.name)) continue;
+    ComparedTable& alone = tables.emplace_back();
+    alone.blue.name = alone.green.name = table.name;
+    alone.obstacles.emplace_back("it is not on blue");
+    alone.readable = false;
+  }
+}
+
 }  // namespace
 
 std::vector<ComparedTable> read_compared_tables(PgConnection& blue, PgConnection& green,
@@ -154,12 +197,14 @@ std::vector<ComparedTable> read_compared_tables(PgConnection& blue, PgConnection
     look_at_green(table, relations[i]);
     if (table.readable) {
       compare_columns(table, source, relations[i]);
-      add_key(table, source);
+      add_key(table, source, relations[i]);
       read_orders(blue, green, table);
+      table.ranged = table.ranged && relations[i].identity_index;
     }
     tables.push_back(std::move(table));
   }
   read_estimates(blue, tables);
+  add_tables_of_green_alone(green, selection, tables);
   return tables;
 }
 

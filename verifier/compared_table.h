@@ -17,9 +17,10 @@ enum class KeyOrder {
 
 /// A column that rows are found by, and that ranges are cut along.
 struct ComparedKey {
-  std::string name;  ///< quoted
-  std::string type;  ///< as format_type spells it, with its modifier
+  std::string name;  ///< not quoted
+  std::string type;  ///< what a value of either side is cast to without being cut, padded or refused
   KeyOrder order = KeyOrder::kNatural;
+  bool null_on_green = false;  ///< green's column may be NULL
 };
 
 /// A table on one of the two sides.
@@ -35,15 +36,19 @@ struct ComparedTable {
   ComparedSide blue;
   ComparedSide green;
   std::vector<std::string> columns;    ///< quoted, in blue's order
-  std::vector<ComparedKey> key;        ///< empty: none that both sides have; rows are compared as a multiset
+  std::vector<std::string> values;     ///< of each column, what tells its values apart in a hash: SQL over `t`
+  std::vector<ComparedKey> key;        ///< empty: none that can be compared; rows are compared as a multiset
   bool ranged = false;                 ///< both sides can find a range of keys by an index
   std::uint64_t rows = 0;              ///< blue's estimate; 0: not known
   std::vector<std::string> obstacles;  ///< why it cannot be checked as a whole, in words
+  std::string signature;               ///< tells it from every other table, see journal_signature; "": nobody asked
   bool readable = true;                ///< false: nothing of it can be compared
+  /// Columns that both sides have and that cannot be compared, in words: a row cannot be written without them.
+  std::vector<std::string> left_out;
 };
 
-/// What `selection` selects on blue, sorted by name, and what is wrong with it. Tables that only green has are not
-/// among them. Errors: Stopped(kUsage) as read_source_catalog; PgError.
+/// What `selection` selects on either side, and what is wrong with it: what only one of them has cannot be compared.
+/// Errors: Stopped(kUsage) as read_source_catalog; PgError.
 [[nodiscard]] std::vector<ComparedTable> read_compared_tables(PgConnection& blue, PgConnection& green,
                                                               const TableSelection& selection);
 

@@ -1,5 +1,6 @@
 #include "verifier/digest_sql.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -9,7 +10,10 @@ namespace {
 constexpr const char* kLowSeed = "1";
 constexpr const char* kHighSeed = "2";
 constexpr const char* kSliceSeed = "3";
+const std::string kOtherSeed = "5871781006564002453";  // bits at random
 constexpr const char* kVersion = "t.tableoid || ' ' || t.ctid || ' ' || t.xmin";
+
+std::string column(const ComparedKey& key) { return "t." + quote_identifier(key.name); }
 
 std::string from_sql(const ComparedTable& table, ComparedOn side) {
   const ComparedSide& one = side == ComparedOn::kBlue ? table.blue : table.green;
@@ -32,7 +36,7 @@ std::vector<std::string> ordered_key(const ComparedTable& table) {
   for (const ComparedKey& key : table.key) {
     const char* by_text = key.order == KeyOrder::kText ? "::text" : "";
     const char* by_bytes = key.order == KeyOrder::kNatural ? "" : " COLLATE \"C\"";
-    parts.push_back("t." + key.name + by_text + by_bytes);
+    parts.push_back(column(key) + by_text + by_bytes);
   }
   return parts;
 }
@@ -52,21 +56,51 @@ std::vector<std::string> bounds(const ComparedTable& table, const KeyValues& val
   return parts;
 }
 
-// What a row is known by: its key, or all of it.
+std::string hash(const std::string& text, const char* seed) { return "hashtextextended(" + text + ", " + seed + ")"; }
+
+// What a row is known by: its key, or all of it, which may be large: two hashes of that.
 std::string identity(const ComparedTable& table) {
-  if (table.key.empty()) return row_image_sql(table);
+  if (table.key.empty()) {
+    const std::string image = row_image_sql(table);
+    return hash(image, kLowSeed) + " || ' ' || " + hash(image, kHighSeed);
+  }
   std::vector<std::string> parts;
   parts.reserve(table.key.size());
-  for (const ComparedKey& key : table.key) parts.push_back("t." + key.name);
+  for (const ComparedKey& key : table.key) parts.push_back(column(key));
   return "ROW(" + joined(parts) + ")::text COLLATE \"C\"";
 }
 
-std::string hash(const std::string& text, const char* seed) { return "hashtextextended(" + text + ", " + seed + ")"; }
-
-std::string sums() {
-  return "count(*), coalesce(sum(" + hash("s.image", kLowSeed) + "), 0), coalesce(sum(" + hash("s.image", kHighSeed) +
-         "), 0)";
+std::string sums_of(const std::string& low, const std::string& high) {
+  return "count(*), coalesce(sum(" + low + "), 0), coalesce(sum(" + high + "), 0)";
 }
+
+std::string sums() { return sums_of(hash("s.image", kLowSeed), hash("s.image", kHighSeed)); }
+
+// A record's hash is a weighted sum of its columns' hashes, so that over many rows values could change places unseen.
+// Hence the key's hash is the seed of each row's.
+std::string sums(RowForm form) {
+  if (form == RowForm::kText) return sums();
+  return sums_of("hash_record_extended(s.image, s.seed)", "hash_record_extended(s.image, s.seed # " + kOtherSeed + ")");
+}
+
+std::string key_values(const ComparedTable& table) {
+  std::vector<std::string> parts;
+  for (const ComparedKey& key : table.key) {
+    const auto at = std::find(table.columns.begin(), table.columns.end(), quote_identifier(key.name));
+    parts.push_back(table.values[static_cast<std::size_t>(at - table.columns.begin())]);
+  }
+  return joined(parts);
+}
+
+// What `sums` of the form needs.
+std::string images(const ComparedTable& table, RowForm form) {
+  if (form == RowForm::kText) return row_image_sql(table) + " AS image";
+  return "ROW(" + joined(table.values) + ") AS image, hash_record_extended(ROW(" + key_values(table) + "), " +
+         kLowSeed + ") AS seed";
+}
+
+// Rows without a key have nothing that could tell them apart.
+RowForm possible(const ComparedTable& table, RowForm form) { return table.key.empty() ? RowForm::kText : form; }
 
 // The highest bit goes, so that the rest of the division is not negative.
 std::string slice_of(const std::string& identity, std::size_t slices) {
@@ -83,9 +117,15 @@ std::string key_texts(const ComparedTable& table) {
 std::string key_columns(const ComparedTable& table) {
   std::string text;
   for (std::size_t i = 0; i < table.key.size(); ++i) {
-    text += ", t." + table.key[i].name + " AS k" + std::to_string(i);
+    text += ", " + column(table.key[i]) + " AS k" + std::to_string(i);
   }
   return text;
+}
+
+std::string selected_key(const ComparedTable& table) {
+  std::string columns;
+  for (const ComparedKey& key : table.key) columns += (columns.empty() ? "" : ", ") + column(key) + "::text";
+  return columns;
 }
 
 std::string by_identity(const ComparedTable& table, ComparedOn side, const std::string& where) {
@@ -115,18 +155,27 @@ std::string range_sql(const ComparedTable& table, const KeyRange& range) {
   if (range.from) text += " WHERE " + list(ordered_key(table)) + " >= " + list(bounds(table, *range.from));
   if (range.to)
     text += (text.empty() ? " WHERE " : " AND ") + list(ordered_key(table)) + " < " + list(bounds(table, *range.to));
+  // NULL is in no range by itself.
+  if (range.from && !range.to) {
+    for (const ComparedKey& key : table.key) {
+      if (key.null_on_green) text += " OR " + column(key) + " IS NULL";
+    }
+  }
   return text;
 }
 
 // OFFSET 0 keeps the planner from writing the image's expression twice, once for each hash.
-std::string digest_sql(const ComparedTable& table, ComparedOn side, const KeyRange& range) {
-  return "SELECT " + sums() + " FROM (SELECT " + row_image_sql(table) + " AS image FROM " + from_sql(table, side) +
+std::string digest_sql(const ComparedTable& table, ComparedOn side, const KeyRange& range, RowForm form) {
+  form = possible(table, form);
+  return "SELECT " + sums(form) + " FROM (SELECT " + images(table, form) + " FROM " + from_sql(table, side) +
          range_sql(table, range) + " OFFSET 0) AS s";
 }
 
-std::string slice_digests_sql(const ComparedTable& table, ComparedOn side, const KeyRange& range, std::size_t slices) {
-  return "SELECT s.slice, " + sums() + " FROM (SELECT " + slice_of(identity(table), slices) + " AS slice, " +
-         row_image_sql(table) + " AS image FROM " + from_sql(table, side) + range_sql(table, range) +
+std::string slice_digests_sql(const ComparedTable& table, ComparedOn side, const KeyRange& range, std::size_t slices,
+                              RowForm form) {
+  form = possible(table, form);
+  return "SELECT s.slice, " + sums(form) + " FROM (SELECT " + slice_of(identity(table), slices) + " AS slice, " +
+         images(table, form) + " FROM " + from_sql(table, side) + range_sql(table, range) +
          " OFFSET 0) AS s GROUP BY 1";
 }
 
@@ -135,7 +184,8 @@ std::string rows_sql(const ComparedTable& table, ComparedOn side, const KeyRange
   if (slices.numbers.size() < slices.of) {
     std::string numbers;
     for (const std::size_t number : slices.numbers) numbers += (numbers.empty() ? "" : ", ") + std::to_string(number);
-    where += (where.empty() ? " WHERE " : " AND ") + slice_of(identity(table), slices.of) + " IN (" + numbers + ")";
+    where = (where.empty() ? " WHERE " : " WHERE (" + where.substr(std::string(" WHERE ").size()) + ") AND ") +
+            slice_of(identity(table), slices.of) + " IN (" + numbers + ")";
   }
   return by_identity(table, side, where);
 }
@@ -145,7 +195,7 @@ std::string keys_where_sql(const ComparedTable& table, const std::vector<KeyValu
   for (const KeyValues& key : keys) values += (values.empty() ? "(" : ", (") + joined(literals(table, key)) + ")";
   std::vector<std::string> plain;
   plain.reserve(table.key.size());
-  for (const ComparedKey& key : table.key) plain.push_back("t." + key.name);
+  for (const ComparedKey& key : table.key) plain.push_back(column(key));
   return " WHERE " + list(plain) + " IN (VALUES " + values + ")";
 }
 
@@ -155,18 +205,21 @@ std::string keys_sql(const ComparedTable& table, ComparedOn side, const std::vec
 
 std::string plain_rows_sql(const ComparedTable& table, ComparedOn side, const std::string& where) {
   std::string keys;
-  for (const ComparedKey& key : table.key) keys += ", t." + key.name + "::text";
-  return "SELECT " + identity(table) + ", " + row_image_sql(table) + ", " + std::string(kVersion) + keys + " FROM " +
-         from_sql(table, side) + where;
+  for (const ComparedKey& key : table.key) keys += ", " + column(key) + "::text";
+  return "SELECT " + (table.key.empty() ? "''" : identity(table)) + ", " + row_image_sql(table) + ", " +
+         std::string(kVersion) + keys + " FROM " + from_sql(table, side) + where;
+}
+
+std::string bound_sql(const ComparedTable& table, const KeyRange& range, std::size_t rows) {
+  return "SELECT " + selected_key(table) + " FROM " + from_sql(table, ComparedOn::kBlue) + range_sql(table, range) +
+         " ORDER BY " + joined(ordered_key(table)) + " OFFSET " + std::to_string(rows) + " LIMIT 1";
 }
 
 std::string sample_sql(const ComparedTable& table, double pages, double rows) {
-  std::string columns;
-  for (const ComparedKey& key : table.key) columns += (columns.empty() ? "t." : ", t.") + key.name + "::text";
   const std::string sample = pages < 1 ? " TABLESAMPLE SYSTEM (" + share_text(100 * pages) + ")" : "";
   const std::string some = rows < 1 ? " WHERE random() < " + share_text(rows) : "";
-  return "SELECT " + columns + " FROM " + from_sql(table, ComparedOn::kBlue) + sample + some + " ORDER BY " +
-         joined(ordered_key(table));
+  return "SELECT " + selected_key(table) + " FROM " + from_sql(table, ComparedOn::kBlue) + sample + some +
+         " ORDER BY " + joined(ordered_key(table));
 }
 
 }  // namespace teal

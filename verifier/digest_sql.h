@@ -23,17 +23,24 @@ struct Slices {
 /// end at 100 (TRAPS K6).
 [[nodiscard]] std::string row_image_sql(const ComparedTable& table);
 
+/// What a sum of rows adds up the hashes of.
+enum class RowForm {
+  kValues,  ///< the values as they are: less work, and needs PostgreSQL 14 on both sides; with a key only, else kText
+  kText,    ///< the row's canonical form
+};
+
 /// ` WHERE ...` for a range: text is compared by its bytes, whatever the collations of the two servers (TRAPS K5);
 /// "" for all rows.
 [[nodiscard]] std::string range_sql(const ComparedTable& table, const KeyRange& range);
 
-/// One row: how many rows the range has, and the sums of their two hashes.
-[[nodiscard]] std::string digest_sql(const ComparedTable& table, ComparedOn side, const KeyRange& range);
+/// One row: how many rows the range has, and the sums of their two hashes. Where two sums of values are the same, so
+/// are those of the canonical forms; where they are not, only the canonical forms decide.
+[[nodiscard]] std::string digest_sql(const ComparedTable& table, ComparedOn side, const KeyRange& range, RowForm form);
 
 /// The same for each of `slices` parts of the range, numbered from 0 in the first column. A row's part follows from its
 /// key, or, without one, from the row.
 [[nodiscard]] std::string slice_digests_sql(const ComparedTable& table, ComparedOn side, const KeyRange& range,
-                                            std::size_t slices);
+                                            std::size_t slices, RowForm form);
 
 /// The rows of some slices, one result row for each key (without a key: for each different row): its identity, how many
 /// rows have it, the sums of their hashes, the key's values, and last what tells whether one of them was written
@@ -50,6 +57,9 @@ struct Slices {
 
 /// ` WHERE ...` for the rows with one of these keys.
 [[nodiscard]] std::string keys_where_sql(const ComparedTable& table, const std::vector<KeyValues>& keys);
+
+/// The key of blue's row that comes `rows` rows after the first one of the range; no row when there are fewer.
+[[nodiscard]] std::string bound_sql(const ComparedTable& table, const KeyRange& range, std::size_t rows);
 
 /// Keys of blue's rows in the order of ranges: of about this share of its pages (0 to 1), this share of the rows.
 [[nodiscard]] std::string sample_sql(const ComparedTable& table, double pages, double rows);

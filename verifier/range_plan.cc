@@ -45,4 +45,18 @@ std::vector<KeyRange> plan_ranges(PgConnection& blue, const ComparedTable& table
   return ranges;
 }
 
+// Whatever the planner thinks of many rows: sorting all that is left, once for each range, takes for ever.
+std::optional<KeyValues> next_bound(PgConnection& blue, const ComparedTable& table, const KeyRange& rest,
+                                    std::size_t rows) {
+  if (!table.ranged) return std::nullopt;
+  blue.exec("prefer the index", "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off");
+  const Rows found =
+      blue.exec("look for the end of a range of " + to_string(table.blue.name), bound_sql(table, rest, rows));
+  blue.exec("leave it to the planner again", "RESET enable_seqscan; RESET enable_bitmapscan; RESET enable_sort");
+  if (found.empty()) return std::nullopt;
+  KeyValues bound = values_at(found, 0, table.key.size());
+  if (rest.from == bound) return std::nullopt;
+  return bound;
+}
+
 }  // namespace teal

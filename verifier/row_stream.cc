@@ -66,8 +66,7 @@ bool RowStream::next(std::vector<std::string_view>& fields) {
   if (count < 0) return next(fields);  // the trailer, which is a message of its own
   for (std::int32_t i = 0; i < count; ++i) {
     const std::int32_t size = take_number(rest_, 4);
-    if (size < 0) refuse();
-    fields.push_back(take(rest_, static_cast<std::size_t>(size)));
+    fields.push_back(size < 0 ? std::string_view{} : take(rest_, static_cast<std::size_t>(size)));
   }
   return true;
 }

@@ -15,16 +15,21 @@ namespace teal {
 /// The rows with one key, or, in a table without one, the rows that are the same.
 struct FoundRow {
   Digest digest;
-  KeyValues key;        ///< empty without a key
-  std::string version;  ///< differs from an earlier one when any of the rows was written meanwhile
+  KeyValues key;             ///< empty without a key
+  bool key_is_null = false;  ///< a part of it is: it cannot be found by that
+  std::string version;       ///< differs from an earlier one when any of the rows was written meanwhile
 };
 
-/// By identity, which is the key's text or the whole row's.
+/// By identity, which is the key's text or two hashes of the whole row's.
 using FoundRows = std::map<std::string, FoundRow>;
 
 /// Where rows are hashed: on the servers, which is fast, or here, where they come as a whole: that needs nothing of the
-/// servers but their text. Digests of the two are not compared with each other.
-enum class HashedIn { kServer, kClient };
+/// servers but their text. Digests of different ways are not compared with each other.
+enum class HashedIn {
+  kServer,      ///< ranges by their values, rows by their text
+  kServerText,  ///< all by their text
+  kClient,
+};
 
 /// Reads one side's digests and rows by statements of its own, each of which sees one moment.
 /// Threads: one; it uses `connection`, which has to outlive it. Errors: PgError.
@@ -41,6 +46,7 @@ class SideReader {
   [[nodiscard]] FoundRows read_keys(const ComparedTable& table, const std::vector<KeyValues>& keys);
 
  private:
+  [[nodiscard]] RowForm form() const { return hashed_ == HashedIn::kServer ? RowForm::kValues : RowForm::kText; }
   [[nodiscard]] FoundRows stream_rows(const ComparedTable& table, const std::string& where, const Slices& slices);
   [[nodiscard]] std::string said(const char* what, const ComparedTable& table) const;
 

@@ -112,6 +112,7 @@ conflicts:
   tables: { public.stock: { version_column: version }, "app.*": { policy: error, log_rows: true }, a.b: { log_rows: true } }
   log_rows: false
   keep: 7d
+verify: { max_age: 2h, continuous: true, max_rate: 5000, statement_time: 300ms, max_lag: 1m }
 sequences: { interleave: true }
 log: { level: debug, format: json }
 )",
@@ -148,6 +149,11 @@ log: { level: debug, format: json }
   EXPECT_FALSE(conflicts.logs_rows_of({"public", "users"}));
   EXPECT_EQ(conflicts.keep, std::chrono::hours(7 * 24));
   EXPECT_TRUE(result.config.sequences.interleave);
+  EXPECT_EQ(result.config.verify.max_age, std::chrono::hours(2));
+  EXPECT_TRUE(result.config.verify.continuous);
+  EXPECT_EQ(result.config.verify.max_rate, 5000U);
+  EXPECT_EQ(result.config.verify.statement_time, milliseconds(300));
+  EXPECT_EQ(result.config.verify.max_lag, milliseconds(60'000));
 }
 
 TEST(ConfigFile, LeavesDefaultsWhereNothingIsSaid) {
@@ -225,9 +231,30 @@ TEST(ConfigFile, NamesFileLineAndKeyOfEachMistake) {
   }
 }
 
+TEST(ConfigValues, S21ListensOnAddressesOfThisMachineOnly) {
+  for (const auto& [text, host, port] :
+       {std::tuple("127.0.0.1:8080", "127.0.0.1", 8080), std::tuple("127.9.8.7:0", "127.9.8.7", 0),
+        std::tuple("[::1]:65535", "::1", 65535), std::tuple("localhost:80", "127.0.0.1", 80)}) {
+    const auto address = parse_listen_address(text);
+    ASSERT_TRUE(address) << text;
+    EXPECT_EQ(address->host, host);
+    EXPECT_EQ(address->port, port);
+  }
+  for (const char* bad : {"", "8080", ":8080", "0.0.0.0:8080", "[::]:8080", "10.0.0.1:8080", "::1:8080", "127.0.0.1",
+                          "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:80x", "[127.0.0.1]:80",
+                          "example.org:80", "[]:80"}) {
+    EXPECT_FALSE(parse_listen_address(bad)) << bad;
+  }
+  const FileResult refused = read("http: { listen: 0.0.0.0:8080 }");
+  ASSERT_EQ(refused.problems.size(), 1U);
+  EXPECT_THAT(refused.problems[0], HasSubstr("http.listen: \"0.0.0.0:8080\" is no address of this machine alone"));
+  EXPECT_EQ(read("http: { listen: \"[::1]:9\" }").config.http.listen, "[::1]:9");
+  EXPECT_EQ(read("").config.http.listen, "");
+}
+
 TEST(ConfigFile, RefusesKeysThatNothingActsOnYet) {
-  for (const char* text : {"maps: []", "verify: { max_age: 1h }", "cutover: {}", "alerts: { max_lag: 5s }",
-                           "alerts: { webhook: x }", "http: {}", "migrations: {}"}) {
+  for (const char* text :
+       {"maps: []", "cutover: {}", "alerts: { max_lag: 5s }", "alerts: { webhook: x }", "migrations: {}"}) {
     const FileResult result = read(text);
     ASSERT_EQ(result.problems.size(), 1U) << text;
     EXPECT_THAT(result.problems[0], HasSubstr("not supported by teal " TEAL_VERSION " yet")) << text;

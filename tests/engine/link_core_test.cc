@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <exception>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -26,6 +27,12 @@ class NotingSink final : public TransactionSink {
   void commit(Lsn end_lsn) override {
     calls += "commit ";
     ended = end_lsn;
+  }
+  void ahead(AheadSlice piece) override {
+    calls += "ahead ";
+    if (!piece.slice.last) return;
+    ended = piece.slice.end_lsn;
+    piece.trial->set_done();
   }
   void flush() override {
     calls += "flush ";
@@ -66,6 +73,14 @@ class LinkCores : public testing::Test {
   TransactionQueue queue_{1'000, progress_};
   NotingSink sink_;
 };
+
+TEST_F(LinkCores, C5GivesTheSinkWhatGoesAheadPieceByPieceAndNothingAroundIt) {
+  begin();
+  const auto trial = std::make_shared<AheadTrial>();
+  core_.apply(AheadSlice{slice_of(true, false), trial});
+  core_.apply(AheadSlice{slice_of(false, true), trial});
+  EXPECT_EQ(sink_.calls, "ahead ahead ");
+}
 
 TEST_F(LinkCores, GivesWholeTransactionsToTheSinkAndFlushesOnceNothingMoreComes) {
   begin();

@@ -90,7 +90,7 @@ INSTANTIATE_TEST_SUITE_P(Plausible, LinkSimulationsFind,
                                          Mistake::kEndsBatchAnywhere, Mistake::kSkipsWhatIsRefused,
                                          Mistake::kMiscountsWhatIsKnown, Mistake::kStaysInBrokenSession,
                                          Mistake::kIgnoresTheGap, Mistake::kDeafWhileApplying, Mistake::kWaitsForRoom,
-                                         Mistake::kForgetsWhatItLetGo));
+                                         Mistake::kForgetsWhatWentAhead, Mistake::kForgetsWhatItLetGo));
 
 }  // namespace
 }  // namespace teal::test

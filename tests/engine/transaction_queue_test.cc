@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <memory>
 #include <stdexcept>
 #include <thread>
 
@@ -29,6 +30,16 @@ TEST(TransactionQueue, RefusesWhatDoesNotFitAndLeavesItWithTheCaller) {
   EXPECT_FALSE(queue.try_push(second));
   EXPECT_EQ(lsn_of(second), 2U);
   EXPECT_EQ(queue.bytes(), 60U);
+}
+
+TEST(TransactionQueue, CountsWhatGoesAheadOfItsCommitAsWell) {
+  const Progress progress;
+  TransactionQueue queue(100, progress);
+  SourceItem first = AheadSlice{std::get<TransactionSlice>(slice_of_bytes(60)), std::make_shared<AheadTrial>()};
+  SourceItem second = slice_of_bytes(60, 2);
+  EXPECT_TRUE(queue.try_push(first));
+  EXPECT_EQ(queue.bytes(), 60U);
+  EXPECT_FALSE(queue.try_push(second));
 }
 
 TEST(TransactionQueue, LetsOneOversizedSliceInWhenEmpty) {

@@ -23,7 +23,7 @@ constexpr int kClients = 8;
 constexpr int kScale = 5;
 
 int load_seconds() { return long_tier() ? 60 : 10; }
-int kills_wanted() { return long_tier() ? 20 : 6; }
+int kills_wanted() { return long_tier() ? 20 : 3; }
 
 class LoadFixture : public SidecarFixture {
  protected:

@@ -141,6 +141,22 @@ TEST_F(SchemaRestore, KeysThatFailLeaveTheRowsAndComeWithTheNextRun) {
   expect_same_rows();
 }
 
+// They are copied again with a table that a foreign key connects them with, and were emptied for that.
+TEST_F(SchemaRestore, I6RowsOfSomebodyElseInATableThatIsCopiedAgainAreRefusedAndStay) {
+  configure("copy: { schema: true, jobs: 1 }\n");
+  for (const std::string point : {"copy_committed", "before_copy_snapshot"}) {
+    TealProcess& teal = run({}, {.environment = {"TEAL_FAILPOINT=" + point}});
+    EXPECT_EQ(teal.wait_exit(seconds(60)), 128 + SIGKILL) << teal.err();
+  }
+  EXPECT_EQ(times_logged("copy begins anew for tables with foreign keys"), 1U);
+  ASSERT_EQ(green().number("SELECT count(*) FROM app.orders"), 0);
+  green().exec("INSERT INTO app.orders (customer, amount) VALUES (1, 7)");
+  const TealResult refused = command({"run"});
+  EXPECT_EQ(refused.exit_code, 1) << refused.err;
+  EXPECT_THAT(refused.err, HasSubstr("is not empty and not copied by teal"));
+  EXPECT_EQ(green().number("SELECT count(*) FROM app.orders"), 1);
+}
+
 TEST_F(SchemaRestore, KilledBetweenTablesAndRowsTheNextRunGoesOn) {
   TealProcess& teal = run({}, {.environment = {"TEAL_FAILPOINT=copy_snapshot_made"}});
   EXPECT_EQ(teal.wait_exit(seconds(60)), 128 + SIGKILL) << teal.err();

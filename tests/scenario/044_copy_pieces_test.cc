@@ -79,7 +79,6 @@ TEST_F(CopyInPieces, I7EveryRowIsThereOnceAlsoWhileTheTableGrows) {
 class CopyInPiecesKilledAt : public CopyInPieces, public testing::WithParamInterface<const char*> {};
 
 TEST_P(CopyInPiecesKilledAt, I2RunAgainEveryRowIsThereOnce) {
-  if (blue_major() < kReadsRanges) GTEST_SKIP() << "nothing is copied in pieces";
   prepare();
   TealProcess& teal = run({}, {.environment = {std::string("TEAL_FAILPOINT=") + GetParam()}});
   EXPECT_EQ(teal.wait_exit(seconds(60)), 128 + SIGKILL) << teal.err();
@@ -104,7 +103,6 @@ INSTANTIATE_TEST_SUITE_P(EachStep, CopyInPiecesKilledAt,
                          });
 
 TEST_F(CopyInPieces, I8PartThatAKilledTealLeftIsEmptiedAlsoWithoutAKeyAndIsNoReasonToRefuse) {
-  if (blue_major() < kReadsRanges) GTEST_SKIP() << "nothing is copied in pieces";
   prepare("id bigint");
   blue_owner().exec("ALTER TABLE a REPLICA IDENTITY FULL");
   leave_a_part_behind();
@@ -121,7 +119,6 @@ TEST_F(CopyInPieces, I8PartThatAKilledTealLeftIsEmptiedAlsoWithoutAKeyAndIsNoRea
 }
 
 TEST_F(CopyInPieces, I8PartIsEmptiedThoughATableOfGreenRefersToIt) {
-  if (blue_major() < kReadsRanges) GTEST_SKIP() << "nothing is copied in pieces";
   prepare();
   leave_a_part_behind();
   green_owner().exec("CREATE TABLE note (a bigint REFERENCES a)");
@@ -140,7 +137,6 @@ TEST_F(CopyInPieces, I6RowsOfSomebodyElseAreRefusedAndStay) {
 
 // TRUNCATE comes between two pieces, whose snapshot finds nothing in the table's new file.
 TEST_F(CopyInPieces, TableThatIsTruncatedBetweenPiecesIsCopiedAgain) {
-  if (blue_major() < kReadsRanges) GTEST_SKIP() << "nothing is copied in pieces";
   prepare();
   Sql blocker = green_server().connect("postgres", kShopDatabase);
   blocker.exec("BEGIN; LOCK TABLE public.a IN SHARE MODE");

@@ -31,6 +31,7 @@ const std::vector<std::string> kHostile = {
     "client_min_messages = 'debug1'",
     "enable_indexscan = off",
     "synchronous_commit = off",
+    "jit = on",  // this one only makes them slow
 };
 
 constexpr const char* kTable = R"(

@@ -46,6 +46,11 @@ int chaos_seconds() {
 
 class Chaos : public SidecarFixture {
  protected:
+  /// Little enough that transactions with large values come in blocks.
+  [[nodiscard]] PgServerOptions blue_options() const override {
+    return {.settings = {"logical_decoding_work_mem=64kB"}};
+  }
+
   void SetUp() override {
     SidecarFixture::SetUp();
     blue_proxy_ = std::make_unique<FaultProxy>(blue_server().port(), seed_);

@@ -125,6 +125,14 @@ TEST(Cli, TakesTheFlagsOfTail) {
   EXPECT_EQ(all.count, 3U);
 }
 
+TEST(Cli, TakesTheFlagsOfVerify) {
+  EXPECT_EQ(accepted({"verify"}).verify.repair, "");
+  const VerifyOptions plan = accepted({"verify", "--dry-run", "--repair", "green"}).verify;
+  EXPECT_EQ(plan.repair, "green");
+  EXPECT_TRUE(plan.dry_run);
+  EXPECT_FALSE(accepted({"verify", "--repair", "blue"}).verify.dry_run);
+}
+
 TEST(Cli, AnswersUsageErrorsWithTwo) {
   struct Case {
     std::vector<std::string> arguments;
@@ -141,6 +149,9 @@ TEST(Cli, AnswersUsageErrorsWithTwo) {
                         {{"tail", "--for", "10"}, "\"10\" is no duration"},
                         {{"tail", "--count", "0"}, "--count"},
                         {{"tail", "--count", "-1"}, "--count"},
+                        {{"verify", "--repair", "red"}, "--repair"},
+                        {{"verify", "--repair"}, "--repair"},
+                        {{"verify", "--dry-run"}, "--repair"},
                         {{"quarantine"}, "subcommand is required"},
                         {{"quarantine", "skip"}, "ID is required"},
                         {{"quarantine", "retry", "x"}, "ID"},
@@ -204,8 +215,11 @@ LinkStatus streaming() {
   return status;
 }
 
+std::string text_of(const LinkStatus& link) { return status_text({"shop", {link}, ClockSkew()}); }
+nlohmann::ordered_json json_of(const LinkStatus& link) { return status_json({"shop", {link}, ClockSkew()}); }
+
 TEST(StatusReport, ShowsLagAndTables) {
-  const std::string text = status_text("shop", {{streaming()}}, ClockSkew());
+  const std::string text = text_of(streaming());
   EXPECT_THAT(text, HasSubstr("phase      streaming, 1 of 2 tables copied\n"));
   EXPECT_THAT(text, HasSubstr("lag        1.0 KiB, 0.2 s\n"));
   EXPECT_THAT(text, HasSubstr("slot       missing"));
@@ -213,7 +227,7 @@ TEST(StatusReport, ShowsLagAndTables) {
 }
 
 TEST(StatusReport, HoldsTheSameAsJson) {
-  const auto json = status_json("shop", {{streaming()}}, ClockSkew());
+  const auto json = json_of(streaming());
   const auto& link = json["links"][0];
   EXPECT_EQ(json["name"], "shop");
   EXPECT_EQ(link["lag_bytes"], 1024);
@@ -224,23 +238,47 @@ TEST(StatusReport, HoldsTheSameAsJson) {
   EXPECT_TRUE(link["slot"].is_null());
 }
 
+TEST(StatusReport, SaysWhatWasComparedLastAndWhenAndWhatWasNot) {
+  const LinkStatus link = streaming();
+  MigrationStatus status{"shop", {link}, ClockSkew(), std::nullopt, std::chrono::minutes(5)};
+  EXPECT_THAT(status_text(status), HasSubstr("verified   never\n"));
+  EXPECT_TRUE(status_json(status)["verify"].is_null());
+  KeptVerdict equal;
+  equal.table = {"a", "x"};
+  equal.verdict = TableVerdict::kEqual;
+  equal.seconds_ago = 200;
+  status.verify = LastVerify{{equal}, {}};
+  EXPECT_THAT(status_text(status), HasSubstr("verified   equal, 1 tables, the oldest 3 min ago\n"));
+  status.verify->tables.push_back(equal);
+  status.verify->tables[1].verdict = TableVerdict::kUnchecked;
+  status.verify->tables[1].reasons = "one\ntwo";
+  EXPECT_THAT(status_text(status), HasSubstr("  a.x  not fully checked, 3 min ago: one; two\n"));
+  status.verify->tables[1].verdict = TableVerdict::kDiffers;
+  status.verify->tables[1].seconds_ago = 301;
+  EXPECT_THAT(status_text(status), HasSubstr("differs, 2 tables, the oldest 5 min ago: older than verify.max_age\n"));
+  EXPECT_EQ(status_json(status)["verify"]["fresh"], false);
+  status.verify = LastVerify{{equal}, {{"a", "y"}}};
+  EXPECT_EQ(status.verify->verdict(), TableVerdict::kUnchecked);
+  EXPECT_THAT(status_text(status), HasSubstr("  a.y  not compared yet\n"));
+}
+
 TEST(StatusReport, CommitThatNeverWasHasNoTime) {
   LinkStatus status = streaming();
   status.counters = {{"transactions", 0}, {"last_commit_time", "2000-01-01 00:00:00+00"}};
-  EXPECT_TRUE(status_json("shop", {&status, 1}, ClockSkew())["links"][0]["counters"]["last_commit_time"].is_null());
-  EXPECT_THAT(status_text("shop", {&status, 1}, ClockSkew()), HasSubstr("last       source commit none yet\n"));
+  EXPECT_TRUE(json_of(status)["links"][0]["counters"]["last_commit_time"].is_null());
+  EXPECT_THAT(text_of(status), HasSubstr("last       source commit none yet\n"));
+  // Of teal's own, which the other link has brought.
+  status.counters = {{"transactions", 8}, {"last_commit_time", "2000-01-01 00:00:00.000000+00"}};
+  EXPECT_TRUE(json_of(status)["links"][0]["counters"]["last_commit_time"].is_null());
   status.counters = {{"transactions", 1}, {"last_commit_time", "2026-11-20 13:23:18+00"}};
-  EXPECT_EQ(status_json("shop", {&status, 1}, ClockSkew())["links"][0]["counters"]["last_commit_time"],
-            "2026-11-20 13:23:18+00");
-  EXPECT_THAT(status_text("shop", {&status, 1}, ClockSkew()),
-              HasSubstr("last       source commit of 2026-11-20 13:23:18+00\n"));
+  EXPECT_EQ(json_of(status)["links"][0]["counters"]["last_commit_time"], "2026-11-20 13:23:18+00");
+  EXPECT_THAT(text_of(status), HasSubstr("last       source commit of 2026-11-20 13:23:18+00\n"));
 }
 
 TEST(StatusReport, ProblemOfSeveralLinesStaysBelowItsTable) {
   LinkStatus status = streaming();
   status.tables[1].copy.problem = "green: a\n  mend: b\ngreen: c\n  mend: d";
-  EXPECT_THAT(status_text("shop", {&status, 1}, ClockSkew()),
-              HasSubstr("  a.y  pending: green: a\n      mend: b\n    green: c\n      mend: d\n"));
+  EXPECT_THAT(text_of(status), HasSubstr("  a.y  pending: green: a\n      mend: b\n    green: c\n      mend: d\n"));
 }
 
 TEST(StatusReport, NothingToApplyIsNoLagHoweverLongAgoItWas) {

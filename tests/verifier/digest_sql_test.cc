@@ -15,25 +15,24 @@ ComparedTable table_with(std::vector<ComparedKey> key) {
 }
 
 TEST(DigestSql, K5TextKeysAreCutByTheirBytes) {
-  const ComparedTable table = table_with({{"\"id\"", "text", KeyOrder::kBytes}});
+  const ComparedTable table = table_with({{"id", "text", KeyOrder::kBytes}});
   EXPECT_EQ(range_sql(table, {{{"a'b"}}, {{"c"}}}),
             " WHERE t.\"id\" COLLATE \"C\" >= 'a''b'::text AND t.\"id\" COLLATE \"C\" < 'c'::text");
 }
 
 TEST(DigestSql, K5KeysOfSeveralColumnsAreCutAsRows) {
-  const ComparedTable table =
-      table_with({{"\"a\"", "text", KeyOrder::kBytes}, {"\"b\"", "bigint", KeyOrder::kNatural}});
+  const ComparedTable table = table_with({{"a", "text", KeyOrder::kBytes}, {"b", "bigint", KeyOrder::kNatural}});
   EXPECT_EQ(range_sql(table, {{{"x", "7"}}, {}}),
             " WHERE ROW(t.\"a\" COLLATE \"C\", t.\"b\") >= ROW('x'::text, '7'::bigint)");
 }
 
 TEST(DigestSql, K5TypesThatEachSideDefinesForItselfAreCutByTheirText) {
-  const ComparedTable table = table_with({{"\"id\"", "public.mood", KeyOrder::kText}});
+  const ComparedTable table = table_with({{"id", "public.mood", KeyOrder::kText}});
   EXPECT_EQ(range_sql(table, {{}, {{"happy"}}}), " WHERE t.\"id\"::text COLLATE \"C\" < 'happy'::text");
 }
 
 TEST(DigestSql, OpenEndsLeaveNoRowOut) {
-  EXPECT_EQ(range_sql(table_with({{"\"id\"", "integer", KeyOrder::kNatural}}), {}), "");
+  EXPECT_EQ(range_sql(table_with({{"id", "integer", KeyOrder::kNatural}}), {}), "");
 }
 
 TEST(DigestSql, K3RowIsARecordsText) {
@@ -43,8 +42,9 @@ TEST(DigestSql, K3RowIsARecordsText) {
 TEST(DigestSql, TablesThatInheritAreTablesOfTheirOwn) {
   ComparedTable table = table_with({});
   table.green.partitioned = true;
-  EXPECT_NE(digest_sql(table, ComparedOn::kBlue, {}).find("FROM ONLY \"public\".\"item\""), std::string::npos);
-  EXPECT_EQ(digest_sql(table, ComparedOn::kGreen, {}).find("ONLY"), std::string::npos);
+  EXPECT_NE(digest_sql(table, ComparedOn::kBlue, {}, RowForm::kText).find("FROM ONLY \"public\".\"item\""),
+            std::string::npos);
+  EXPECT_EQ(digest_sql(table, ComparedOn::kGreen, {}, RowForm::kText).find("ONLY"), std::string::npos);
 }
 
 }  // namespace

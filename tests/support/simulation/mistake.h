@@ -21,6 +21,7 @@ enum class Mistake {
   kIgnoresTheGap,         ///< streams from a slot that is beyond the progress row (I4)
   kDeafWhileApplying,     ///< answers nothing while the target holds it up (I8)
   kWaitsForRoom,          ///< reads no further for the one who waits for its observer
+  kForgetsWhatWentAhead,  ///< answers for a transaction that it wrote ahead of its commit and has undone (I1)
   kForgetsWhatItLetGo,    ///< stays in the session in which something found no room (I1)
 };
 

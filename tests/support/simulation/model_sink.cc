@@ -18,6 +18,8 @@ void ModelSink::look_alive() const {
 
 void ModelSink::begin(const TransactionFacts& facts) {
   look_alive();
+  if (ahead_ && !ahead_->given_up()) throw Violation("C5: another transaction came while one went ahead");
+  ahead_.reset();
   if (facts.seen.valid() && facts.seen != facts.final_lsn) throw Violation("I6: what an observer wrote was lost");
   open_ = Pending{};
   open_->known = facts.final_lsn < row_.applied && mistake_ != Mistake::kAppliesAgain;
@@ -29,6 +31,41 @@ void ModelSink::append(TransactionSlice slice) {
     broken_ = true;
     throw ReplayNeeded("what was open was let go");
   }
+  collect(slice);
+}
+
+// What its commit's position decides is not known before it, and what is refused may never be committed.
+void ModelSink::ahead(AheadSlice piece) {
+  look_alive();
+  if (ahead_ != piece.trial) {
+    if (ahead_) give_up_ahead();
+    if (piece.trial->given_up() || !piece.slice.first) return piece.trial->give_up();
+    write();
+    open_ = Pending{};
+    ahead_ = piece.trial;
+  }
+  collect(piece.slice);
+  const bool known = piece.slice.last && piece.slice.facts.final_lsn < row_.applied;
+  if (known || open_->refused || open_->counts.quarantined > 0 || below(20) == 0) ahead_->give_up();
+  if (ahead_->given_up()) return give_up_ahead();
+  if (!piece.slice.last) return;
+  open_->end_lsn = piece.slice.end_lsn;
+  ended_.push_back(*std::exchange(open_, std::nullopt));
+  if (below(2) == 0) write();
+  std::exchange(ahead_, nullptr)->set_done();
+}
+
+void ModelSink::give_up_ahead() {
+  open_.reset();
+  if (mistake_ == Mistake::kForgetsWhatWentAhead) {
+    ahead_->set_done();
+  } else {
+    ahead_->give_up();
+  }
+  ahead_.reset();
+}
+
+void ModelSink::collect(const TransactionSlice& slice) {
   Ledger& counts = open_->counts;
   counts.received += slice.counts.received;
   counts.own += slice.counts.own;
@@ -55,6 +92,8 @@ void ModelSink::commit(Lsn end_lsn) {
 
 void ModelSink::flush() {
   look_alive();
+  if (ahead_ && below(4) == 0) ahead_->give_up();
+  if (ahead_ && ahead_->given_up()) give_up_ahead();
   if (mistake_ == Mistake::kEndsBatchAnywhere && open_ && !open_->rows.empty()) {
     ended_.push_back(*open_);
     ended_.back().end_lsn = row_.applied;

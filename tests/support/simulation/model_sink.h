@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <random>
 #include <string>
@@ -33,6 +34,7 @@ class ModelSink final : public TransactionSink {
 
   void begin(const TransactionFacts& facts) override;
   void append(TransactionSlice slice) override;
+  void ahead(AheadSlice piece) override;
   void commit(Lsn end_lsn) override;
   void flush() override;
   void idle(Lsn wal_end, Timestamp time) override;
@@ -55,6 +57,8 @@ class ModelSink final : public TransactionSink {
   };
 
   void look_alive() const;
+  void collect(const TransactionSlice& slice);
+  void give_up_ahead();
   void write();
   void write_pending(std::size_t count, Lsn end);
   void write_batch(const ModelTarget::Batch& batch);
@@ -67,6 +71,7 @@ class ModelSink final : public TransactionSink {
   int life_;
   ModelTarget::Row row_;
   std::optional<Pending> open_;
+  std::shared_ptr<AheadTrial> ahead_;  // of `open_`
   std::vector<Pending> ended_;
   Lsn idle_to_;
   Breaks breaks_ = Breaks::kNot;

@@ -27,6 +27,7 @@ StreamReaderOptions reader_options(const SimulatedLinkOptions& options, StreamOb
   reader.spool = {kSpoolDirectory, options.spool_bytes_max};
   if (options.observed && options.mistake != Mistake::kWaitsForRoom) reader.observer = &observer;
   reader.patience = patience;
+  reader.ahead = true;
   return reader;
 }
 
