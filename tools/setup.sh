@@ -14,8 +14,8 @@ packages=(g++ cmake ninja-build ccache pkg-config ca-certificates
   postgresql-15 postgresql-client-15 python3 procps)
 for set in "$@"; do
   case $set in
-    tests) packages+=(clang-format-19 libfaketime pgbouncer) ;;
-    ci) packages+=(clang-format-19 libfaketime pgbouncer clang-tidy-19 clang-19 libclang-rt-19-dev) ;;
+    tests) packages+=(clang-format-19 pgbouncer) ;;
+    ci) packages+=(clang-format-19 pgbouncer clang-tidy-19 clang-19 libclang-rt-19-dev) ;;
     bench) packages+=(libbenchmark-dev pgcopydb postgresql-15-pglogical python3-psycopg2) ;;
     *) echo "setup.sh: unknown set '$set'; known are tests, ci, bench" >&2; exit 2 ;;
   esac

@@ -63,7 +63,6 @@ TEST_F(TwoWayLoad, B1W3W8BothSidesAreAlikeWhenTheWritersStop) {
   expect_alike();
 }
 
-// Its walsender reads the offset from a file for each message, and decodes much less than another one does.
 class OtherClock : public TwoWayLoad, public testing::WithParamInterface<std::pair<const char*, const char*>> {
  protected:
   OtherClock() : TwoWayLoad(20) {}
@@ -73,16 +72,26 @@ class OtherClock : public TwoWayLoad, public testing::WithParamInterface<std::pa
     return options;
   }
 
+  /// What green's clock is ahead of this machine's.
+  void expect_offset(const std::string& offset) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    const std::int64_t ahead = green().number("SELECT round(extract(epoch FROM clock_timestamp()))") -
+                               std::chrono::round<seconds>(now).count();
+    EXPECT_LE(std::abs(ahead - std::stoll(offset)), 3) << ahead;
+  }
+
   const FakeClock clock_{GetParam().first};
 };
 
 TEST_P(OtherClock, W3W8G2BothSidesAreAlikeAlsoWhenItSteps) {
   start_both(kRegisterTable, {"public.register"});
+  expect_offset(GetParam().first);
   count_local_changes(blue());
   count_local_changes(green());
   write_on_both(register_script(200), [this] {
     wait_for_rows_of("green");
     clock_.set(GetParam().second);
+    expect_offset(GetParam().second);
   });
   expect_alike();
 }

@@ -26,8 +26,8 @@ namespace {
 
 using std::chrono::seconds;
 
-// Green's clock from the run's begin, and from its middle on; which of them is the seed's. Only this machine's own
-// version has libfaketime in reach.
+// Green's clock from the run's begin, and from its middle on; which of them is the seed's. Servers of other versions
+// live in roots of their own, without the library that moves a clock.
 using Clocks = std::pair<const char*, const char*>;
 constexpr Clocks kClocks[] = {{"+0", "+0"}, {"+3600", "-5"}, {"-3600", "-3600"}, {"+0", "-3600"}, {"-5", "+600"}};
 

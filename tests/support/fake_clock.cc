@@ -1,35 +1,40 @@
 #include "tests/support/fake_clock.h"
 
-#include <stdexcept>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
 
 #include "tests/support/scratch_directory.h"
 
 namespace teal::test {
 namespace {
 
-// In the directory of the machine's architecture.
-std::string library() {
-  for (const auto& directory : std::filesystem::directory_iterator("/usr/lib")) {
-    const std::filesystem::path found = directory.path() / "faketime" / "libfaketime.so.1";
-    if (std::filesystem::exists(found)) return found.string();
-  }
-  throw std::runtime_error("libfaketime is not installed: tools/setup.sh tests");
-}
+constexpr const char* kLibrary = "other_clock.so";
+constexpr const char* kOffset = "offset";
 
 }  // namespace
 
-std::filesystem::path FakeClock::new_file() { return make_scratch_directory("clock") / "offset"; }
+std::filesystem::path FakeClock::new_directory() {
+  std::filesystem::path directory = make_scratch_directory("clock");
+  std::filesystem::copy_file(TEAL_TEST_OTHER_CLOCK, directory / kLibrary);
+  std::filesystem::permissions(directory / kLibrary, std::filesystem::perms(0644));
+  return directory;
+}
 
+// In place: servers have the file mapped.
 void FakeClock::set(const std::string& offset) const {
-  const std::filesystem::path next = file_.string() + ".next";
-  write_file(next, offset + "\n");
-  std::filesystem::permissions(next, std::filesystem::perms(0644));
-  std::filesystem::rename(next, file_);
+  const std::int64_t seconds = std::stoll(offset);
+  const int file = ::open((directory_ / kOffset).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  const bool written = file >= 0 && ::pwrite(file, &seconds, sizeof(seconds), 0) == sizeof(seconds);
+  const int error = errno;
+  if (file >= 0) ::close(file);
+  if (!written) throw std::system_error(error, std::generic_category(), "set a server's clock");
 }
 
 std::vector<std::string> FakeClock::environment() const {
-  return {"LD_PRELOAD=" + library(), "FAKETIME_TIMESTAMP_FILE=" + file_.string(), "FAKETIME_NO_CACHE=1",
-          "FAKETIME_DONT_FAKE_MONOTONIC=1", "FAKETIME_DONT_RESET=1"};
+  return {"LD_PRELOAD=" + (directory_ / kLibrary).string(), "TEAL_TEST_CLOCK=" + (directory_ / kOffset).string()};
 }
 
 }  // namespace teal::test
