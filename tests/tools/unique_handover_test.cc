@@ -33,6 +33,7 @@ TEST(UniqueHandover, F1WhatWaitsForARowThatStaysWaitsWithIt) {
 
 TEST(UniqueHandover, F1LongChainIsWrittenFromItsEnd) {
   std::vector<HandoverRow> rows;
+  rows.reserve(101);
   for (int i = 0; i < 100; ++i) rows.push_back({std::to_string(i), {std::to_string(i + 1)}});
   rows.push_back({"100", {}});
   const Handover plan = plan_handover(rows, 10);
@@ -46,6 +47,7 @@ TEST(UniqueHandover, F1LongChainIsWrittenFromItsEnd) {
 
 TEST(UniqueHandover, F1CircleThatIsTooLargeIsTold) {
   std::vector<HandoverRow> rows;
+  rows.reserve(20);
   for (int i = 0; i < 20; ++i) rows.push_back({std::to_string(i), {std::to_string((i + 1) % 20)}});
   const Handover plan = plan_handover(rows, 10);
   EXPECT_TRUE(plan.together.empty());
