@@ -16,6 +16,11 @@ const std::string kBegin = "BEGIN";
 const std::string kCheckDeferred = "SET CONSTRAINTS ALL IMMEDIATE";
 const std::string kCommit = "COMMIT";
 
+// A COPY takes green half the time, and some three more journeys to it and back.
+constexpr std::size_t kCopyRows = 1000;
+constexpr std::chrono::nanoseconds kCopySparesPerRow{1500};
+constexpr int kCopyRoundTrips = 3;
+
 std::uint64_t touched(const ResultHandle& result) {
   const std::string_view text = PQcmdTuples(result.get());
   std::uint64_t value = 0;
@@ -107,39 +112,50 @@ std::uint64_t BatchWriter::write(std::span<const Epoch> epochs, const ControlRow
   sent_.clear();
   groups_.clear();
   TEAL_FAILPOINT("before_begin");
-  PgPipeline pipeline(connection_);
-  if (!open_) pipeline.query_often("begin", kBegin);
+  std::optional<PgPipeline> pipeline(std::in_place, connection_);
+  if (!open_) pipeline->query_often("begin", kBegin);
   open_ = true;
   if (give_way_.statement_time) {
-    pipeline.query("limit a statement's time",
-                   "SET LOCAL statement_timeout = " + std::to_string(give_way_.statement_time->count()));
+    pipeline->query("limit a statement's time",
+                    "SET LOCAL statement_timeout = " + std::to_string(give_way_.statement_time->count()));
   }
   locked_.clear();
   if (give_way_.lock_tables) {
-    send_locks(pipeline, epochs);
+    send_locks(*pipeline, epochs);
   } else if (!lock_first_.empty()) {
-    send_lock(pipeline, lock_first_, "SHARE ROW EXCLUSIVE");
+    send_lock(*pipeline, lock_first_, "SHARE ROW EXCLUSIVE");
   }
-  send_epochs(pipeline, epochs);
-  send_markers(pipeline, control);
+  std::uint64_t rows = send_epochs(pipeline, epochs);
+  send_markers(*pipeline, control);
   if (last != nullptr) {
     // Deferred rules have to speak up before the origin's position is set: nothing may fail after that.
-    pipeline.query_often("check deferred constraints", kCheckDeferred);
+    pipeline->query_often("check deferred constraints", kCheckDeferred);
     if (control.quarantine.rows > 0) {
-      sent_.push_back(Sent{pipeline.size(), pipeline.size(), control.quarantine.rows});
-      pipeline.query("settle what was in quarantine", control.quarantine.sql);
+      sent_.push_back(Sent{pipeline->size(), pipeline->size(), control.quarantine.rows});
+      pipeline->query("settle what was in quarantine", control.quarantine.sql);
     }
-    const std::size_t first_call = pipeline.size();
-    sent_.push_back(Sent{first_call, send_progress(pipeline, *last, names_.migration, names_.link), 1});
+    const std::size_t first_call = pipeline->size();
+    sent_.push_back(Sent{first_call, send_progress(*pipeline, *last, names_.migration, names_.link), 1});
   }
   // COMMIT would end its wait for a synchronous standby by that, and say that it is committed.
-  if (give_way_.statement_time) pipeline.query("limit no more", "SET LOCAL statement_timeout = 0");
-  pipeline.end();
+  if (give_way_.statement_time) pipeline->query("limit no more", "SET LOCAL statement_timeout = 0");
+  pipeline->end();
   TEAL_FAILPOINT("rows_sent");
-  std::vector<ResultHandle> results;
-  if (const auto failure = pipeline.run(results)) refuse(*failure, results);
+  rows += settle(pipeline);
   TEAL_FAILPOINT("rows_written");
-  return check_counts(results);
+  return rows;
+}
+
+// What was sent is answered, and every count is right.
+std::uint64_t BatchWriter::settle(std::optional<PgPipeline>& pipeline) {
+  std::vector<ResultHandle> results;
+  const auto failure = pipeline->run(results);
+  pipeline.reset();
+  if (failure) refuse(*failure, results);
+  const std::uint64_t rows = check_counts(results);
+  sent_.clear();
+  locked_.clear();
+  return rows;
 }
 
 // In one order, whatever the rows' order is. Readers go on.
@@ -160,16 +176,46 @@ void BatchWriter::send_lock(PgPipeline& pipeline, const std::set<std::string>& t
   pipeline.query("lock the tables", "LOCK TABLE " + locked_ + " IN " + mode + " MODE");
 }
 
-void BatchWriter::send_epochs(PgPipeline& pipeline, std::span<const Epoch> epochs) {
+std::size_t BatchWriter::copy_from() const {
+  if (round_trip_ == std::chrono::microseconds::max()) return SIZE_MAX;
+  const auto pays = static_cast<std::size_t>(kCopyRoundTrips * round_trip_ / kCopySparesPerRow);
+  return std::max(kCopyRows, pays);
+}
+
+// Returns the rows touched by what has been answered already.
+std::uint64_t BatchWriter::send_epochs(std::optional<PgPipeline>& pipeline, std::span<const Epoch> epochs) {
+  std::uint64_t rows = 0;
   for (const Epoch& epoch : epochs) {
     for (const std::vector<Segment>& segments : epoch.tables) {
       for (const Segment& segment : segments) {
-        groups_.push_back(as_statements(group_rows(segment)));
-        for (const RowGroup& group : groups_.back()) send_group(pipeline, group);
+        groups_.push_back(as_statements(group_rows(segment), copy_from()));
+        for (const RowGroup& group : groups_.back()) {
+          if (group.shape.copy) {
+            rows += copy_group(pipeline, group);
+          } else {
+            send_group(*pipeline, group);
+          }
+        }
       }
     }
-    if (!epoch.truncated.empty() && !epoch.spares) send_truncate(pipeline, epoch);
+    if (!epoch.truncated.empty() && !epoch.spares) send_truncate(*pipeline, epoch);
   }
+  return rows;
+}
+
+// libpq has no COPY within a pipeline: what was sent is settled before, and another one begins after.
+std::uint64_t BatchWriter::copy_group(std::optional<PgPipeline>& pipeline, const RowGroup& group) {
+  std::uint64_t rows = settle(pipeline);
+  const Sent sent{0, 0, group.rows.size(), group.table, &group};
+  try {
+    CopyIn copy(connection_, statement_name(*group.table, &group), build_statement(*group.table, group.shape));
+    copy_rows_.send(group, copy);
+    rows += check_count(sent, copy.end());
+  } catch (const PgError& error) {
+    refuse(error, &sent, {});
+  }
+  pipeline.emplace(connection_);
+  return rows;
 }
 
 void BatchWriter::send_group(PgPipeline& pipeline, const RowGroup& group) {
@@ -217,7 +263,6 @@ void BatchWriter::send_markers(PgPipeline& pipeline, const ControlRows& control)
   }
 }
 
-// A statement that found another number of rows was there before one that failed, and may be why.
 void BatchWriter::refuse(const PipelineFailure& failure, const std::vector<ResultHandle>& results) {
   const Sent* culprit = nullptr;
   for (const Sent& sent : sent_) {
@@ -231,16 +276,21 @@ void BatchWriter::refuse(const PipelineFailure& failure, const std::vector<Resul
     connection_.raise(known ? statement_name(*culprit->table, culprit->group) : kWholeTransaction,
                       failure.result.get());
   } catch (const PgError& error) {
-    if (error.error_class() != ErrorClass::kStop) throw;
-    rollback();
-    for (const Sent& sent : sent_) {
-      if (sent.group != nullptr && results[sent.call]) check_count(sent, touched(results[sent.call]));
-    }
-    RefusedChange change = known ? describe(*culprit) : RefusedChange{.operation = "transaction"};
-    change.sqlstate = error.sqlstate();
-    change.message = error.text() + (error.constraint().empty() ? "" : ", constraint " + error.constraint());
-    throw RowsRefused(std::move(change));
+    refuse(error, known ? culprit : nullptr, results);
   }
+}
+
+// Within a handler. A statement that found another number of rows was there before one that failed, and may be why.
+void BatchWriter::refuse(const PgError& error, const Sent* culprit, const std::vector<ResultHandle>& results) {
+  if (error.error_class() != ErrorClass::kStop) throw;  // as it was caught
+  rollback();
+  for (const Sent& sent : sent_) {
+    if (sent.group != nullptr && results[sent.call]) check_count(sent, touched(results[sent.call]));
+  }
+  RefusedChange change = culprit != nullptr ? describe(*culprit) : RefusedChange{.operation = "transaction"};
+  change.sqlstate = error.sqlstate();
+  change.message = error.text() + (error.constraint().empty() ? "" : ", constraint " + error.constraint());
+  throw RowsRefused(std::move(change));
 }
 
 std::uint64_t BatchWriter::check_count(const Sent& sent, std::uint64_t count) {
@@ -310,7 +360,10 @@ void BatchWriter::finish_commit(PgPipeline& pipeline, std::size_t committed) {
   pipeline.end();
   TEAL_FAILPOINT("commit_sent");
   std::vector<ResultHandle> results;
+  const auto begin = std::chrono::steady_clock::now();
   if (const auto failure = pipeline.run(results)) refuse(*failure, results);
+  const auto took = std::chrono::steady_clock::now() - begin;
+  round_trip_ = std::min(round_trip_, std::chrono::ceil<std::chrono::microseconds>(took));
   TEAL_FAILPOINT("commit_acknowledged");
   // A COMMIT of a failed transaction is answered with success and the tag ROLLBACK (invariant I9).
   if (std::string_view(PQcmdStatus(results[committed].get())) != "COMMIT") {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "applier/coalescer.h"
+#include "applier/copy_rows.h"
 #include "applier/progress_row.h"
 #include "applier/quarantine.h"
 #include "applier/row_params.h"
@@ -16,6 +17,7 @@
 #include "decoder/ids.h"
 #include "engine/names.h"
 #include "engine/pg_connection.h"
+#include "engine/pg_error.h"
 
 namespace teal {
 
@@ -46,7 +48,8 @@ struct GiveWay {
 };
 
 /// Writes target transactions: rows, progress row and origin, in this order; commits them only when every statement
-/// touched the rows that it should.
+/// touched the rows that it should. All that can goes to the target in one message; a COPY, of many inserts, stands
+/// between two.
 /// Threads: one, that of the session. Errors: RowsRefused (the transaction is rolled back), PgError.
 class BatchWriter {
  public:
@@ -91,15 +94,19 @@ class BatchWriter {
   };
 
   void finish_commit(PgPipeline& pipeline, std::size_t committed);
+  std::size_t copy_from() const;
   void send_group(PgPipeline& pipeline, const RowGroup& group);
+  std::uint64_t copy_group(std::optional<PgPipeline>& pipeline, const RowGroup& group);
+  std::uint64_t settle(std::optional<PgPipeline>& pipeline);
   void send_truncate(PgPipeline& pipeline, const Epoch& epoch);
   void send_markers(PgPipeline& pipeline, const ControlRows& control);
   void send_lock(PgPipeline& pipeline, const std::set<std::string>& tables, const std::string& mode);
   void send_locks(PgPipeline& pipeline, std::span<const Epoch> epochs);
-  void send_epochs(PgPipeline& pipeline, std::span<const Epoch> epochs);
+  std::uint64_t send_epochs(std::optional<PgPipeline>& pipeline, std::span<const Epoch> epochs);
   std::string spell(std::uint32_t type, const ColumnValue& value);
   RefusedChange describe(const Sent& sent);
   [[noreturn]] void refuse(const PipelineFailure& failure, const std::vector<ResultHandle>& results);
+  [[noreturn]] void refuse(const PgError& error, const Sent* culprit, const std::vector<ResultHandle>& results);
   std::uint64_t check_counts(const std::vector<ResultHandle>& results);
   std::uint64_t check_count(const Sent& sent, std::uint64_t count);
 
@@ -107,6 +114,7 @@ class BatchWriter {
   LinkNames names_;
   StatementCache statements_;
   RowParams params_;
+  CopyRows copy_rows_;
   std::vector<std::vector<RowGroup>> groups_;  // of the pipeline under way, for error texts
   std::vector<Sent> sent_;
   std::set<std::string> absent_;      // tables that `lock_absent` locks
@@ -114,6 +122,8 @@ class BatchWriter {
   GiveWay give_way_;
   std::string locked_;          // by LOCK TABLE in the pipeline under way; "": nothing
   std::size_t locks_call_ = 0;  // that statement's index
+  /// To the target and back, with a COMMIT there: the shortest so far.
+  std::chrono::microseconds round_trip_ = std::chrono::microseconds::max();
   bool open_ = false;
 };
 

@@ -1,8 +1,8 @@
 #include "applier/copy_relay.h"
 
 #include <chrono>
-#include <utility>
 
+#include "engine/copy_in.h"
 #include "engine/pg_error.h"
 
 namespace teal {
@@ -17,16 +17,15 @@ class Relay {
       : source_(source), target_(target), counters_(counters) {}
 
   CopiedRows run(const std::string& copy_out, const std::string& copy_in) {
-    begin(source_, "read rows", copy_out, PGRES_COPY_OUT);
-    begin(target_, "write rows", copy_in, PGRES_COPY_IN);
+    const Rows started = source_.exec("read rows", copy_out);
+    if (PQresultStatus(started.raw()) != PGRES_COPY_OUT) source_.raise("read rows", nullptr);
+    CopyIn writing(target_, "write rows", copy_in);
     while (read_row()) {
-      if (buffer_.size() >= kWriteBytes) write_buffer();
+      if (buffer_.size() >= kWriteBytes) write_buffer(writing);
     }
-    write_buffer();
-    if (PQputCopyEnd(target_.raw(), nullptr) < 0) target_.raise("write rows", nullptr);
-    flush();
-    const std::uint64_t sent = end(source_, "read rows");
-    const std::uint64_t taken = end(target_, "write rows");
+    write_buffer(writing);
+    const std::uint64_t sent = source_.finish("read rows").affected();
+    const std::uint64_t taken = writing.end();
     if (sent != taken) {
       throw Stopped(StopCode::kData, "the source sent " + std::to_string(sent) + " rows and the target took " +
                                          std::to_string(taken) + "; nothing was kept");
@@ -35,11 +34,6 @@ class Relay {
   }
 
  private:
-  static void begin(PgConnection& connection, const char* operation, const std::string& sql, ExecStatusType expected) {
-    const Rows started = connection.exec(operation, sql);
-    if (PQresultStatus(started.raw()) != expected) connection.raise(operation, nullptr);
-  }
-
   void check_stop() const {
     if (source_.stop_requested()) throw PgError("copy rows", "stopped by request", "57014");
   }
@@ -62,33 +56,13 @@ class Relay {
     }
   }
 
-  void write_buffer() {
+  void write_buffer(CopyIn& writing) {
     if (buffer_.empty()) return;
     if (!counters_.rate.take(buffer_.size(), source_.stop_token())) check_stop();
-    if (PQputCopyData(target_.raw(), buffer_.data(), static_cast<int>(buffer_.size())) <= 0) {
-      target_.raise("write rows", nullptr);
-    }
-    flush();
+    writing.write(buffer_);
     counters_.bytes += buffer_.size();
     bytes_ += buffer_.size();
     buffer_.clear();
-  }
-
-  // Everything leaves before more is read: libpq's buffer must not grow with the table.
-  void flush() {
-    for (;;) {
-      const int left = PQflush(target_.raw());
-      if (left < 0) target_.raise("write rows", nullptr);
-      if (left == 0) return;
-      check_stop();
-      // The server may have something to say (an error) before it takes more.
-      if (target_.wait_socket(true, kStopCheck) && PQconsumeInput(target_.raw()) == 0)
-        target_.raise("write rows", nullptr);
-    }
-  }
-
-  static std::uint64_t end(PgConnection& connection, const char* operation) {
-    return connection.finish(operation).affected();
   }
 
   PgConnection& source_;

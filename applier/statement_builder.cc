@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "applier/array_param.h"
+#include "applier/copy_rows.h"
 #include "engine/binary_types.h"
 
 namespace teal {
@@ -195,6 +196,7 @@ class SqlText {
       values += comma + value(i + 1, column);
     }
     const std::string list = names.empty() ? "" : " (" + names + ")";
+    if (shape_.copy) return "COPY " + table_.sql_name + list + " FROM STDIN (FORMAT binary)";
     return "INSERT INTO " + table_.sql_name + list + " OVERRIDING SYSTEM VALUE SELECT " + values + " FROM " +
            arrays(shape_.columns.size());
   }
@@ -299,12 +301,16 @@ std::vector<RowGroup> group_rows(const Segment& segment) {
   return groups;
 }
 
-std::vector<RowGroup> as_statements(std::vector<RowGroup> groups) {
+std::vector<RowGroup> as_statements(std::vector<RowGroup> groups, std::size_t copy_from) {
   std::vector<RowGroup> split;
   split.reserve(groups.size());
   for (RowGroup& group : groups) {
     const TargetTable& table = *group.table;
     if (table.whole_rows || sent_columns(table, group.shape).empty()) {
+      split.push_back(std::move(group));
+    } else if (group.rows.size() >= copy_from && can_copy(group)) {
+      group.shape.records = false;
+      group.shape.copy = true;
       split.push_back(std::move(group));
     } else if (group.rows.size() <= kAloneMost) {
       split_alone(split, group);

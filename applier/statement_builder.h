@@ -32,6 +32,7 @@ struct StatementShape {
   std::vector<std::uint16_t> guards = {};
   bool records = false;  ///< rows travel as one array of TargetTable::row_type, instead of one array for each column
   bool alone = false;    ///< one row: its values are the parameters
+  bool copy = false;     ///< a COPY, and rows are its data (CopyRows)
 
   bool operator==(const StatementShape&) const = default;
 };
@@ -55,13 +56,15 @@ struct RowGroup {
 /// The same groups as they are sent. Where one has few rows, each of these is a statement of its own: starting a set
 /// costs more than a few such statements. Where one has many, they are statements of 256 KiB: the server works on
 /// the first while the next is built, and its copies of the parameters stay in the caches. Measured: bench/README.md.
-[[nodiscard]] std::vector<RowGroup> as_statements(std::vector<RowGroup> groups);
+/// `copy_from`: so many inserts, or more, are one COPY, where their columns allow it.
+[[nodiscard]] std::vector<RowGroup> as_statements(std::vector<RowGroup> groups, std::size_t copy_from = SIZE_MAX);
 
 /// The SQL of a shape: one `text[]` parameter per key column (UPDATE, DELETE), then one per written column, then one
-/// per guard; or one of records, with all columns of the table; or, of a row that is sent alone, its values.
+/// per guard; or one of records, with all columns of the table; or, of a row that is sent alone, its values. A COPY has
+/// none.
 /// `INSERT ... SELECT` (kPut: `ON CONFLICT DO UPDATE`), `UPDATE ... FROM`, `DELETE ... USING` over unnest: REFERENCE of
-/// the technique in docs/design.md. There is always at least one parameter: the number of its elements is the number of
-/// rows.
+/// the technique in docs/design.md. There is always at least one parameter otherwise: the number of its elements is the
+/// number of rows.
 [[nodiscard]] std::string build_statement(const TargetTable& table, const StatementShape& shape);
 
 /// ` WHERE ...`: the rows of `t`, the table, whose key is in `s (v1, v2, ...)` in the form in which the stream sends

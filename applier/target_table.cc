@@ -204,7 +204,9 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, co
       "(SELECT FROM pg_partition_tree(c.oid) t JOIN pg_class p ON p.oid = t.relid WHERE p.relpersistence <> 'p') ELSE "
       "true END, CASE WHEN c.relispartition THEN (SELECT "
       "min(format('%I.%I', s.target_schema, s.target_table)) FROM teal.table_state s WHERE s.state <> 'left' AND "
-      "to_regclass(format('%I.%I', s.target_schema, s.target_table)) = pg_partition_root(c.oid)) END FROM pg_class c "
+      "to_regclass(format('%I.%I', s.target_schema, s.target_table)) = pg_partition_root(c.oid)) END, c.relhasrules "
+      "FROM "
+      "pg_class c "
       "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', "
       "'p')",
       {state.target.schema, state.target.name});
@@ -213,6 +215,7 @@ TargetTable load_target_table(PgConnection& target, const Relation& relation, co
          "create it there, then start again: nothing is lost while the slot exists");
   }
   table.partitioned = found.boolean(0, 1);
+  table.has_rules = found.boolean(0, 4);
   if (!found.boolean(0, 2)) {
     stop(table, "is unlogged on the target, or has a partition that is: a crash there would empty it",
          "ALTER TABLE ... SET LOGGED there");

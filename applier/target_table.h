@@ -43,6 +43,7 @@ struct TargetTable {
   std::string sql_name;         ///< the same, quoted
   std::uint64_t target_id = 0;  ///< equal for all that is written to the same table of the target
   bool partitioned = false;
+  bool has_rules = false;
   std::vector<MappedColumn> columns;
   std::vector<std::uint16_t> key;  ///< ordinals of the identity, ascending
   /// No key (REPLICA IDENTITY FULL): a row is found by all its values, of equal rows any one is taken; `key` is every

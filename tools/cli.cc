@@ -25,6 +25,7 @@ class CommandLine {
   void add_global_flags();
   void add_commands();
   void add_verify();
+  void add_sequences();
   void add_tail();
   void add_conflicts();
   void add_quarantine();
@@ -80,6 +81,7 @@ void CommandLine::add_commands() {
                          "teal -c teal.yml status --watch");
   status->add_flag("--watch", invocation_.status.watch, "Refresh every two seconds until interrupted");
   add_verify();
+  add_sequences();
   add_tail();
   add_conflicts();
   add_quarantine();
@@ -140,6 +142,24 @@ void CommandLine::add_verify() {
   repair->excludes(verify->get_option("--state"));
   verify->add_flag("--dry-run", options.dry_run, "With --repair: print what would be written, and write nothing")
       ->needs(repair);
+}
+
+void CommandLine::add_sequences() {
+  SequencesOptions& options = invocation_.sequences;
+  CLI::App* sequences = add("sequences", Command::kSequences, "Set sequences, whose values no link carries",
+                            "teal -c teal.yml sequences sync --dry-run");
+  sequences->require_subcommand(1);
+  CLI::App* sync = sequences->add_subcommand(
+      "sync", "Move one side's sequences behind what the other side has drawn, none of them backwards");
+  sync->footer("Example:\n  teal -c teal.yml sequences sync --to green");
+  sync->add_option("--to", options.to, "Whose are moved: green (default) or blue")
+      ->check(CLI::IsMember({"blue", "green"}))
+      ->type_name("SIDE");
+  sync->add_option("--margin", options.margin,
+                   "Move so many steps further: numbers that the other side may draw afterwards (default 0)")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1'000'000'000}))
+      ->type_name("N");
+  sync->add_flag("--dry-run", options.dry_run, "Print what would be done, and do nothing");
 }
 
 void CommandLine::add_tail() {

@@ -8,7 +8,19 @@
 
 namespace teal {
 
-enum class Command { kCheck, kInit, kRun, kStatus, kVerify, kTail, kConflicts, kQuarantine, kFinish, kVersion };
+enum class Command {
+  kCheck,
+  kInit,
+  kRun,
+  kStatus,
+  kVerify,
+  kSequences,
+  kTail,
+  kConflicts,
+  kQuarantine,
+  kFinish,
+  kVersion
+};
 
 /// What one command line asks for.
 struct Invocation {
@@ -17,6 +29,7 @@ struct Invocation {
   OutputOptions output;
   StatusOptions status;
   VerifyOptions verify;
+  SequencesOptions sequences;
   TailOptions tail;
   ConflictsOptions conflicts;
   QuarantineOptions quarantine;

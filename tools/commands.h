@@ -55,6 +55,12 @@ struct ConflictsOptions {
   ConflictId id;                 ///< of kShow
 };
 
+struct SequencesOptions {
+  std::string to = "green";  ///< whose are moved: blue or green
+  std::int64_t margin = 0;   ///< see SequenceSyncOptions
+  bool dry_run = false;
+};
+
 struct TailOptions {
   std::string side = "blue";                      ///< whose changes: blue or green
   std::vector<std::string> tables;                ///< see read_table_list
@@ -74,6 +80,8 @@ int init_command(const Config& config, const OutputOptions& output);
 int verify_command(const Config& config, const OutputOptions& output, const VerifyOptions& options);
 /// Prints where the migration stands, from the two databases alone.
 int status_command(const Config& config, const OutputOptions& output, const StatusOptions& options);
+/// Moves one side's sequences behind what the other side has drawn. Exit 0: all of them are; 1: some could not be.
+int sequences_command(const Config& config, const OutputOptions& output, const SequencesOptions& options);
 /// Prints what is committed on one side from now on, until it is interrupted or has printed what was asked for.
 int tail_command(const Config& config, const OutputOptions& output, const TailOptions& options);
 /// Shows the changes at which a link stopped, and takes the operator's word on them.

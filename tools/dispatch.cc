@@ -25,6 +25,8 @@ int run_command_of(const Invocation& invocation, const Config& config) {
       return status_command(config, invocation.output, invocation.status);
     case Command::kVerify:
       return verify_command(config, invocation.output, invocation.verify);
+    case Command::kSequences:
+      return sequences_command(config, invocation.output, invocation.sequences);
     case Command::kTail:
       return tail_command(config, invocation.output, invocation.tail);
     case Command::kQuarantine:

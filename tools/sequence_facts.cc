@@ -28,7 +28,8 @@ WITH wanted AS (
 ), known AS (
   SELECT DISTINCT ON (d.oid, d.attnum) d.oid, a.attname, a.atttypid, s.*, n.nspname, c.relname, c.oid AS id,
     pg_get_userbyid(c.relowner) AS owner, pg_has_role(c.relowner, 'USAGE') AS owned,
-    has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT') AS readable
+    has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT') AS readable,
+    has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'UPDATE') AS settable
   FROM drawn d JOIN pg_sequence s ON s.seqrelid = d.sequence JOIN pg_class c ON c.oid = d.sequence
   JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname <> 'teal'
   JOIN pg_attribute a ON a.attrelid = d.oid AND a.attnum = d.attnum AND NOT a.attisdropped
@@ -38,8 +39,31 @@ SELECT w.schema, w.name, k.attname, k.nspname, k.relname, k.owner, k.owned, k.re
   CASE k.atttypid WHEN 'int2'::regtype THEN greatest(k.seqmin, -32768)
     WHEN 'int4'::regtype THEN greatest(k.seqmin, -2147483648) ELSE k.seqmin END,
   CASE k.atttypid WHEN 'int2'::regtype THEN least(k.seqmax, 32767)
-    WHEN 'int4'::regtype THEN least(k.seqmax, 2147483647) ELSE k.seqmax END, k.seqcycle
+    WHEN 'int4'::regtype THEN least(k.seqmax, 2147483647) ELSE k.seqmax END, k.seqcycle, k.settable, k.seqcache
 FROM wanted w LEFT JOIN known k USING (oid) ORDER BY w.schema, w.name, k.attname
+)sql";
+
+// The columns of kDrawn. A sequence that only tables draw from that are not selected stays with them.
+constexpr const char* kNamed = R"sql(
+WITH selected AS (
+  SELECT c.oid FROM unnest($2::text[], $3::text[]) AS w (schema, name)
+  JOIN pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name
+), drawn AS (
+  SELECT d.objid AS sequence, d.refobjid AS oid FROM pg_depend d WHERE d.classid = 'pg_class'::regclass
+    AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
+  UNION ALL
+  SELECT d.refobjid, a.adrelid FROM pg_attrdef a JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass
+    AND d.objid = a.oid AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> a.adrelid
+)
+SELECT NULL, NULL, NULL, n.nspname, c.relname, pg_get_userbyid(c.relowner), pg_has_role(c.relowner, 'USAGE'),
+  has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'SELECT'), s.seqincrement, s.seqstart,
+  s.seqmin, s.seqmax, s.seqcycle, has_schema_privilege(n.oid, 'USAGE') AND has_sequence_privilege(c.oid, 'UPDATE'),
+  s.seqcache
+FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = ANY($1::text[]) AND n.nspname <> 'teal' AND c.relpersistence = 'p'
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+  AND (EXISTS (SELECT FROM drawn JOIN selected USING (oid) WHERE drawn.sequence = c.oid)
+    OR NOT EXISTS (SELECT FROM drawn WHERE drawn.sequence = c.oid))
 )sql";
 
 DrawnSequence take_row(const Rows& rows, int row) {
@@ -48,13 +72,15 @@ DrawnSequence take_row(const Rows& rows, int row) {
   drawn.owner = rows.str(row, 5);
   drawn.owned = rows.boolean(row, 6);
   drawn.readable = rows.boolean(row, 7);
+  drawn.settable = rows.boolean(row, 13);
   drawn.numbers = {.last = rows.integer(row, 9),
                    .called = false,
                    .increment = rows.integer(row, 8),
                    .start = rows.integer(row, 9),
                    .min = rows.integer(row, 10),
                    .max = rows.integer(row, 11),
-                   .cycles = rows.boolean(row, 12)};
+                   .cycles = rows.boolean(row, 12),
+                   .cache = rows.integer(row, 14)};
   return drawn;
 }
 
@@ -150,6 +176,27 @@ SideSequences read_sequences(PgConnection& connection, const std::set<TableName>
   }
   read_all_standing(connection, side.sequences);
   return side;
+}
+
+std::map<TableName, DrawnSequence> read_named_sequences(PgConnection& connection, const std::set<TableName>& tables) {
+  std::set<std::string> schemas;
+  std::vector<std::string> table_schemas;
+  std::vector<std::string> names;
+  for (const TableName& table : tables) {
+    schemas.insert(table.schema);
+    table_schemas.push_back(table.schema);
+    names.push_back(table.name);
+  }
+  const Rows rows =
+      connection.exec("look for the sequences of the tables' schemas", kNamed,
+                      {text_array({schemas.begin(), schemas.end()}), text_array(table_schemas), text_array(names)});
+  std::map<TableName, DrawnSequence> found;
+  for (int i = 0; i < rows.size(); ++i) {
+    DrawnSequence drawn = take_row(rows, i);
+    found.emplace(drawn.name, std::move(drawn));
+  }
+  read_all_standing(connection, found);
+  return found;
 }
 
 SeriesPlan SequencePair::plan(std::int64_t margin) const {

@@ -31,6 +31,7 @@ struct DrawnSequence {
   std::string owner;
   bool owned = false;     ///< the current role has the owner's rights
   bool readable = false;  ///< and may read where it stands; `numbers` is only half known else
+  bool settable = false;  ///< and may set it
   SequenceNumbers numbers;
   std::optional<SequenceRecord> record;
 };
@@ -49,6 +50,10 @@ struct SideSequences {
 /// column. What a function or a trigger draws is not seen. Errors: PgError.
 [[nodiscard]] SideSequences read_sequences(PgConnection& connection, const std::set<TableName>& tables,
                                            const std::string& migration);
+/// All sequences of these tables' schemas, but not those that an extension brought, or that only columns of other
+/// tables draw from or own. Errors: PgError.
+[[nodiscard]] std::map<TableName, DrawnSequence> read_named_sequences(PgConnection& connection,
+                                                                      const std::set<TableName>& tables);
 /// Where it stands at this moment. Errors: PgError.
 void read_standing(PgConnection& connection, const TableName& sequence, SequenceNumbers& numbers);
 /// All of a migration on this side; empty when there is no schema teal yet. Errors: PgError.

@@ -59,13 +59,11 @@ std::optional<std::int64_t> later(std::optional<std::int64_t> one, std::optional
 }
 
 // The last number that the other side's rows have; nullopt: none that is known.
-std::optional<std::int64_t> drawn_there(PgConnection& other, const SequenceRecord& record, bool upward) {
+std::optional<std::int64_t> drawn_there(PgConnection& other, const SequenceRecord& record) {
   std::optional<DrawnSequence> sequence = read_sequence(other, record.other);
   if (!sequence) return std::nullopt;
   read_standing(other, record.other, sequence->numbers);
-  if (sequence->numbers.called) return sequence->numbers.last;
-  if (sequence->numbers.last == (upward ? sequence->numbers.min : sequence->numbers.max)) return std::nullopt;
-  return sequence->numbers.last - (upward ? 1 : -1);
+  return last_drawn(sequence->numbers);
 }
 
 std::optional<std::int64_t> drawn_in_rows(PgConnection& connection, const TableName& sequence, bool upward) {
@@ -121,7 +119,7 @@ std::string Return::old_settings(const SequenceRecord& record, const DrawnSequen
 std::optional<std::int64_t> Return::next_number(const SequenceRecord& record, SequenceNumbers numbers) {
   const bool upward = record.old_increment > 0;
   const std::optional<std::int64_t> bound =
-      other_ != nullptr ? drawn_there(*other_, record, upward) : drawn_in_rows(connection_, record.name, upward);
+      other_ != nullptr ? drawn_there(*other_, record) : drawn_in_rows(connection_, record.name, upward);
   read_standing(connection_, record.name, numbers);
   return bound ? next_behind(numbers, record.old_increment, *bound) : std::nullopt;
 }

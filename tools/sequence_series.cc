@@ -114,6 +114,19 @@ SeriesPlan plan_series(const SequenceNumbers& blue, const SequenceNumbers& green
   return plan;
 }
 
+std::optional<std::int64_t> last_drawn(const SequenceNumbers& numbers) {
+  if (numbers.called) return numbers.last;
+  const bool up = numbers.increment > 0;
+  if (numbers.last == (up ? numbers.min : numbers.max)) return std::nullopt;
+  return numbers.last - (up ? 1 : -1);
+}
+
+std::optional<std::int64_t> next_number(const SequenceNumbers& numbers) {
+  const Wide next = next_of(numbers);
+  if (numbers.called && (next > numbers.max || next < numbers.min)) return std::nullopt;
+  return static_cast<std::int64_t>(next);
+}
+
 std::optional<std::int64_t> next_behind(const SequenceNumbers& standing, std::int64_t increment, std::int64_t bound) {
   const Wide own = standing.called ? Wide{standing.last} + increment : Wide{standing.last};
   const Wide behind = first_from(Wide{bound} + (increment > 0 ? 1 : -1), own, increment);

@@ -14,6 +14,7 @@ struct SequenceNumbers {
   std::int64_t min = 1;
   std::int64_t max = std::numeric_limits<std::int64_t>::max();
   bool cycles = false;
+  std::int64_t cache = 1;  ///< how many a session takes at a time
 };
 
 /// Whether the two could draw the same number some day.
@@ -49,6 +50,12 @@ struct SeriesPlan {
 [[nodiscard]] SeriesPlan plan_series(const SequenceNumbers& blue, const SequenceNumbers& green,
                                      std::optional<std::int64_t> original = {},
                                      std::optional<std::int64_t> blue_member = {}, std::int64_t margin = 0);
+
+/// The last number that was drawn, as far as where it stands can tell; nullopt: none.
+[[nodiscard]] std::optional<std::int64_t> last_drawn(const SequenceNumbers& numbers);
+
+/// The number that comes next; nullopt: it has come to its end, and will only tell so.
+[[nodiscard]] std::optional<std::int64_t> next_number(const SequenceNumbers& numbers);
 
 /// How the sequence `standing` goes on with `increment` and without drawing `bound` or what is before it: its next
 /// number, of the series that it is in. nullopt: it has none left.

@@ -41,15 +41,6 @@ std::map<ColumnName, bool> read_plain_columns(PgConnection& connection, const st
   return columns;
 }
 
-// What comes next; nullopt: it has come to its end, and will only tell so.
-std::optional<std::int64_t> next_number(const SequenceNumbers& numbers) {
-  if (!numbers.called) return numbers.last;
-  std::int64_t next = 0;
-  if (__builtin_add_overflow(numbers.last, numbers.increment, &next)) return std::nullopt;
-  if (next > numbers.max || next < numbers.min) return std::nullopt;
-  return next;
-}
-
 // The furthest value in the column that the sequence is still to draw: numbers between its own are the other side's, or
 // the application's. NULL when there is none. By the column's index, where it has one.
 std::string met_sql(const ColumnName& column, const SequenceNumbers& numbers, std::int64_t next) {

@@ -11,10 +11,7 @@
 
 #include "tests/scenario/check_fixture.h"
 #include "tests/scenario/two_way_fixture.h"
-#include "tests/support/child_process.h"
-#include "tests/support/scratch_directory.h"
-#include "tests/support/tcp_port.h"
-#include "tests/support/wait_until.h"
+#include "tests/support/pg_bouncer.h"
 
 namespace teal::test {
 namespace {
@@ -285,43 +282,15 @@ TEST_F(JoinTwoWay, TableThatJoinsHasToBeKnownByTheSameKey) {
   EXPECT_EQ(green().number("SELECT count(*) FROM teal.table_state WHERE state = 'pending'"), 1);
 }
 
-/// A pooler in front of a server, of which it keeps one session per user.
-class PgBouncer {
- public:
-  PgBouncer(const PgServer& server, const std::string& mode) : files_(make_scratch_directory("pgbouncer")) {
-    const std::string users = files_ / "users";
-    write_file(users, "\"teal\" \"\"\n");
-    write_file(files_ / "ini",
-               "[databases]\n* = host=127.0.0.1 port=" + std::to_string(server.port()) +
-                   "\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = " + std::to_string(port_.number()) +
-                   "\nunix_socket_dir =\nauth_type = trust\nauth_file = " + users +
-                   "\nignore_startup_parameters = options, extra_float_digits\npool_mode = " + mode + "\n");
-    process_ = std::make_unique<ChildProcess>(
-        SpawnOptions{.argv = {"/usr/sbin/pgbouncer", files_ / "ini"}, .user = server_user()});
-    wait_until("the pooler takes connections", seconds(20), [&] {
-      return run_program({.argv = {pg_installation().bin / "pg_isready", "-d", address()}}, seconds(10)) == 0;
-    });
-  }
-
-  [[nodiscard]] std::string address() const {
-    return "postgresql://teal@127.0.0.1:" + std::to_string(port_.number()) + "/shop";
-  }
-
- private:
-  std::filesystem::path files_;
-  TcpPort port_ = TcpPort::reserve();
-  std::unique_ptr<ChildProcess> process_;
-};
-
 TEST_F(CheckTwoWay, B6PoolerIsRefusedOnEitherSideInEachOfItsModes) {
   create_tables_both(kItem);
   create_publication({"public.item"});
   for (const std::string mode : {"transaction", "session"}) {
-    const PgBouncer blue_pooler(blue_server(), mode);
-    const PgBouncer green_pooler(green_server(), mode);
+    const PgBouncer blue_pooler(blue_server(), {.mode = mode});
+    const PgBouncer green_pooler(green_server(), {.mode = mode});
     for (const std::string direction : {"forward", "both"}) {
-      config_ = write_config({.blue = blue_pooler.address(),
-                              .green = green_pooler.address(),
+      config_ = write_config({.blue = blue_pooler.address(kTealRole),
+                              .green = green_pooler.address(kTealRole),
                               .more = "direction: " + direction + "\ncopy: { schema: false }\n"})
                     .string();
       const nlohmann::json found = findings();

@@ -10,11 +10,11 @@ namespace teal::test {
 namespace {
 
 SpawnOptions pgbench_on(const PgServer& server, std::string_view user, std::string_view database,
-                        const std::filesystem::path& files) {
+                        const std::filesystem::path& files, int port = 0) {
   SpawnOptions spawn;
   spawn.argv = {pg_installation().bin / "pgbench"};
-  spawn.environment = {"PGHOST=127.0.0.1", "PGPORT=" + std::to_string(server.port()), "PGUSER=" + std::string(user),
-                       "PGDATABASE=" + std::string(database)};
+  spawn.environment = {"PGHOST=127.0.0.1", "PGPORT=" + std::to_string(port == 0 ? server.port() : port),
+                       "PGUSER=" + std::string(user), "PGDATABASE=" + std::string(database)};
   spawn.stdout_path = files / "out";
   spawn.stderr_path = files / "err";
   return spawn;
@@ -25,7 +25,7 @@ SpawnOptions run_options(const PgServer& server, std::string_view user, std::str
   if ((options.seconds > 0) == (options.transactions > 0)) {
     throw std::runtime_error("pgbench needs either seconds or transactions");
   }
-  SpawnOptions spawn = pgbench_on(server, user, database, files);
+  SpawnOptions spawn = pgbench_on(server, user, database, files, options.port);
   const std::string length = options.seconds > 0 ? "--time=" + std::to_string(options.seconds)
                                                  : "--transactions=" + std::to_string(options.transactions);
   spawn.argv.insert(spawn.argv.end(), {"--no-vacuum", "--client=" + std::to_string(options.clients),

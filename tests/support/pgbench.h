@@ -29,6 +29,7 @@ struct PgbenchOptions {
   int clients = 4;
   int seconds = 0;                     ///< how long, or ...
   int transactions = 0;                ///< ... how many for each client
+  int port = 0;                        ///< of a pooler before the server; 0: none
   std::vector<std::string> more = {};  ///< further arguments: {"--rate=500"}, {"-f", "script.sql"}
 };
 
