@@ -20,9 +20,9 @@ const volatile std::int64_t* offset_seconds = nullptr;
 
 [[gnu::constructor]] void map_offset() {
   const char* path = std::getenv("TEAL_TEST_CLOCK");
-  if (path == nullptr) return;
+  if (path == nullptr) std::abort();  // a test with the wrong clock would pass for nothing
   const int file = ::open(path, O_RDONLY | O_CLOEXEC);
-  if (file < 0) std::abort();  // a test with the wrong clock would pass for nothing
+  if (file < 0) std::abort();
   void* const page = ::mmap(nullptr, sizeof(std::int64_t), PROT_READ, MAP_SHARED, file, 0);
   if (page == MAP_FAILED) std::abort();
   ::close(file);
