@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,12 @@ class CopiedInserts : public SidecarFixture {
   }
   /// Below 14 the stream is text, whose rows travel as arrays.
   [[nodiscard]] static bool copies() { return blue_major() >= 14; }
-  std::string wait_for_copy_that_waits() {
+  /// Inserts rows whose COPY waits, for as long as `holder_` has its transaction open. Returns its session's pid.
+  std::string insert_that_waits() {
+    stream(kTable, {"public.item"});
+    holder_ = std::make_unique<Sql>(green_server().connect("postgres", kShopDatabase));
+    holder_->exec("BEGIN; LOCK TABLE item IN SHARE MODE");
+    insert(1, kMany);
     std::string pid;
     wait_until("a COPY waits for its lock", seconds(30), [&] {
       const SqlRows rows = green().rows(kWaitsInCopy);
@@ -50,6 +56,8 @@ class CopiedInserts : public SidecarFixture {
     });
     return pid;
   }
+
+  std::unique_ptr<Sql> holder_;
 
  private:
   std::size_t logged_ = 0;
@@ -106,13 +114,9 @@ TEST_F(CopiedInserts, I9RowThatIsThereAlreadyStopsTheLinkByItsKey) {
 
 TEST_F(CopiedInserts, I2SessionThatIsEndedWithinOneIsRepeated) {
   if (!copies()) return;
-  stream(kTable, {"public.item"});
-  Sql holder = green_server().connect("postgres", kShopDatabase);
-  holder.exec("BEGIN; LOCK TABLE item IN SHARE MODE");
-  insert(1, kMany);
-  const std::string pid = wait_for_copy_that_waits();
+  const std::string pid = insert_that_waits();
   green().exec("SELECT pg_terminate_backend(" + pid + ")");
-  holder.exec("COMMIT");
+  holder_->exec("COMMIT");
   wait_caught_up();
   expect_equal("public.item");
   EXPECT_EQ(green().number("SELECT count(*) FROM item"), kMany);
@@ -120,13 +124,9 @@ TEST_F(CopiedInserts, I2SessionThatIsEndedWithinOneIsRepeated) {
 
 TEST_F(CopiedInserts, A5KilledWithinOneAllOfItIsThereOnceAfterwards) {
   if (!copies()) return;
-  stream(kTable, {"public.item"});
-  Sql holder = green_server().connect("postgres", kShopDatabase);
-  holder.exec("BEGIN; LOCK TABLE item IN SHARE MODE");
-  insert(1, kMany);
-  wait_for_copy_that_waits();
+  insert_that_waits();
   teal_->kill9();
-  holder.exec("COMMIT");
+  holder_->exec("COMMIT");
   run_streaming();
   insert(kMany + 1, kMany);
   wait_caught_up();
@@ -135,14 +135,10 @@ TEST_F(CopiedInserts, A5KilledWithinOneAllOfItIsThereOnceAfterwards) {
 
 TEST_F(CopiedInserts, I2StopWhileOneWaitsEndsTeal) {
   if (!copies()) return;
-  stream(kTable, {"public.item"});
-  Sql holder = green_server().connect("postgres", kShopDatabase);
-  holder.exec("BEGIN; LOCK TABLE item IN SHARE MODE");
-  insert(1, kMany);
-  wait_for_copy_that_waits();
+  insert_that_waits();
   teal_->terminate(seconds(60));
   EXPECT_TRUE(green().rows(kWaitsInCopy).empty());
-  holder.exec("COMMIT");
+  holder_->exec("COMMIT");
   run_streaming();
   wait_caught_up();
   expect_equal("public.item");
