@@ -36,7 +36,7 @@ std::int64_t count(const std::vector<SequenceMove>& moves, Outcome outcome) {
 std::string number(const std::optional<std::int64_t>& value) { return value ? std::to_string(*value) : "its end"; }
 
 std::string line(const SequenceMove& move, const std::string& source) {
-  const std::string name = move.name.name.empty() ? "" : to_string(move.name) + ": ";
+  std::string name = move.name.name.empty() ? "" : to_string(move.name) + ": ";
   const std::string there = " (" + source + "'s: " + number(move.there) + ")";
   switch (move.outcome) {
     case Outcome::kMoved:

@@ -15,8 +15,10 @@ constexpr int kLoadSeconds = 5;
 constexpr const char* kDocs =
     "CREATE TABLE doc (id int PRIMARY KEY, big text, n int); ALTER TABLE doc ALTER big SET STORAGE EXTERNAL";
 
+// The clients of one side have no key in common at a time: without teal, two of them could deadlock.
 constexpr const char* kMove =
-    "; CREATE FUNCTION move(a int, b int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN UPDATE public.doc SET id = b, n = "
+    "; CREATE FUNCTION move(a int, b int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM "
+    "pg_advisory_xact_lock(least(a, b)), pg_advisory_xact_lock(greatest(a, b)); UPDATE public.doc SET id = b, n = "
     "n + "
     "1 WHERE id = a; EXCEPTION WHEN unique_violation THEN END $$";
 

