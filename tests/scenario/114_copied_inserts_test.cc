@@ -32,9 +32,11 @@ class CopiedInserts : public SidecarFixture {
     blue_owner().exec("INSERT INTO item SELECT i, 'row ' || i, nullif(i % 7, 0) * 1.5, now() FROM generate_series(" +
                       std::to_string(first) + ", " + std::to_string(first + count - 1) + ") i");
   }
-  /// `start`, after which the initial copy's own COPY is over.
+  /// `start`, after which the initial copy's own COPY is over, and a few commits, of which the shortest tells how far
+  /// away green is.
   void stream(const std::string& sql, const std::vector<std::string>& published) {
     start(sql, published);
+    for (int i = 0; i < 10; ++i) wait_caught_up();
     logged_ = green_server().log().size();
   }
   [[nodiscard]] bool green_copied(const std::string& table) {
