@@ -5,12 +5,13 @@
 #include <set>
 
 #include "engine/catalog.h"
-#include "verifier/value_hash.h"
 
 namespace teal {
 namespace {
 
 constexpr std::uint64_t kBytesOfARow = 100;  // a guess, where a table was never analyzed
+// Of rows that are longer values are compressed or kept apart (TOAST begins at 2,000 bytes).
+constexpr std::uint64_t kBytesOfALongRow = 1'000;
 
 std::string spelled(const TableName& table) { return quote_qualified(table.schema, table.name); }
 
@@ -20,13 +21,6 @@ const std::set<std::string> kTexts = {"text", "character varying"};
 // Types whose values have the same text when they are the same: changing from one to the other is a common migration.
 bool have_one_text(const std::string& a, const std::string& b) {
   return a == b || (kIntegers.contains(a) && kIntegers.contains(b)) || (kTexts.contains(a) && kTexts.contains(b));
-}
-
-std::string hashed_column(const CatalogColumn& blue, const CatalogColumn& green) {
-  const std::string value = "t." + quote_identifier(blue.name);
-  const std::optional<std::string> hashed =
-      blue.base_type == green.base_type ? hashed_value_sql(blue.base_type, value) : std::nullopt;
-  return hashed.value_or("ROW(" + value + ")::text COLLATE \"C\"");
 }
 
 void compare_columns(ComparedTable& table, const SourceTable& blue, const TargetRelation& green) {
@@ -46,7 +40,7 @@ void compare_columns(ComparedTable& table, const SourceTable& blue, const Target
       table.left_out.push_back(table.obstacles.back());
     } else if (!column.computed_on_read && !other.computed_on_read) {
       table.columns.push_back(quote_identifier(column.name));
-      table.values.push_back(hashed_column(column, other));
+      table.values.emplace_back(column.base_type == other.base_type ? column.base_type : "");
     }
   }
   for (const auto& [name, column] : there) table.obstacles.push_back("column " + name + " is not on blue");
@@ -116,12 +110,17 @@ void read_estimates(PgConnection& blue, std::vector<ComparedTable>& tables) {
   const Rows rows = blue.exec(
       "estimate the tables' rows",
       "SELECT w.i, coalesce(sum(CASE WHEN c.reltuples > 0 THEN c.reltuples ELSE pg_relation_size(c.oid) / " +
-          std::to_string(kBytesOfARow) + " END), 0)::bigint FROM unnest(ARRAY[" + list +
+          std::to_string(kBytesOfARow) +
+          " END), 0)::bigint, coalesce(sum(pg_relation_size(c.oid) + coalesce(pg_relation_size(nullif(c.reltoastrelid, "
+          "0)), 0)), 0)::bigint FROM unnest(ARRAY[" +
+          list +
           "]::text[]) WITH ORDINALITY AS w (name, i) CROSS JOIN LATERAL (SELECT w.name::regclass AS oid UNION SELECT "
           "relid FROM pg_partition_tree(w.name::regclass)) AS part JOIN pg_class c ON c.oid = part.oid AND c.relkind = "
           "'r' GROUP BY 1");
   for (int i = 0; i < rows.size(); ++i) {
-    tables[static_cast<std::size_t>(rows.integer(i, 0)) - 1].rows = static_cast<std::uint64_t>(rows.integer(i, 1));
+    ComparedTable& table = tables[static_cast<std::size_t>(rows.integer(i, 0)) - 1];
+    table.rows = static_cast<std::uint64_t>(rows.integer(i, 1));
+    table.long_rows = static_cast<std::uint64_t>(rows.integer(i, 2)) > table.rows * kBytesOfALongRow;
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "engine/pg_connection.h"
 #include "engine/table_pattern.h"
+#include "verifier/value_hash.h"
 
 namespace teal {
 
@@ -36,10 +37,11 @@ struct ComparedTable {
   ComparedSide blue;
   ComparedSide green;
   std::vector<std::string> columns;    ///< quoted, in blue's order
-  std::vector<std::string> values;     ///< of each column, what tells its values apart in a hash: SQL over `t`
+  std::vector<ValueHash> values;       ///< of each column
   std::vector<ComparedKey> key;        ///< empty: none that can be compared; rows are compared as a multiset
   bool ranged = false;                 ///< both sides can find a range of keys by an index
   std::uint64_t rows = 0;              ///< blue's estimate; 0: not known
+  bool long_rows = false;              ///< by blue's sizes
   std::vector<std::string> obstacles;  ///< why it cannot be checked as a whole, in words
   std::string signature;               ///< tells it from every other table, see journal_signature; "": nobody asked
   bool readable = true;                ///< false: nothing of it can be compared

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdio>
 
+#include "verifier/row_hash.h"
+
 namespace teal {
 namespace {
 
@@ -76,27 +78,14 @@ std::string sums_of(const std::string& low, const std::string& high) {
 
 std::string sums() { return sums_of(hash("s.image", kLowSeed), hash("s.image", kHighSeed)); }
 
-// A record's hash is a weighted sum of its columns' hashes, so that over many rows values could change places unseen.
-// Hence the key's hash is the seed of each row's.
-std::string sums(RowForm form) {
+std::string sums(const ComparedTable& table, RowForm form) {
   if (form == RowForm::kText) return sums();
-  return sums_of("hash_record_extended(s.image, s.seed)", "hash_record_extended(s.image, s.seed # " + kOtherSeed + ")");
-}
-
-std::string key_values(const ComparedTable& table) {
-  std::vector<std::string> parts;
-  for (const ComparedKey& key : table.key) {
-    const auto at = std::find(table.columns.begin(), table.columns.end(), quote_identifier(key.name));
-    parts.push_back(table.values[static_cast<std::size_t>(at - table.columns.begin())]);
-  }
-  return joined(parts);
+  return sums_of(row_hash_sql(table, kLowSeed), row_hash_sql(table, kOtherSeed));
 }
 
 // What `sums` of the form needs.
 std::string images(const ComparedTable& table, RowForm form) {
-  if (form == RowForm::kText) return row_image_sql(table) + " AS image";
-  return "ROW(" + joined(table.values) + ") AS image, hash_record_extended(ROW(" + key_values(table) + "), " +
-         kLowSeed + ") AS seed";
+  return form == RowForm::kText ? row_image_sql(table) + " AS image" : row_hash_inputs_sql(table);
 }
 
 // Rows without a key have nothing that could tell them apart.
@@ -167,14 +156,14 @@ std::string range_sql(const ComparedTable& table, const KeyRange& range) {
 // OFFSET 0 keeps the planner from writing the image's expression twice, once for each hash.
 std::string digest_sql(const ComparedTable& table, ComparedOn side, const KeyRange& range, RowForm form) {
   form = possible(table, form);
-  return "SELECT " + sums(form) + " FROM (SELECT " + images(table, form) + " FROM " + from_sql(table, side) +
+  return "SELECT " + sums(table, form) + " FROM (SELECT " + images(table, form) + " FROM " + from_sql(table, side) +
          range_sql(table, range) + " OFFSET 0) AS s";
 }
 
 std::string slice_digests_sql(const ComparedTable& table, ComparedOn side, const KeyRange& range, std::size_t slices,
                               RowForm form) {
   form = possible(table, form);
-  return "SELECT s.slice, " + sums(form) + " FROM (SELECT " + slice_of(identity(table), slices) + " AS slice, " +
+  return "SELECT s.slice, " + sums(table, form) + " FROM (SELECT " + slice_of(identity(table), slices) + " AS slice, " +
          images(table, form) + " FROM " + from_sql(table, side) + range_sql(table, range) +
          " OFFSET 0) AS s GROUP BY 1";
 }

@@ -85,6 +85,14 @@ TEST_P(VerifyForms, K3KeysThatAreEqualAndNotTheSameDiffer) {
 // which folds, forgets the sign, or takes the same length of time for the same.
 const std::vector<std::array<std::string, 3>> kLookalikes = {
     {"bigint", "1", "4294967296"},
+    {"bigint", "-1", "4294967295"},
+    {"smallint", "1", "257"},
+    {"integer", "1", "-1"},
+    {"boolean", "true", "false"},
+    {"oid", "1", "4294967295"},
+    {"uuid", "00000000-0000-0001-0000-000000000000", "00000000-0000-0000-0000-000000000001"},
+    {"date", "infinity", "-infinity"},
+    {"bpchar", "a", "a "},
     {"numeric", "5", "-5"},
     {"numeric", "1.0", "1.00"},
     {"numeric(9,2)", "0.01", "100"},
@@ -143,6 +151,30 @@ TEST_P(VerifyForms, K4ValuesThatHaveChangedPlacesDiffer) {
   const nlohmann::json report = verify(1, form());
   for (std::size_t i = 0; i < kLookalikes.size(); ++i) {
     EXPECT_EQ(of_table(report, lookalike_table(i))["differences"].size(), 2U) << kLookalikes[i][0];
+  }
+}
+
+// One row of each: values that have changed places between columns, a column that has become NULL, and a zero that has.
+TEST_P(VerifyForms, K3ValuesOfOneColumnAreNotThoseOfAnother) {
+  const std::string columns = "(id int PRIMARY KEY, a bigint, b bigint, c bigint, d int, e int, f text, g text)";
+  for (Sql* side : {&blue_owner(), &green_owner()}) {
+    side->exec(
+        "SET search_path = public; CREATE TABLE many " + columns + "; CREATE TABLE long_rows " + columns +
+        "; INSERT INTO many SELECT k, 0, k, k + 1, 0, k, 'f' || k, '' FROM generate_series(1, 20) k; INSERT INTO "
+        "long_rows SELECT id, a, b, c, d, e, (SELECT string_agg(md5(f || x), '') FROM generate_series(1, 100) x), g "
+        "FROM many; ANALYZE");
+  }
+  for (const char* table : {"many", "long_rows"}) {
+    for (const char* change : {"a = b, b = a WHERE id = 1", "b = c, c = b WHERE id = 2", "d = e, e = d WHERE id = 3",
+                               "f = g, g = f WHERE id = 4", "a = NULL WHERE id = 5", "d = NULL WHERE id = 6",
+                               "g = NULL WHERE id = 7", "a = NULL, b = NULL, c = NULL WHERE id = 8"}) {
+      green_owner().exec("UPDATE public." + std::string(table) + " SET " + change);
+    }
+  }
+  configure("");
+  const nlohmann::json report = verify(1, form());
+  for (const char* table : {"many", "long_rows"}) {
+    EXPECT_EQ(of_table(report, table)["differences"].size(), 8U) << of_table(report, table).dump(1);
   }
 }
 
