@@ -99,7 +99,8 @@ void look_at_green(ComparedTable& table, const TargetRelation& green) {
   table.readable = table.readable && !green.row_security && may_select && green.may_use_schema;
 }
 
-// Of a partitioned table the sum of its partitions'. What was never analyzed is guessed by its size.
+// Of a partitioned table the sum of its partitions'. What was never analyzed is guessed by its size, which waits for
+// whoever has locked it; of the others nothing is asked that does.
 void read_estimates(PgConnection& blue, std::vector<ComparedTable>& tables) {
   std::vector<std::string> names;
   names.reserve(tables.size());
@@ -111,12 +112,12 @@ void read_estimates(PgConnection& blue, std::vector<ComparedTable>& tables) {
       "estimate the tables' rows",
       "SELECT w.i, coalesce(sum(CASE WHEN c.reltuples > 0 THEN c.reltuples ELSE pg_relation_size(c.oid) / " +
           std::to_string(kBytesOfARow) +
-          " END), 0)::bigint, coalesce(sum(pg_relation_size(c.oid) + coalesce(pg_relation_size(nullif(c.reltoastrelid, "
-          "0)), 0)), 0)::bigint FROM unnest(ARRAY[" +
+          " END), 0)::bigint, coalesce(sum((c.relpages + coalesce(t.relpages, 0))::bigint), 0)::bigint * "
+          "current_setting('block_size')::bigint FROM unnest(ARRAY[" +
           list +
           "]::text[]) WITH ORDINALITY AS w (name, i) CROSS JOIN LATERAL (SELECT w.name::regclass AS oid UNION SELECT "
           "relid FROM pg_partition_tree(w.name::regclass)) AS part JOIN pg_class c ON c.oid = part.oid AND c.relkind = "
-          "'r' GROUP BY 1");
+          "'r' LEFT JOIN pg_class t ON t.oid = c.reltoastrelid GROUP BY 1");
   for (int i = 0; i < rows.size(); ++i) {
     ComparedTable& table = tables[static_cast<std::size_t>(rows.integer(i, 0)) - 1];
     table.rows = static_cast<std::uint64_t>(rows.integer(i, 1));
