@@ -77,6 +77,9 @@ SELECT format('GRANT CONNECT, CREATE ON DATABASE %I TO %I', current_database(), 
 -- Lag, slots, and who holds a lock.
 GRANT pg_monitor TO :"teal_role";
 
+-- Cutover: connections with the side that was left are ended. (Superusers' can't be.)
+GRANT pg_signal_backend TO :"teal_role";
+
 SELECT format('GRANT USAGE ON SCHEMA %I TO %I', name, :'teal_role')
 FROM unnest(string_to_array(:'schemas', ',')) AS name \gexec
 
@@ -87,6 +90,14 @@ FROM unnest(string_to_array(:'schemas', ',')) AS name, unnest('{TABLES,SEQUENCES
 SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %I GRANT SELECT ON %s TO %I',
               :'owner_role', name, kind, :'teal_role')
 FROM unnest(string_to_array(:'schemas', ',')) AS name, unnest('{TABLES,SEQUENCES}'::text[]) AS kind \gexec
+
+-- TRIGGER: the fence that keeps everybody from writing on the side that is left at a cutover.
+SELECT format('GRANT TRIGGER ON ALL TABLES IN SCHEMA %I TO %I', name, :'teal_role')
+FROM unnest(string_to_array(:'schemas', ',')) AS name \gexec
+
+SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %I GRANT TRIGGER ON TABLES TO %I',
+              :'owner_role', name, :'teal_role')
+FROM unnest(string_to_array(:'schemas', ',')) AS name \gexec
 
 -- ------------------------------------------------------------------------------------------------ source
 

@@ -1,6 +1,7 @@
 #pragma once
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -86,6 +87,36 @@ struct SequenceConfig {
   bool interleave = false;  ///< each side draws every other number of the selected tables' sequences
 };
 
+/// A PgBouncer that applications come through.
+struct PgBouncerConfig {
+  std::string admin;     ///< connection string of its console; may hold a password: never printed
+  std::string database;  ///< as applications name it
+  std::string config;    ///< pgbouncer.ini, on this machine
+  std::string blue;      ///< "host=... port=... dbname=...", as the pooler reaches it; "": as teal does
+  std::string green;     ///< the same
+};
+
+/// Commands of /bin/sh with TEAL_* in their environment; "": nothing is run. Any but 0 is a failure.
+struct CutoverHooks {
+  std::string before;   ///< before anything is held back
+  std::string repoint;  ///< while writes wait, to lead clients that no pooler leads
+  std::string after;    ///< when they have been moved
+  std::string failed;   ///< when they have not
+};
+
+/// How writes are moved.
+struct CutoverConfig {
+  std::chrono::milliseconds max_lag{1'000};       ///< of both links, before anything is held back
+  std::chrono::milliseconds pause_budget{2'000};  ///< for how long writes may wait
+  std::chrono::milliseconds timeout{30'000};      ///< for all of it
+  int tries = 3;
+  std::int64_t sequence_margin = 0;  ///< see SequenceSyncOptions
+  bool end_writers = false;          ///< sessions whose transactions do not end within the budget
+  bool end_connections = true;       ///< that clients still have with the side that was left
+  std::vector<PgBouncerConfig> pgbouncer;
+  CutoverHooks hooks;
+};
+
 /// What `run` answers by HTTP.
 struct HttpConfig {
   std::string listen;  ///< an address of this machine alone, as 127.0.0.1:8080; "": nothing listens
@@ -114,6 +145,7 @@ struct Config {
   ConflictConfig conflicts;
   VerifyConfig verify;
   SequenceConfig sequences;
+  CutoverConfig cutover;
   AlertConfig alerts;
   HttpConfig http;
   LogConfig log;

@@ -1,50 +1,28 @@
-// Reads the configuration file.
-//
-// Design: each section is a list of keys with what each does with its value, so that reading, the search for unknown
-// keys and "did you mean" share one list. Values are scalars from which this file makes numbers itself: yaml-cpp's
-// conversions accept too much (octal, "1e3", "~") and name no key. Rejected: a schema language; there are few keys.
+// Reads the configuration file: its sections and their keys.
 #include "engine/config_file.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
-#include <functional>
-#include <limits>
-#include <set>
 #include <utility>
 
 #include "conflict/policy.h"
+#include "engine/config_reader.h"
 #include "engine/config_values.h"
-#include "engine/nearest_name.h"
 
 namespace teal {
 namespace {
 
 constexpr std::chrono::milliseconds kKeepMin = std::chrono::minutes(1);
 constexpr std::chrono::milliseconds kKeepMax = std::chrono::hours(24 * 36'500);
+constexpr std::chrono::milliseconds kPauseBudgetMin{100};
 constexpr std::chrono::milliseconds kVerifyLagLeast = std::chrono::seconds(6);
 
-class FileReader {
+class FileReader : private ConfigReader {
  public:
-  FileReader(std::string file, const Environment& environment, std::vector<std::string>& problems)
-      : file_(std::move(file)), environment_(environment), problems_(problems) {}
+  using ConfigReader::ConfigReader;
 
   void read(const YAML::Node& root, Config& config);
 
  private:
-  using Reader = std::function<void(const YAML::Node&, const std::string&)>;
-  struct Key {
-    std::string name;
-    Reader read;
-  };
-
-  void read_section(const YAML::Node& node, const std::string& path, const std::vector<Key>& keys);
-  [[nodiscard]] Key unsupported(const std::string& name);
-  [[nodiscard]] Key text(const std::string& name, std::string& out);
-  template <typename T>
-  [[nodiscard]] Key integer(const std::string& name, T& out, std::int64_t least, std::int64_t most);
-  [[nodiscard]] Key bytes(const std::string& name, std::size_t& out, std::uint64_t least);
-  [[nodiscard]] Key patterns(const std::string& name, std::vector<TablePattern>& out);
   [[nodiscard]] Key tables(TableSelection& out);
   [[nodiscard]] Key copy(CopyConfig& out);
   [[nodiscard]] Key verify(VerifyConfig& out);
@@ -52,152 +30,21 @@ class FileReader {
   [[nodiscard]] Key conflicts(ConflictConfig& out);
   [[nodiscard]] Key table_conflicts(std::vector<TableConflicts>& out);
   [[nodiscard]] Key policy(const std::string& name, std::optional<ConflictPolicy>& out);
-  template <typename T>
-  [[nodiscard]] Key boolean(const std::string& name, T& out);
-  [[nodiscard]] Key duration(const std::string& name, std::chrono::milliseconds& out);
   [[nodiscard]] Key sequences(SequenceConfig& out);
+  [[nodiscard]] Key pgbouncer(std::vector<PgBouncerConfig>& out);
+  [[nodiscard]] Key cutover(CutoverConfig& out);
   [[nodiscard]] Key alerts(AlertConfig& out);
   [[nodiscard]] Key http(HttpConfig& out);
   [[nodiscard]] Key log(LogConfig& out);
-
-  /// A key whose value `set` takes; `set` returns what is wrong with it, or "".
-  [[nodiscard]] Key scalar(const std::string& name, std::function<std::string(const std::string&)> set);
-  std::optional<std::string> scalar_value(const YAML::Node& node, const std::string& path);
-  [[nodiscard]] std::string place(const YAML::Node& node) const {
-    return file_ + ":" + std::to_string(node.Mark().line + 1);
-  }
-  void problem(const YAML::Node& node, const std::string& path, const std::string& what) {
-    problems_.push_back(place(node) + ": " + path + (path.empty() ? "" : ": ") + what);
-  }
-
-  std::string file_;
-  const Environment& environment_;
-  std::vector<std::string>& problems_;
 };
 
-std::string join(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
-
-void FileReader::read_section(const YAML::Node& node, const std::string& path, const std::vector<Key>& keys) {
-  if (!node.IsMap()) return problem(node, path, "must hold key: value pairs");
-  std::set<std::string> seen;
-  for (const auto& entry : node) {
-    if (!entry.first.IsScalar()) {
-      problem(entry.first, path, "a key must be a word");
-      continue;
-    }
-    const std::string name = entry.first.Scalar();
-    const std::string full = join(path, name);
-    if (!seen.insert(name).second) {
-      problem(entry.first, full, "is given twice");
-      continue;
-    }
-    const auto key = std::find_if(keys.begin(), keys.end(), [&](const Key& k) { return k.name == name; });
-    if (key != keys.end()) {
-      key->read(entry.second, full);
-      continue;
-    }
-    std::vector<std::string> names;
-    names.reserve(keys.size());
-    for (const Key& k : keys) names.push_back(k.name);
-    problem(entry.first, full, "unknown key" + did_you_mean(nearest_names(name, names, 2)));
-  }
-}
-
-// Part of the contract, but nothing here acts on it: refused, because a setting that is ignored is worse.
-FileReader::Key FileReader::unsupported(const std::string& name) {
-  return {name, [this](const YAML::Node& node, const std::string& path) {
-            problem(node, path, "not supported by teal " TEAL_VERSION " yet; remove it");
-          }};
-}
-
-std::optional<std::string> FileReader::scalar_value(const YAML::Node& node, const std::string& path) {
-  if (!node.IsScalar()) {
-    problem(node, path, node.IsNull() ? "has no value" : "must be a single value");
-    return std::nullopt;
-  }
-  Expanded expanded = expand_variables(node.Scalar(), environment_);
-  if (!expanded.problem.empty()) {
-    problem(node, path, expanded.problem);
-    return std::nullopt;
-  }
-  return std::move(expanded.text);
-}
-
-FileReader::Key FileReader::scalar(const std::string& name, std::function<std::string(const std::string&)> set) {
-  return {name, [this, set = std::move(set)](const YAML::Node& node, const std::string& path) {
-            const std::optional<std::string> value = scalar_value(node, path);
-            if (!value) return;
-            // Quoted as it stands in the file: what came from the environment may be a secret.
-            const std::string wrong = set(*value);
-            if (!wrong.empty()) problem(node, path, "\"" + node.Scalar() + "\" " + wrong);
-          }};
-}
-
-FileReader::Key FileReader::text(const std::string& name, std::string& out) {
-  return scalar(name, [&out](const std::string& value) {
-    out = value;
-    return "";
-  });
-}
-
-template <typename T>
-FileReader::Key FileReader::integer(const std::string& name, T& out, std::int64_t least, std::int64_t most) {
-  return scalar(name, [&out, least, most](const std::string& value) -> std::string {
-    const std::optional<std::int64_t> number = parse_integer(value);
-    if (!number) return "is not a whole number";
-    if (*number < least || *number > most) {
-      return "is outside " + std::to_string(least) + ".." + std::to_string(most);
-    }
-    out = static_cast<T>(*number);
-    return "";
-  });
-}
-
-template <typename T>
-FileReader::Key FileReader::boolean(const std::string& name, T& out) {
-  return scalar(name, [&out](const std::string& value) -> std::string {
-    const std::optional<bool> flag = parse_boolean(value);
-    if (!flag) return "is neither true nor false";
-    const bool on = *flag;
-    out = on;
-    return "";
-  });
-}
-
-FileReader::Key FileReader::bytes(const std::string& name, std::size_t& out, std::uint64_t least) {
-  return scalar(name, [&out, least](const std::string& value) -> std::string {
-    const std::optional<std::uint64_t> number = parse_bytes(value);
-    if (!number) return "is not a size like 65536, 64KiB, 16MiB or 1GiB";
-    if (*number < least) return "is less than " + std::to_string(least >> 10U) + "KiB";
-    if (*number > std::numeric_limits<std::size_t>::max()) return "is too large";
-    out = static_cast<std::size_t>(*number);
-    return "";
-  });
-}
-
-FileReader::Key FileReader::patterns(const std::string& name, std::vector<TablePattern>& out) {
-  return {name, [this, &out](const YAML::Node& node, const std::string& path) {
-            if (!node.IsSequence()) return problem(node, path, "must be a list like [\"public.*\"]");
-            for (const auto& item : node) {
-              const std::optional<std::string> value = scalar_value(item, path);
-              if (!value) continue;
-              std::optional<TablePattern> pattern = TablePattern::parse(*value, place(item) + ": " + path);
-              if (pattern) {
-                out.push_back(std::move(*pattern));
-              } else {
-                problem(item, path, "\"" + item.Scalar() + "\" is not schema.table; write for example public.users");
-              }
-            }
-          }};
-}
-
-FileReader::Key FileReader::tables(TableSelection& out) {
+ConfigReader::Key FileReader::tables(TableSelection& out) {
   return {"tables", [this, &out](const YAML::Node& node, const std::string& path) {
             read_section(node, path, {patterns("include", out.include), patterns("exclude", out.exclude)});
           }};
 }
 
-FileReader::Key FileReader::copy(CopyConfig& out) {
+ConfigReader::Key FileReader::copy(CopyConfig& out) {
   return {"copy", [this, &out](const YAML::Node& node, const std::string& path) {
             read_section(node, path,
                          {integer("jobs", out.jobs, 1, 64), boolean("schema", out.schema),
@@ -205,9 +52,9 @@ FileReader::Key FileReader::copy(CopyConfig& out) {
           }};
 }
 
-FileReader::Key FileReader::apply(ApplyConfig& out) {
+ConfigReader::Key FileReader::apply(ApplyConfig& out) {
   return {"apply", [this, &out](const YAML::Node& node, const std::string& path) {
-            const std::size_t problems_before = problems_.size();
+            const std::size_t problems_before = problem_count();
             read_section(
                 node, path,
                 {integer("batch_rows_max", out.batch_rows_max, 1, 1'000'000),
@@ -216,7 +63,7 @@ FileReader::Key FileReader::apply(ApplyConfig& out) {
                  integer("two_way_batch_rows", out.two_way_batch_rows, 1, 1'000'000),
                  bytes("spill_bytes_max", out.spill_bytes_max, 0), text("spill_dir", out.spill_dir),
                  bytes("unseen_bytes_max", out.unseen_bytes_max, 64U << 10U)});
-            if (problems_.size() == problems_before && out.queue_bytes_max < out.batch_bytes_max) {
+            if (problem_count() == problems_before && out.queue_bytes_max < out.batch_bytes_max) {
               problem(node, path,
                       "queue_bytes_max (" + std::to_string(out.queue_bytes_max) + ") is less than batch_bytes_max (" +
                           std::to_string(out.batch_bytes_max) + "): a batch could never fill");
@@ -224,37 +71,28 @@ FileReader::Key FileReader::apply(ApplyConfig& out) {
           }};
 }
 
-FileReader::Key FileReader::verify(VerifyConfig& out) {
+ConfigReader::Key FileReader::verify(VerifyConfig& out) {
   return {"verify", [this, &out](const YAML::Node& node, const std::string& path) {
-            const std::size_t problems_before = problems_.size();
+            const std::size_t problems_before = problem_count();
             read_section(node, path,
                          {integer("jobs", out.jobs, 1, 64), integer("range_rows", out.range_rows, 100, 10'000'000),
                           integer("max_diff_rows", out.max_diff_rows, 1, 1'000'000), duration("max_age", out.max_age),
                           duration("statement_time", out.statement_time), duration("max_lag", out.max_lag),
                           boolean("continuous", out.continuous), integer("max_rate", out.max_rate, 0, 1'000'000'000)});
-            if (problems_.size() == problems_before && out.max_lag.count() > 0 && out.max_lag < kVerifyLagLeast) {
+            if (problem_count() == problems_before && out.max_lag.count() > 0 && out.max_lag < kVerifyLagLeast) {
               problem(node, path, "max_lag is less than 6s: an idle link tells only every five seconds how far it is");
             }
           }};
 }
 
-FileReader::Key FileReader::duration(const std::string& name, std::chrono::milliseconds& out) {
-  return scalar(name, [&out](const std::string& value) -> std::string {
-    const auto parsed = parse_duration(value);
-    if (!parsed) return "is not a time like 200ms, 5s, 10m, 1h or 2d";
-    out = *parsed;
-    return "";
-  });
-}
-
-FileReader::Key FileReader::policy(const std::string& name, std::optional<ConflictPolicy>& out) {
+ConfigReader::Key FileReader::policy(const std::string& name, std::optional<ConflictPolicy>& out) {
   return scalar(name, [&out](const std::string& value) -> std::string {
     out = parse_conflict_policy(value);
     return out ? "" : "is not last_update_wins, first_update_wins, blue_wins, green_wins or error";
   });
 }
 
-FileReader::Key FileReader::table_conflicts(std::vector<TableConflicts>& out) {
+ConfigReader::Key FileReader::table_conflicts(std::vector<TableConflicts>& out) {
   return {"tables", [this, &out](const YAML::Node& node, const std::string& path) {
             if (!node.IsMap()) return problem(node, path, "must hold schema.table: { ... } pairs");
             for (const auto& entry : node) {
@@ -282,34 +120,75 @@ FileReader::Key FileReader::table_conflicts(std::vector<TableConflicts>& out) {
           }};
 }
 
-FileReader::Key FileReader::conflicts(ConflictConfig& out) {
+ConfigReader::Key FileReader::conflicts(ConflictConfig& out) {
   return {"conflicts", [this, &out](const YAML::Node& node, const std::string& path) {
             std::optional<ConflictPolicy> chosen;
-            const std::size_t problems_before = problems_.size();
+            const std::size_t problems_before = problem_count();
             read_section(node, path,
                          {policy("default", chosen), table_conflicts(out.tables), boolean("log_rows", out.log_rows),
                           duration("keep", out.keep)});
-            if (problems_.size() == problems_before && (out.keep < kKeepMin || out.keep > kKeepMax)) {
+            if (problem_count() == problems_before && (out.keep < kKeepMin || out.keep > kKeepMax)) {
               problem(node, path, "keep is outside 1m..36500d");
             }
             out.default_policy = chosen.value_or(out.default_policy);
           }};
 }
 
-FileReader::Key FileReader::sequences(SequenceConfig& out) {
+ConfigReader::Key FileReader::sequences(SequenceConfig& out) {
   return {"sequences", [this, &out](const YAML::Node& node, const std::string& path) {
             read_section(node, path, {boolean("interleave", out.interleave)});
           }};
 }
 
-FileReader::Key FileReader::alerts(AlertConfig& out) {
+ConfigReader::Key FileReader::pgbouncer(std::vector<PgBouncerConfig>& out) {
+  return {"pgbouncer", [this, &out](const YAML::Node& node, const std::string& path) {
+            if (!node.IsSequence()) {
+              return problem(node, path, "must be a list of { admin: ..., database: ..., config: ... }");
+            }
+            for (const auto& item : node) {
+              PgBouncerConfig pooler;
+              const std::size_t problems_before = problem_count();
+              read_section(item, path,
+                           {text("admin", pooler.admin), text("database", pooler.database),
+                            text("config", pooler.config), text("blue", pooler.blue), text("green", pooler.green)});
+              if (problem_count() > problems_before) continue;
+              if (pooler.admin.empty() || pooler.database.empty() || pooler.config.empty()) {
+                problem(item, path, "needs admin, database and config");
+              } else {
+                out.push_back(std::move(pooler));
+              }
+            }
+          }};
+}
+
+ConfigReader::Key FileReader::cutover(CutoverConfig& out) {
+  const auto hooks = [this, &out](const YAML::Node& node, const std::string& path) {
+    read_section(node, path,
+                 {text("before", out.hooks.before), text("repoint", out.hooks.repoint), text("after", out.hooks.after),
+                  text("failed", out.hooks.failed)});
+  };
+  return {"cutover", [this, &out, hooks](const YAML::Node& node, const std::string& path) {
+            const std::size_t problems_before = problem_count();
+            read_section(node, path,
+                         {duration("max_lag", out.max_lag), duration("pause_budget", out.pause_budget),
+                          duration("timeout", out.timeout), integer("tries", out.tries, 1, 100),
+                          integer("sequence_margin", out.sequence_margin, 0, 1'000'000'000),
+                          boolean("end_writers", out.end_writers), boolean("end_connections", out.end_connections),
+                          pgbouncer(out.pgbouncer), Key{"hooks", hooks}});
+            if (problem_count() > problems_before) return;
+            if (out.pause_budget < kPauseBudgetMin) problem(node, path, "pause_budget is less than 100ms");
+            if (out.timeout < out.pause_budget) problem(node, path, "timeout is less than pause_budget");
+          }};
+}
+
+ConfigReader::Key FileReader::alerts(AlertConfig& out) {
   return {"alerts", [this, &out](const YAML::Node& node, const std::string& path) {
             read_section(node, path,
                          {duration("slot_loss_in", out.slot_loss_in), unsupported("max_lag"), unsupported("webhook")});
           }};
 }
 
-FileReader::Key FileReader::http(HttpConfig& out) {
+ConfigReader::Key FileReader::http(HttpConfig& out) {
   const auto listen = [&out](const std::string& value) -> std::string {
     out.listen = value;
     if (value.empty() || parse_listen_address(value)) return "";
@@ -321,7 +200,7 @@ FileReader::Key FileReader::http(HttpConfig& out) {
           }};
 }
 
-FileReader::Key FileReader::log(LogConfig& out) {
+ConfigReader::Key FileReader::log(LogConfig& out) {
   const auto level = [&out](const std::string& value) -> std::string {
     const std::optional<LogLevel> parsed = parse_log_level(value);
     if (parsed) out.level = *parsed;
@@ -358,12 +237,15 @@ void FileReader::read(const YAML::Node& root, Config& config) {
     config.writers = value == "both" ? Writers::kBoth : Writers::kOne;
     return value == "both" || value == "one" ? "" : "is neither one nor both";
   };
-  std::vector<Key> keys{scalar("name", name),           text("blue", config.blue),  text("green", config.green),
-                        scalar("direction", direction), scalar("writers", writers), text("pg_bindir", config.pg_bindir),
-                        tables(config.tables),          copy(config.copy),          apply(config.apply),
-                        conflicts(config.conflicts),    verify(config.verify),      sequences(config.sequences),
-                        alerts(config.alerts),          http(config.http),          log(config.log)};
-  for (const char* later : {"maps", "cutover", "migrations"}) {
+  std::vector<Key> keys{scalar("name", name),        text("blue", config.blue),
+                        text("green", config.green), scalar("direction", direction),
+                        scalar("writers", writers),  text("pg_bindir", config.pg_bindir),
+                        tables(config.tables),       copy(config.copy),
+                        apply(config.apply),         conflicts(config.conflicts),
+                        verify(config.verify),       sequences(config.sequences),
+                        cutover(config.cutover),     alerts(config.alerts),
+                        http(config.http),           log(config.log)};
+  for (const char* later : {"maps", "migrations"}) {
     keys.push_back(unsupported(later));
   }
   read_section(root, "", keys);

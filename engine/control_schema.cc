@@ -155,6 +155,16 @@ CREATE TABLE IF NOT EXISTS teal.verify_progress (
   progress jsonb NOT NULL,
   updated_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE TABLE IF NOT EXISTS teal.cutover_journal (
+  migration text NOT NULL,
+  number bigint NOT NULL,
+  to_side text NOT NULL CHECK (to_side IN ('blue', 'green')),
+  state text NOT NULL CHECK (state IN ('preparing', 'pausing', 'moved', 'done', 'undone')),
+  details jsonb NOT NULL DEFAULT '{}',
+  started_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (migration, number)
+);
 CREATE TABLE IF NOT EXISTS teal.marker (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   migration text NOT NULL,

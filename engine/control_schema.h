@@ -6,7 +6,7 @@
 namespace teal {
 
 /// Version of the tables below; raised with every change to them.
-inline constexpr int kControlSchemaVersion = 6;
+inline constexpr int kControlSchemaVersion = 7;
 
 /// The DDL of schema `teal`, as one script that may be run again.
 /// progress       one row per migration, link and lane, on the link's TARGET: the truth about what was applied
@@ -24,6 +24,7 @@ inline constexpr int kControlSchemaVersion = 6;
 ///                put back
 /// verify_state   what each table's last comparison came to, on green
 /// verify_progress how far the comparison by `run` is, and its counters, on green
+/// cutover_journal what became of each cutover, on both sides; the one of the side that is left decides
 /// marker         local control rows, published on the side where they are inserted
 /// marker_applied acknowledgements, on the side where the marker arrived
 [[nodiscard]] std::string_view control_schema_sql();

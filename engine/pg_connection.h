@@ -128,6 +128,9 @@ class PgConnection {
   /// Errors: PgError 57014 when the server has not reacted for five seconds to the cancel that was `asked` for.
   void check_cancel_answered(std::string_view operation, std::chrono::steady_clock::time_point asked) const;
 
+  /// As ConnectOptions::answer_within, for the statements from here on.
+  void set_answer_within(std::chrono::milliseconds time) { answer_within_ = time; }
+
   /// While a call waits for the server, a stop of `token` cancels the statement (SQLSTATE 57014).
   void set_stop_token(std::stop_token token) { stop_ = std::move(token); }
   [[nodiscard]] const std::stop_token& stop_token() const { return stop_; }

@@ -8,7 +8,9 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
+#include <optional>
 #include <string_view>
 #include <system_error>
 
@@ -16,6 +18,9 @@ extern char** environ;
 
 namespace teal {
 namespace {
+
+constexpr int kStopCheckMs = 20;
+constexpr std::chrono::milliseconds kGrace{500};  // between asking a program to end and ending it
 
 class Pipe {
  public:
@@ -73,7 +78,8 @@ int spawn(const std::vector<std::string>& argv, const std::map<std::string, std:
   sigset_t none;
   sigemptyset(&none);
   posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  // A group of its own, so that what it starts is ended with it.
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
   const int error = ::posix_spawnp(&pid, arguments[0].c_str(), &actions, &attributes, pointers(arguments).data(),
                                    pointers(variables).data());
   posix_spawnattr_destroy(&attributes);
@@ -82,15 +88,22 @@ int spawn(const std::vector<std::string>& argv, const std::map<std::string, std:
 }
 
 void read_both(Pipe& out, Pipe& err, SubprocessResult& result, pid_t pid, const std::stop_token& stop) {
-  constexpr int kStopCheckMs = 100;
+  using Clock = std::chrono::steady_clock;
   std::array<pollfd, 2> ends{pollfd{out.read_end(), POLLIN, 0}, pollfd{err.read_end(), POLLIN, 0}};
   std::array<std::string*, 2> texts{&result.out, &result.err};
-  bool told = false;
+  std::optional<Clock::time_point> told;
+  bool killed = false;
   while (ends[0].fd >= 0 || ends[1].fd >= 0) {
     if (stop.stop_requested() && !told) {
-      ::kill(pid, SIGTERM);
-      told = true;
+      ::kill(-pid, SIGTERM);
+      told = Clock::now();
     }
+    if (told && !killed && Clock::now() - *told > kGrace) {
+      ::kill(-pid, SIGKILL);
+      killed = true;
+    }
+    // Something has left the group, and keeps the pipes.
+    if (told && Clock::now() - *told > 2 * kGrace) return;
     if (::poll(ends.data(), ends.size(), kStopCheckMs) < 0 && errno != EINTR) return;
     for (std::size_t i = 0; i < ends.size(); ++i) {
       if (ends[i].fd < 0 || ends[i].revents == 0) continue;

@@ -15,7 +15,7 @@ struct SubprocessResult {
 /// Runs a program to its end, without a shell and without standard input.
 /// `argv[0]` is looked up in PATH unless it holds a slash; `environment` is added to ours (secrets go there, never into
 /// `argv`, which every user of the machine can read).
-/// A stop of `stop` ends the program (SIGTERM).
+/// A stop of `stop` ends the program and what it has started: SIGTERM, half a second later SIGKILL.
 /// Errors: std::system_error when pipes or the process cannot be made.
 [[nodiscard]] SubprocessResult run_subprocess(const std::vector<std::string>& argv,
                                               const std::map<std::string, std::string>& environment,

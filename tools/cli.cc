@@ -25,6 +25,7 @@ class CommandLine {
   void add_global_flags();
   void add_commands();
   void add_verify();
+  void add_cutover();
   void add_sequences();
   void add_tail();
   void add_conflicts();
@@ -81,6 +82,7 @@ void CommandLine::add_commands() {
                          "teal -c teal.yml status --watch");
   status->add_flag("--watch", invocation_.status.watch, "Refresh every two seconds until interrupted");
   add_verify();
+  add_cutover();
   add_sequences();
   add_tail();
   add_conflicts();
@@ -142,6 +144,42 @@ void CommandLine::add_verify() {
   repair->excludes(verify->get_option("--state"));
   verify->add_flag("--dry-run", options.dry_run, "With --repair: print what would be written, and write nothing")
       ->needs(repair);
+}
+
+// `rollback` is `cutover --to blue`.
+void CommandLine::add_cutover() {
+  CutoverOptions& options = invocation_.cutover;
+  CLI::App* cutover = add("cutover", Command::kCutover,
+                          "Move the applications' writes to green, or leave all as it was; exit 0 moved, 1 refused or "
+                          "undone",
+                          "teal -c teal.yml cutover --dry-run");
+  cutover->add_option("--to", options.to, "The side that is to take the writes: green (default) or blue")
+      ->check(CLI::IsMember({"blue", "green"}))
+      ->type_name("SIDE");
+  CLI::App* rollback = add("rollback", Command::kCutover, "Move the writes back: cutover --to blue",
+                           "teal -c teal.yml rollback --dry-run");
+  rollback->preparse_callback([&options](std::size_t) { options.to = "blue"; });
+  for (CLI::App* command : {cutover, rollback}) {
+    command->add_flag("--dry-run", options.dry_run, "Look at everything and measure, and move nothing");
+    add_duration(*command, "--timeout", options.timeout, "For the whole procedure (default: cutover.timeout)");
+    add_duration(*command, "--pause-budget", options.pause_budget,
+                 "How long writes may wait; over it, everything is undone (default: cutover.pause_budget)");
+    add_duration(*command, "--max-lag", options.max_lag, "How far the links may lag (default: cutover.max_lag)");
+    command->add_option("--tries", options.tries, "How often (default: cutover.tries)")
+        ->check(CLI::Range(1, 100))
+        ->type_name("N");
+    command->add_flag("--unverified", options.unverified, "Also when the sides were not found equal lately");
+    command->add_flag("--no-way-back", options.no_way_back, "Also when no link leads back");
+    command->add_flag("--fence", options.fence, "Fence the side that is left also with writers: both");
+    command->add_flag("--recover", options.recover, "Only end what an earlier one has left, one way or the other");
+    command
+        ->add_option("--report", options.report,
+                     "Write the report to this file, as JSON, or as a page for people where it ends in .html")
+        ->type_name("FILE");
+    command->add_flag("-y,--yes", options.yes, "Do not ask");
+    add_duration(*command, "--guarding", options.guarding, "");
+    command->get_option("--guarding")->group("");  // of the process that another one makes: see CutoverGuard
+  }
 }
 
 void CommandLine::add_sequences() {

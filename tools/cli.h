@@ -14,6 +14,7 @@ enum class Command {
   kRun,
   kStatus,
   kVerify,
+  kCutover,
   kSequences,
   kTail,
   kConflicts,
@@ -29,6 +30,7 @@ struct Invocation {
   OutputOptions output;
   StatusOptions status;
   VerifyOptions verify;
+  CutoverOptions cutover;
   SequencesOptions sequences;
   TailOptions tail;
   ConflictsOptions conflicts;

@@ -61,6 +61,23 @@ struct SequencesOptions {
   bool dry_run = false;
 };
 
+struct CutoverOptions {
+  std::string to = "green";                           ///< blue or green
+  bool dry_run = false;                               ///< look and measure only
+  bool unverified = false;                            ///< whatever is known of a comparison
+  bool no_way_back = false;                           ///< without a link back
+  bool fence = false;                                 ///< of the side that is left, also where both take writes
+  bool recover = false;                               ///< only end what an earlier one has left
+  bool yes = false;                                   ///< do not ask
+  std::optional<std::chrono::milliseconds> guarding;  ///< as the guard of another process, see CutoverGuard
+  // nullopt: as configured.
+  std::optional<std::chrono::milliseconds> max_lag;
+  std::optional<std::chrono::milliseconds> pause_budget;
+  std::optional<std::chrono::milliseconds> timeout;
+  std::optional<int> tries;
+  std::string report;  ///< file for the report, as JSON or HTML by its ending; "": none
+};
+
 struct TailOptions {
   std::string side = "blue";                      ///< whose changes: blue or green
   std::vector<std::string> tables;                ///< see read_table_list
@@ -82,6 +99,10 @@ int verify_command(const Config& config, const OutputOptions& output, const Veri
 int status_command(const Config& config, const OutputOptions& output, const StatusOptions& options);
 /// Moves one side's sequences behind what the other side has drawn. Exit 0: all of them are; 1: some could not be.
 int sequences_command(const Config& config, const OutputOptions& output, const SequencesOptions& options);
+/// Moves the applications' writes to one side, or leaves all as it was. `flags`: as the command line had them, for the
+/// process that guards this one. Exit 0: moved (with `dry_run`: it could be); 1: refused or undone.
+int cutover_command(const Config& config, const OutputOptions& output, const CutoverOptions& options,
+                    const ConfigFlags& flags);
 /// Prints what is committed on one side from now on, until it is interrupted or has printed what was asked for.
 int tail_command(const Config& config, const OutputOptions& output, const TailOptions& options);
 /// Shows the changes at which a link stopped, and takes the operator's word on them.

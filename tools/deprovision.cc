@@ -21,9 +21,9 @@ constexpr std::chrono::milliseconds kRetryInterval{200};
 constexpr const char* kInUse = "55006";
 constexpr const char* kNoRight = "42501";
 constexpr const char* kNotThere = "42704";
-constexpr std::array kTablesWithRows{"progress",       "table_state", "link_target",   "conflict_log",
-                                     "conflict_stats", "quarantine",  "verify_state",  "verify_progress",
-                                     "fetched_key",    "marker",      "marker_applied"};
+constexpr std::array kTablesWithRows{"progress",       "table_state", "link_target",    "conflict_log",
+                                     "conflict_stats", "quarantine",  "verify_state",   "verify_progress",
+                                     "fetched_key",    "marker",      "marker_applied", "cutover_journal"};
 
 class Side {
  public:

@@ -25,6 +25,8 @@ int run_command_of(const Invocation& invocation, const Config& config) {
       return status_command(config, invocation.output, invocation.status);
     case Command::kVerify:
       return verify_command(config, invocation.output, invocation.verify);
+    case Command::kCutover:
+      return cutover_command(config, invocation.output, invocation.cutover, invocation.config);
     case Command::kSequences:
       return sequences_command(config, invocation.output, invocation.sequences);
     case Command::kTail:

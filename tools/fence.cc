@@ -205,6 +205,14 @@ void Fence::seal() {
 
 void Fence::open() { replace_function("BEGIN RETURN NULL; END -- open"); }
 
+Fence::State Fence::state() {
+  const Rows rows = side_.exec("look for the fence on " + side_.label(),
+                               "SELECT prosrc FROM pg_proc WHERE oid = to_regprocedure($1)", {function() + "()"});
+  if (rows.empty()) return State::kAbsent;
+  if (rows.at(0, 0).ends_with("-- sealed")) return State::kSealed;
+  return rows.at(0, 0).ends_with("-- closed") ? State::kClosed : State::kOpen;
+}
+
 std::vector<std::string> Fence::holders(const Members& members) {
   const Rows rows =
       side_.exec("look who has written on " + side_.label(),

@@ -69,6 +69,10 @@ class Fence {
   [[nodiscard]] bool held();
   void open();
 
+  enum class State { kAbsent, kOpen, kClosed, kSealed };
+  /// By the function; one whose time has come is still kClosed.
+  [[nodiscard]] State state();
+
   /// What somebody meets who writes: "" when a statement is let through, else its message. Nothing is written: a DELETE
   /// of no row, of one table, in a transaction that is rolled back. Takes the right to DELETE.
   [[nodiscard]] std::string probe();

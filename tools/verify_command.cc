@@ -1,11 +1,4 @@
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <utility>
 
@@ -20,6 +13,7 @@
 #include "tools/progress_line.h"
 #include "tools/repair.h"
 #include "tools/repair_report.h"
+#include "tools/report_file.h"
 #include "tools/signals.h"
 #include "tools/status_report.h"
 #include "tools/table_list.h"
@@ -63,42 +57,6 @@ std::vector<ComparedTable> selected(std::vector<ComparedTable> tables, const std
   std::erase_if(tables, [&](const ComparedTable& table) { return !selection.selects(table.blue.name); });
   return tables;
 }
-
-// Found out before hours of work. It names keys of rows: a file that is made here is for its owner.
-class ReportFile {
- public:
-  explicit ReportFile(std::string file) : file_(std::move(file)) {
-    if (file_.empty()) return;
-    int opened = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    made_ = opened >= 0;
-    if (!made_ && errno == EEXIST) opened = ::open(file_.c_str(), O_WRONLY | O_CLOEXEC);
-    if (opened < 0) {
-      throw Stopped(StopCode::kUsage, "--report: cannot write to " + file_ + ": " + std::strerror(errno));
-    }
-    ::close(opened);
-  }
-  ReportFile(const ReportFile&) = delete;
-  ReportFile& operator=(const ReportFile&) = delete;
-  ~ReportFile() {
-    std::error_code ignored;
-    if (made_ && !written_) std::filesystem::remove(file_, ignored);
-  }
-
-  [[nodiscard]] bool wanted() const { return !file_.empty(); }
-  [[nodiscard]] bool is_page() const { return file_.ends_with(".html") || file_.ends_with(".htm"); }
-  void write(const std::string& report) {
-    std::ofstream out(file_);
-    out << report << "\n";
-    out.flush();
-    if (!out) throw Stopped(StopCode::kIncomplete, "cannot write the report to " + file_);
-    written_ = true;
-  }
-
- private:
-  const std::string file_;
-  bool made_ = false;
-  bool written_ = false;
-};
 
 VerifierOptions verifier_options(const Config& config, const VerifyOptions& options, const std::stop_token& stop) {
   VerifierOptions verifier;

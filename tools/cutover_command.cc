@@ -1,0 +1,231 @@
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "engine/catalog.h"
+#include "engine/control_schema.h"
+#include "engine/log.h"
+#include "engine/pause.h"
+#include "engine/pg_error.h"
+#include "engine/time_text.h"
+#include "tools/commands.h"
+#include "tools/confirm.h"
+#include "tools/cutover.h"
+#include "tools/cutover_checks.h"
+#include "tools/cutover_guard.h"
+#include "tools/exit_code.h"
+#include "tools/link_facts.h"
+#include "tools/report_file.h"
+#include "tools/signals.h"
+
+namespace teal {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kLockPatience{5'000};
+constexpr milliseconds kRecoverPause{200};
+
+CutoverPlan make_plan(const Config& config, const CutoverOptions& options) {
+  CutoverPlan plan{.config = config, .limits = config.cutover, .to = options.to};
+  plan.limits.max_lag = options.max_lag.value_or(plan.limits.max_lag);
+  plan.limits.pause_budget = options.pause_budget.value_or(plan.limits.pause_budget);
+  plan.limits.timeout = options.timeout.value_or(plan.limits.timeout);
+  plan.limits.tries = options.tries.value_or(plan.limits.tries);
+  plan.fence = config.writers == Writers::kOne || options.fence;
+  plan.way_back = !options.no_way_back;
+  PgConnection blue = PgConnection::connect(connect_options(config, true, "cutover"));
+  const SourceCatalog catalog = read_source_catalog(blue, config.tables);
+  for (const SourceTable& table : catalog.tables) {
+    plan.blue_tables.push_back(table.name);
+    plan.green_tables.push_back(table.target);
+    plan.draw_from_sequences.insert(table.name);
+  }
+  for (const SourceTable& part : catalog.parts) plan.draw_from_sequences.insert(part.name);
+  return plan;
+}
+
+// An older teal made the schema.
+void complete_schema(CutoverSides& sides) {
+  for (PgConnection* side : {&sides.left(), &sides.target()}) {
+    if (!has_control_table(*side, "progress")) {
+      throw Stopped(StopCode::kRefused, "nothing is set up on " + side->label() + ": start teal run first");
+    }
+    if (!has_control_table(*side, "cutover_journal")) install_control_schema(*side);
+  }
+}
+
+/// One run of the command.
+class Run {
+ public:
+  Run(const Config& config, const CutoverOptions& options, const ConfigFlags& flags, CutoverReport& report,
+      std::stop_token stop)
+      : config_(config), options_(options), flags_(flags), report_(report), stop_(std::move(stop)) {}
+
+  void run();
+
+ private:
+  [[nodiscard]] std::unique_ptr<CutoverSides> connect(const CutoverPlan& plan) const {
+    return std::make_unique<CutoverSides>(plan, kCutoverAnswers, kLockPatience, stop_);
+  }
+  void recover(CutoverEntry entry);
+  void recover_patiently(CutoverPlan& plan, Cutover& cutover, const std::string& reason);
+  [[nodiscard]] bool refused(const CutoverPlan& plan, CutoverSides& sides, const CutoverHistory& history);
+  void move(CutoverPlan& plan, std::unique_ptr<CutoverSides> sides, std::int64_t number);
+
+  const Config& config_;
+  const CutoverOptions& options_;
+  const ConfigFlags& flags_;
+  CutoverReport& report_;
+  const std::stop_token stop_;
+};
+
+void Run::recover(CutoverEntry entry) {
+  CutoverOptions then = options_;
+  then.to = entry.to;
+  CutoverPlan plan = make_plan(config_, then);
+  plan.fence = entry.details.value("fence", true);
+  plan.way_back = entry.details.value("way_back", true);
+  report_.from = plan.from();
+  report_.to = plan.to;
+  Cutover cutover(plan, report_, {[] {}, [] {}}, stop_);
+  const std::unique_ptr<CutoverSides> sides = connect(plan);
+  // Who has ended meanwhile, or was ended by its guard, has changed it.
+  const CutoverHistory history = read_cutovers(sides->blue(), sides->green(), config_.name);
+  if (!history.last || history.last->ended()) return;
+  const bool decided = history.last->state == CutoverState::kMoved;
+  report_.notes.push_back("cutover " + std::to_string(history.last->number) + " to " + plan.to +
+                          " had not ended: it was " + (decided ? "gone on with" : "taken back"));
+  cutover.recover(*sides, *history.last);
+  decided ? cutover.settle() : cutover.tell_failed();
+}
+
+// Whatever has gone wrong, it is ended one way or the other, as soon as both sides can be asked.
+void Run::recover_patiently(CutoverPlan& plan, Cutover& cutover, const std::string& reason) {
+  report_.obstacles.push_back(reason);
+  const auto until = steady_clock::now() + plan.limits.timeout;
+  for (;;) {
+    try {
+      const auto sides = std::make_unique<CutoverSides>(plan, kCutoverAnswers, kLockPatience, std::stop_token());
+      const CutoverHistory history = read_cutovers(sides->blue(), sides->green(), config_.name);
+      if (history.last && !history.last->ended()) cutover.recover(*sides, *history.last);
+      return;
+    } catch (const PgError& error) {
+      log_event(LogLevel::kWarn, "the cutover cannot be ended yet", {{"reason", error.what()}});
+      if (steady_clock::now() < until && pause_for(kRecoverPause, {})) continue;
+      report_.obstacles.emplace_back(error.what());
+    } catch (const Stopped& stopped) {
+      report_.obstacles.emplace_back(stopped.what());
+    }
+    break;
+  }
+  report_.result = CutoverResult::kBroken;
+  report_.obstacles.push_back(cutover.decided()
+                                  ? "the writes are decided to be moved to " + plan.to +
+                                        ", and it is not open yet: "
+                                        "writes have no home; repeat the command once what is named here is mended"
+                                  : "applications write on " + plan.from() +
+                                        ", but not everything that was prepared could be taken back: repeat the "
+                                        "command once what is named here is mended");
+}
+
+bool Run::refused(const CutoverPlan& plan, CutoverSides& sides, const CutoverHistory& history) {
+  if (plan.fence && history.writes_on == plan.to) {
+    report_.obstacles.push_back("applications write on " + plan.to + " already, by all that was decided before" +
+                                std::string(history.last ? "" : " (a migration begins with blue)"));
+    return true;
+  }
+  CutoverFindings findings = check_cutover(plan, sides, options_.unverified, stop_);
+  report_.obstacles = std::move(findings.obstacles);
+  report_.notes.insert(report_.notes.end(), findings.notes.begin(), findings.notes.end());
+  if (!report_.obstacles.empty()) return true;
+  report_.predicted_ms = findings.pause_ms;
+  return false;
+}
+
+void Run::move(CutoverPlan& plan, std::unique_ptr<CutoverSides> sides, std::int64_t number) {
+  CutoverGuard guard(flags_, plan.to, plan.limits.pause_budget);
+  Cutover cutover(plan, report_, {[&] { guard.pause_begins(); }, [&] { guard.pause_ends(); }}, stop_);
+  if (const std::string problem = cutover.tell_before(); !problem.empty()) {
+    report_.obstacles.push_back(problem);
+    return;
+  }
+  try {
+    cutover.prepare(*sides, number);
+    if (!cutover.move(*sides)) cutover.take_back(*sides);
+  } catch (const std::exception& error) {
+    // Its lock goes with it.
+    sides.reset();
+    recover_patiently(plan, cutover, error.what());
+  }
+  sides.reset();
+  report_.result == CutoverResult::kMoved ? cutover.settle() : cutover.tell_failed();
+}
+
+void Run::run() {
+  CutoverPlan plan = make_plan(config_, options_);
+  std::unique_ptr<CutoverSides> sides = connect(plan);
+  complete_schema(*sides);
+  CutoverHistory history = read_cutovers(sides->blue(), sides->green(), config_.name);
+  if (history.last && !history.last->ended()) {
+    if (options_.dry_run) {
+      report_.obstacles.push_back(
+          "cutover " + std::to_string(history.last->number) + " to " + history.last->to +
+          " has not ended: repeat it without --dry-run, which takes it back or goes on with it");
+      return;
+    }
+    const bool same = history.last->to == options_.to;
+    const bool decided = history.last->state == CutoverState::kMoved;
+    sides.reset();
+    recover(*history.last);
+    if (options_.recover || (same && decided)) return;
+    report_.from = plan.from();
+    report_.to = plan.to;
+    report_.result = CutoverResult::kRefused;
+    sides = connect(plan);
+    history = read_cutovers(sides->blue(), sides->green(), config_.name);
+  }
+  if (options_.recover || refused(plan, *sides, history)) return;
+  if (options_.dry_run) {
+    report_.result = CutoverResult::kReady;
+    return;
+  }
+  const std::string question =
+      "Move the writes of \"" + config_.name + "\" from " + plan.from() + " to " + plan.to + "?";
+  if (!options_.yes && !confirm(question, "cutover moves the applications' writes")) {
+    report_.obstacles.emplace_back("nobody said yes");
+    return;
+  }
+  report_.predicted_ms.reset();
+  move(plan, std::move(sides), history.last ? history.last->number + 1 : 1);
+}
+
+}  // namespace
+
+int cutover_command(const Config& config, const OutputOptions& output, const CutoverOptions& options,
+                    const ConfigFlags& flags) {
+  if (options.guarding && !guard_parent(*options.guarding)) return 0;
+  const SignalStop signals;
+  CutoverReport report{.name = config.name, .from = options.to == "green" ? "blue" : "green", .to = options.to};
+  report.started_at = to_string(now_timestamp());
+  ReportFile file(options.report);
+  Run(config, options, flags, report, signals.token()).run();
+  if (file.wanted())
+    file.write(file.is_page() ? report.html()
+                              : report.json().dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  if (output.json) {
+    std::cout << report.json().dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+  } else {
+    std::cout << report.text();
+  }
+  const bool good = report.result == CutoverResult::kMoved || report.result == CutoverResult::kReady;
+  return good || (options.recover && report.result != CutoverResult::kBroken) ? 0
+                                                                              : static_cast<int>(StopCode::kRefused);
+}
+
+}  // namespace teal

@@ -1,0 +1,21 @@
+#pragma once
+#include <chrono>
+#include <map>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "engine/config.h"
+
+namespace teal {
+
+/// What is wrong with these commands as far as that shows without running them.
+[[nodiscard]] std::vector<std::string> hook_problems(const CutoverHooks& hooks);
+
+/// Runs a command by /bin/sh, with `environment` added to ours; "" runs nothing. What it prints goes to the log.
+/// Returns "" when it has ended with 0, else what went wrong. It is ended when `time` is over or a stop was requested.
+[[nodiscard]] std::string run_hook(const std::string& name, const std::string& command,
+                                   const std::map<std::string, std::string>& environment,
+                                   std::chrono::milliseconds time, const std::stop_token& stop);
+
+}  // namespace teal
