@@ -109,6 +109,12 @@ class Cluster:
                 raise RuntimeError(f"{self.name} did not start: {(self.base / 'log').read_text()[-2000:]}")
             time.sleep(0.05)
 
+    def files(self):
+        """A directory for what programs leave beside the server; it goes with it."""
+        path = self.base / "files"
+        path.mkdir(exist_ok=True)
+        return path
+
     def warm_log(self):
         """Reads its log once: whoever drains first would else pay for the disk, where the kernel has let go of it."""
         for segment in (self.data / "pg_wal").iterdir():

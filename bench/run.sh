@@ -12,6 +12,7 @@
 #   bench/run.sh scale [--dimension NAME]... [--changes N] [--json FILE]              what a change costs as things grow by tens
 #   bench/run.sh verify [--scale N] [--rows N] [--jobs N] [--rounds N] [--json FILE]  comparing two equal databases, against
 #                                                                                     a plain sum of hashes
+#   bench/run.sh cutover [--moves N] [--clients N] [--rate TPS] [--json FILE]         how long writes wait while they are moved
 #   bench/run.sh layers [GOOGLE_BENCHMARK_OPTION]...                                  each layer alone, without servers
 # Run it with nothing else running; see bench/README.md for the method.
 set -euo pipefail
@@ -19,7 +20,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 bench=${1:-}
 case $bench in
-  drain | latency | copy | source-tax | lag | scale | verify | layers) shift ;;
+  drain | latency | copy | source-tax | lag | scale | verify | cutover | layers) shift ;;
   *) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2 ;;
 esac
 tools/setup.sh bench

@@ -6,40 +6,35 @@
 
 namespace teal {
 
+/// What passes a failpoint.
+enum class FailpointIn {
+  kSetUp,    ///< set-up, copies and joins
+  kStream,   ///< a link that streams, again and again
+  kCutover,  ///< `teal cutover`, at the beginning and the end of each of its steps
+};
+
 /// A place where test builds may kill the process.
 struct Failpoint {
   std::string_view name;
-  bool steady;  ///< a link that streams passes it again and again; the others belong to set-up, copies and joins
+  FailpointIn in;
 };
 
 /// All of them, in the order of a migration's life. Source: DESIGN, "Exactly once": before and after each step that a
 /// crash could leave half done.
 inline constexpr std::array kFailpoints{
-    Failpoint{"before_slot", false},
-    Failpoint{"slot_created", false},
-    Failpoint{"before_copy_snapshot", false},
-    Failpoint{"copy_snapshot_made", false},
-    Failpoint{"copy_started", false},
-    Failpoint{"copy_rows_sent", false},
-    Failpoint{"before_copy_commit", false},
-    Failpoint{"copy_committed", false},
-    Failpoint{"join_snapshot_made", false},
-    Failpoint{"join_rows_copied", false},
-    Failpoint{"join_locked", false},
-    Failpoint{"join_before_commit", false},
-    Failpoint{"join_committed", false},
-    Failpoint{"origin_acquired", true},
-    Failpoint{"progress_read", true},
-    Failpoint{"before_begin", true},
-    Failpoint{"rows_sent", true},
-    Failpoint{"rows_written", true},
-    Failpoint{"before_commit", true},
-    Failpoint{"commit_sent", true},
-    Failpoint{"commit_acknowledged", true},
-    Failpoint{"batch_done", true},
-    Failpoint{"before_idle_progress", true},
-    Failpoint{"before_feedback", true},
-    Failpoint{"feedback_sent", true},
+    Failpoint{"before_slot", FailpointIn::kSetUp},          Failpoint{"slot_created", FailpointIn::kSetUp},
+    Failpoint{"before_copy_snapshot", FailpointIn::kSetUp}, Failpoint{"copy_snapshot_made", FailpointIn::kSetUp},
+    Failpoint{"copy_started", FailpointIn::kSetUp},         Failpoint{"copy_rows_sent", FailpointIn::kSetUp},
+    Failpoint{"before_copy_commit", FailpointIn::kSetUp},   Failpoint{"copy_committed", FailpointIn::kSetUp},
+    Failpoint{"join_snapshot_made", FailpointIn::kSetUp},   Failpoint{"join_rows_copied", FailpointIn::kSetUp},
+    Failpoint{"join_locked", FailpointIn::kSetUp},          Failpoint{"join_before_commit", FailpointIn::kSetUp},
+    Failpoint{"join_committed", FailpointIn::kSetUp},       Failpoint{"cutover_step", FailpointIn::kCutover},
+    Failpoint{"origin_acquired", FailpointIn::kStream},     Failpoint{"progress_read", FailpointIn::kStream},
+    Failpoint{"before_begin", FailpointIn::kStream},        Failpoint{"rows_sent", FailpointIn::kStream},
+    Failpoint{"rows_written", FailpointIn::kStream},        Failpoint{"before_commit", FailpointIn::kStream},
+    Failpoint{"commit_sent", FailpointIn::kStream},         Failpoint{"commit_acknowledged", FailpointIn::kStream},
+    Failpoint{"batch_done", FailpointIn::kStream},          Failpoint{"before_idle_progress", FailpointIn::kStream},
+    Failpoint{"before_feedback", FailpointIn::kStream},     Failpoint{"feedback_sent", FailpointIn::kStream},
 };
 
 /// What TEAL_FAILPOINT_COUNTS names: one of these for each of kFailpoints, in their order.

@@ -110,13 +110,27 @@ void Cutover::prepare(CutoverSides& sides, std::int64_t number) {
   note(sides, CutoverState::kPreparing);
   if (plan_.fence) {
     clock_.step("fence " + plan_.to, [&] {
-      sides.target_fence().install(time_left(), kFenceLock, stop_);
+      sides.target_fence().install(time_left() / 2, kFenceLock, stop_);
       if (!was_sealed) sides.target_fence().seal();
     });
-    clock_.step("put the fence on " + plan_.from(),
-                [&] { sides.left_fence().install(time_left(), kFenceLock, stop_); });
+    clock_.step("put the fence on " + plan_.from(), [&] { install_fence(sides.left_fence()); });
   }
   clock_.step("move sequences beforehand", [&] { move_sequences(sides, false); });
+}
+
+// Who holds a table keeps the fence's trigger from it, in the first cutover.
+void Cutover::install_fence(Fence& fence) {
+  const milliseconds patience = time_left() / 2;
+  if (!plan_.limits.end_writers) return fence.install(patience, kFenceLock, stop_);
+  const milliseconds first = std::min(patience, plan_.limits.pause_budget);
+  try {
+    fence.install(first, kFenceLock, stop_);
+  } catch (const Stopped&) {
+    const std::vector<OpenWriter> writers = fence.open_writers();
+    for (const OpenWriter& writer : writers) report_.notes.push_back("ended: " + to_string(writer));
+    static_cast<void>(fence.end_writers(writers));
+    fence.install(patience, kFenceLock, stop_);
+  }
 }
 
 bool Cutover::move(CutoverSides& sides) {
@@ -269,6 +283,8 @@ void Cutover::run_repoint(const std::string& to, milliseconds time) {
 
 void Cutover::decide(CutoverSides& sides) {
   PgConnection& left = sides.left();
+  // A side that is gone must not be what the writes are moved to.
+  sides.target().exec("ask whether " + plan_.to + " is there", "SELECT 1");
   left.exec("begin", "BEGIN");
   try {
     entry_.state = CutoverState::kMoved;

@@ -69,6 +69,7 @@ class Cutover {
 
   [[nodiscard]] std::chrono::milliseconds budget_left() const;
   [[nodiscard]] std::chrono::milliseconds time_left() const;
+  void install_fence(Fence& fence);
   void attempt(CutoverSides& sides);
   void pause_poolers();
   void fence_off(CutoverSides& sides);

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdio>
 
+#include "engine/failpoint.h"
 #include "tools/html_text.h"
 
 namespace teal {
@@ -117,12 +118,14 @@ std::string CutoverReport::html() const {
 
 CutoverClock::Noted::Noted(CutoverClock& clock, const std::string& what)
     : clock_(clock), at_(clock.report_.steps.size()) {
+  TEAL_FAILPOINT("cutover_step");
   clock.report_.steps.push_back({what, clock.now_ms()});
 }
 
 CutoverClock::Noted::~Noted() {
   CutoverStep& step = clock_.report_.steps[at_];
   step.took_ms = clock_.now_ms() - step.at_ms;
+  TEAL_FAILPOINT("cutover_step");
 }
 
 void CutoverClock::detail(const std::string& text) {

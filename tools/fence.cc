@@ -164,8 +164,10 @@ void Fence::install_patiently(const TableName& table, steady_clock::time_point u
       if (error.sqlstate() != kLockTimeout) throw;
     }
     if (steady_clock::now() > until) {
+      std::string who;
+      for (const OpenWriter& writer : open_writers()) who += "; " + to_string(writer);
       throw Stopped(StopCode::kRefused, side_.label() + ": the fence cannot be put on " + to_string(table) +
-                                            ", which transactions have held all the time; nothing was fenced");
+                                            ", which transactions have held all the time; nothing was fenced" + who);
     }
     if (!pause_for(kInstallRetry, stop)) throw PgError("fence " + side_.label(), "stopped by request", "57014");
   }
@@ -251,6 +253,8 @@ std::vector<OpenWriter> Fence::describe(const std::vector<std::string>& transact
   }
   return writers;
 }
+
+std::vector<OpenWriter> Fence::open_writers() { return describe(holders(members())); }
 
 // Those that come later meet the closed fence: only the first look counts.
 std::vector<OpenWriter> Fence::wait_for_writers(milliseconds time, const std::stop_token& stop) {

@@ -49,8 +49,11 @@ class Fence {
   /// Makes the triggers that are missing, and the function, open, where there is none. Each table is locked against
   /// writers for a moment; where somebody has it, it is tried again, and whoever waits behind waits `lock_timeout` at
   /// most. Errors: Stopped(kRefused) for a table that is not there, and names the one that somebody has, once
-  /// `patience` is over.
+  /// `patience` is over, with those who do.
   void install(std::chrono::milliseconds patience, std::chrono::milliseconds lock_timeout, const std::stop_token& stop);
+
+  /// Who has written, or may have, to one of the tables, and has not ended.
+  [[nodiscard]] std::vector<OpenWriter> open_writers();
 
   /// From now on, and for so long by the server's clock: a fence that nobody opens does so by itself.
   void close(std::chrono::milliseconds time);

@@ -33,6 +33,7 @@ std::optional<MarkerPassed> MarkerRound::pass(std::chrono::milliseconds time, co
       if (!seen.empty()) {
         written_at = seen.str(0, 0);
         passed.from_outside = seen.integer(0, 1);
+        flush_target();
       }
     }
     if (!written_at.empty()) {
@@ -44,6 +45,13 @@ std::optional<MarkerPassed> MarkerRound::pass(std::chrono::milliseconds time, co
   }
   passed.took = steady_clock::now() - begin;
   return passed;
+}
+
+// Links do not wait for their commits: where nobody else writes, the server flushes them when it comes to it, within
+// 200 ms (wal_writer_delay) or three times that. A commit of one's own that does wait brings them along.
+void MarkerRound::flush_target() {
+  target_.exec_often("have " + target_.label() + " write its log",
+                     "SELECT pg_logical_emit_message(true, 'teal', '')", {});
 }
 
 void MarkerRound::forget() noexcept {

@@ -32,6 +32,8 @@ class MarkerRound {
   void forget() noexcept;
 
  private:
+  void flush_target();
+
   PgConnection& source_;
   PgConnection& target_;
   LinkNames names_;

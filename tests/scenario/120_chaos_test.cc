@@ -169,12 +169,13 @@ class Chaos : public SidecarFixture {
   }
 
   /// The failpoints that were not passed, or did not kill although the run is long enough for that.
-  std::string failpoints_missing(bool steady) {
+  std::string failpoints_missing(FailpointIn in) {
     const FailpointCounts counts(counts_);
-    const bool has_to_kill = chaos_seconds() >= (steady ? kEveryFailpointSeconds : kEveryOtherFailpointSeconds);
+    const bool has_to_kill =
+        chaos_seconds() >= (in == FailpointIn::kStream ? kEveryFailpointSeconds : kEveryOtherFailpointSeconds);
     std::string missing;
     for (const Failpoint& point : kFailpoints) {
-      if (point.steady != steady) continue;
+      if (point.in != in) continue;
       const FailpointCount& count = counts.of(point.name);
       if ((has_to_kill ? count.killed : count.passed) == 0) missing += std::string(point.name) + " ";
     }
@@ -202,7 +203,7 @@ TEST_F(Chaos, I1I3NothingIsLostNothingIsTwiceAndNobodySeesHalfATransaction) {
                {.seed = seed_, .beside = [&beside] { return beside.problems(); }});
   beside.start();
   run.run(seconds(chaos_seconds()));
-  beside.end_when([this] { return failpoints_missing(false).empty(); });
+  beside.end_when([this] { return failpoints_missing(FailpointIn::kSetUp).empty(); });
   if (run.problems().empty()) run.look_after([&beside] { return beside.ended(); });
   print_report(run, teal, beside.tally());
   for (const std::string& problem : run.problems()) ADD_FAILURE() << problem;
@@ -224,8 +225,8 @@ TEST_F(Chaos, I1I3NothingIsLostNothingIsTwiceAndNobodySeesHalfATransaction) {
   EXPECT_GT(workloads_->snapshots(), chaos_seconds());
   // A run that broke nothing shows nothing.
   EXPECT_GE(run.kills_and_cuts(), chaos_seconds() >= kLongSeconds ? kLongKillsAndCuts : chaos_seconds() / 10);
-  EXPECT_EQ(failpoints_missing(true), "");
-  EXPECT_EQ(failpoints_missing(false), "");
+  EXPECT_EQ(failpoints_missing(FailpointIn::kStream), "");
+  EXPECT_EQ(failpoints_missing(FailpointIn::kSetUp), "");
   EXPECT_GT(beside.tally().finished, 0);
   EXPECT_EQ(teal.terminate(), 0) << teal.logs();
 }

@@ -45,7 +45,7 @@ TEST(FaultSchedule, HasEveryKindAndEverySteadyFailpointWithinTenMinutesOfFaults)
   }
   EXPECT_EQ(kinds.size(), kFaultKinds);
   std::size_t steady = 0;
-  for (const Failpoint& point : kFailpoints) steady += point.steady ? 1U : 0U;
+  for (const Failpoint& point : kFailpoints) steady += point.in == FailpointIn::kStream ? 1U : 0U;
   EXPECT_EQ(points.size(), steady);
   EXPECT_GT(deadly, 300);
   EXPECT_GT(settled, 30);

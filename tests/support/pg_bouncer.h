@@ -33,6 +33,7 @@ class PgBouncer {
   [[nodiscard]] std::string log() const;
   /// SIGSTOP and SIGCONT.
   void send(int signal) { process_->send(signal); }
+  [[nodiscard]] pid_t pid() const { return process_->pid(); }
 
  private:
   std::filesystem::path files_;

@@ -69,7 +69,7 @@ std::string Fault::text() const {
 FaultSchedule::FaultSchedule(std::uint64_t seed, std::vector<FaultKind> without)
     : draw_(seed), without_(std::move(without)) {
   for (std::size_t i = 0; i < kFailpoints.size(); ++i) {
-    if (kFailpoints[i].steady) steady_.push_back(i);
+    if (kFailpoints[i].in == FailpointIn::kStream) steady_.push_back(i);
   }
   draw_.shuffle(steady_);
 }

@@ -41,7 +41,7 @@ std::string MigrationPlan::text() const {
 
 MigrationSchedule::MigrationSchedule(std::uint64_t seed, std::size_t workloads) : draw_(seed), workloads_(workloads) {
   for (std::size_t i = 0; i < kFailpoints.size(); ++i) {
-    if (!kFailpoints[i].steady) failpoints_.push_back(i);
+    if (kFailpoints[i].in == FailpointIn::kSetUp) failpoints_.push_back(i);
   }
   draw_.shuffle(failpoints_);
 }
