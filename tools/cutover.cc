@@ -75,8 +75,7 @@ std::map<std::string, std::string> Cutover::hook_environment(const std::string& 
   std::map<std::string, std::string> environment{{"TEAL_NAME", plan_.config.name},
                                                  {"TEAL_FROM", to == "green" ? "blue" : "green"},
                                                  {"TEAL_TO", to},
-                                                 {"TEAL_CUTOVER", std::to_string(entry_.number)},
-                                                 {"TEAL_RESULT", to_string(report_.result)}};
+                                                 {"TEAL_CUTOVER", std::to_string(entry_.number)}};
   for (const bool green : {false, true}) {
     try {
       const PoolerTarget target = pooler_target(plan_.config, {}, green);
@@ -94,9 +93,13 @@ std::string Cutover::tell_before() {
   return run_hook("before", plan_.limits.hooks.before, hook_environment(plan_.to), kCutoverHookTime, stop_);
 }
 
-void Cutover::tell_failed() {
+void Cutover::tell_result() {
+  const bool moved = report_.result == CutoverResult::kMoved;
+  std::map<std::string, std::string> environment = hook_environment(plan_.to);
+  environment["TEAL_RESULT"] = to_string(report_.result);
   const std::string problem =
-      run_hook("failed", plan_.limits.hooks.failed, hook_environment(plan_.to), kCutoverHookTime, {});
+      run_hook(moved ? "after" : "failed", moved ? plan_.limits.hooks.after : plan_.limits.hooks.failed, environment,
+               kCutoverHookTime, {});
   if (!problem.empty()) report_.notes.push_back(problem);
 }
 
@@ -301,6 +304,8 @@ void Cutover::decide(CutoverSides& sides) {
   }
   decided_ = true;
   deciding_ = false;
+  // From here on there is nothing to be taken back, however long it takes.
+  listener_.ends();
   if (plan_.fence && !sides.left_fence().held()) make_sure(sides);
 }
 

@@ -54,12 +54,12 @@ class Cutover {
   /// which. Errors: PgError, Stopped: it is still to be done.
   void recover(CutoverSides& sides, CutoverEntry entry);
 
-  /// When all has been moved: gives back what was borrowed of the poolers, and runs the hook `after`.
-  void settle();
-  /// When nothing was: runs the hook `failed`.
-  void tell_failed();
   /// The hook `before`. Returns what went wrong, or "".
   [[nodiscard]] std::string tell_before();
+  /// The hook `after`, when the writes have been moved, else `failed`.
+  void tell_result();
+  /// Gives back what was borrowed of the poolers, which may take 15 s: see Pooler::restore.
+  void settle();
 
   /// Whether the writes are decided to be moved, as far as this process knows.
   [[nodiscard]] bool decided() const { return decided_; }

@@ -3,9 +3,11 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <set>
 
+#include "engine/catalog_columns.h"
 #include "engine/pg_error.h"
 #include "tools/cutover_hooks.h"
 #include "tools/marker_round.h"
@@ -21,6 +23,7 @@ using std::chrono::steady_clock;
 // What was seen of the steps that cannot be tried: closing and sealing the fence, and a pooler's way to another server.
 constexpr double kFenceMs = 15;
 constexpr double kPoolerMs = 25;
+constexpr std::size_t kNamedTablesMost = 5;
 
 std::string seconds_text(double seconds) {
   std::array<char, 32> text{};
@@ -38,6 +41,7 @@ class Checks {
     if (!unverified) check_verified();
     check_transactions();
     check_rights();
+    check_applications();
     check_hooks();
     // Those move on what has to stand before.
     if (found_.obstacles.empty()) check_markers();
@@ -58,6 +62,7 @@ class Checks {
   void check_transactions();
   void check_prepared();
   void check_rights();
+  void check_applications();
   void check_hooks();
   void check_markers();
   void check_sequences();
@@ -183,6 +188,54 @@ void Checks::check_rights() {
     obstacle("teal's role may not end sessions on " + plan_.from() + ", as cutover.end_writers asks for: " + mend);
   } else if (plan_.limits.end_connections) {
     note("connections that clients have with " + plan_.from() + " will stay, teal's role may not end them: " + mend);
+  }
+}
+
+// By name: who writes to a table where writes are now has to be let to where they go. Roles that may do everything, or
+// cannot log in, say nothing of applications.
+std::map<std::string, std::set<std::string>> writers_of(PgConnection& side, const std::vector<TableName>& tables) {
+  std::vector<std::string> schemas;
+  std::vector<std::string> names;
+  for (const TableName& table : tables) {
+    schemas.push_back(table.schema);
+    names.push_back(table.name);
+  }
+  const Rows rows = side.exec(
+      "look who may write on " + side.label(),
+      "SELECT w.i, r.rolname FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (schema, name, i) JOIN "
+      "pg_namespace n ON n.nspname = w.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name JOIN "
+      "pg_roles r ON r.rolcanlogin AND NOT r.rolsuper AND r.rolname <> current_user WHERE has_schema_privilege(r.oid, "
+      "n.oid, 'USAGE') AND has_table_privilege(r.oid, c.oid, 'INSERT') AND has_database_privilege(r.oid, "
+      "current_database(), 'CONNECT')",
+      {text_array(schemas), text_array(names)});
+  std::map<std::string, std::set<std::string>> writers;
+  for (int i = 0; i < rows.size(); ++i) {
+    writers[rows.str(i, 1)].insert(to_string(tables[static_cast<std::size_t>(rows.integer(i, 0)) - 1]));
+  }
+  return writers;
+}
+
+void Checks::check_applications() {
+  const bool to_green = plan_.to == "green";
+  const auto here = writers_of(sides_.left(), to_green ? plan_.blue_tables : plan_.green_tables);
+  const auto there = writers_of(sides_.target(), to_green ? plan_.green_tables : plan_.blue_tables);
+  if (!here.empty() && there.empty()) {
+    return obstacle("no role but teal's may write on " + plan_.to +
+                    ": where teal made the tables, hand them over, as an "
+                    "administrator in " +
+                    plan_.to + "'s database: REASSIGN OWNED BY ... TO ...; see docs/guide.md");
+  }
+  for (const auto& [role, tables] : here) {
+    const auto known = there.find(role);
+    std::string missing;
+    std::size_t count = 0;
+    for (const std::string& table : tables) {
+      if (known != there.end() && known->second.contains(table)) continue;
+      if (++count <= kNamedTablesMost) missing += (missing.empty() ? "" : ", ") + table;
+    }
+    if (count > kNamedTablesMost) missing += " and " + std::to_string(count - kNamedTablesMost) + " more";
+    if (count > 0)
+      note("role " + role + " may write to " + missing + " on " + plan_.from() + ", and not on " + plan_.to);
   }
 }
 

@@ -68,45 +68,52 @@ class Run {
       : config_(config), options_(options), flags_(flags), report_(report), stop_(std::move(stop)) {}
 
   void run();
+  /// What may take a while, and that nobody waits for.
+  void settle() {
+    if (cutover_) cutover_->settle();
+  }
 
  private:
   [[nodiscard]] std::unique_ptr<CutoverSides> connect(const CutoverPlan& plan) const {
     return std::make_unique<CutoverSides>(plan, kCutoverAnswers, kLockPatience, stop_);
   }
-  void recover(CutoverEntry entry);
-  void recover_patiently(CutoverPlan& plan, Cutover& cutover, const std::string& reason);
+  void recover(const CutoverEntry& entry);
+  void recover_patiently(const CutoverPlan& plan, Cutover& cutover, const std::string& reason);
   [[nodiscard]] bool refused(const CutoverPlan& plan, CutoverSides& sides, const CutoverHistory& history);
-  void move(CutoverPlan& plan, std::unique_ptr<CutoverSides> sides, std::int64_t number);
+  void move(const CutoverPlan& plan, std::unique_ptr<CutoverSides> sides, std::int64_t number);
 
   const Config& config_;
   const CutoverOptions& options_;
   const ConfigFlags& flags_;
   CutoverReport& report_;
   const std::stop_token stop_;
+  std::unique_ptr<CutoverPlan> plan_;  ///< of cutover_
+  std::unique_ptr<Cutover> cutover_;
+  std::unique_ptr<CutoverGuard> guard_;
 };
 
-void Run::recover(CutoverEntry entry) {
+void Run::recover(const CutoverEntry& entry) {
   CutoverOptions then = options_;
   then.to = entry.to;
-  CutoverPlan plan = make_plan(config_, then);
-  plan.fence = entry.details.value("fence", true);
-  plan.way_back = entry.details.value("way_back", true);
-  report_.from = plan.from();
-  report_.to = plan.to;
-  Cutover cutover(plan, report_, {[] {}, [] {}}, stop_);
-  const std::unique_ptr<CutoverSides> sides = connect(plan);
+  plan_ = std::make_unique<CutoverPlan>(make_plan(config_, then));
+  plan_->fence = entry.details.value("fence", true);
+  plan_->way_back = entry.details.value("way_back", true);
+  report_.from = plan_->from();
+  report_.to = plan_->to;
+  cutover_ = std::make_unique<Cutover>(*plan_, report_, PauseListener{[] {}, [] {}}, stop_);
+  const std::unique_ptr<CutoverSides> sides = connect(*plan_);
   // Who has ended meanwhile, or was ended by its guard, has changed it.
   const CutoverHistory history = read_cutovers(sides->blue(), sides->green(), config_.name);
   if (!history.last || history.last->ended()) return;
   const bool decided = history.last->state == CutoverState::kMoved;
-  report_.notes.push_back("cutover " + std::to_string(history.last->number) + " to " + plan.to +
+  report_.notes.push_back("cutover " + std::to_string(history.last->number) + " to " + plan_->to +
                           " had not ended: it was " + (decided ? "gone on with" : "taken back"));
-  cutover.recover(*sides, *history.last);
-  decided ? cutover.settle() : cutover.tell_failed();
+  cutover_->recover(*sides, *history.last);
+  cutover_->tell_result();
 }
 
 // Whatever has gone wrong, it is ended one way or the other, as soon as both sides can be asked.
-void Run::recover_patiently(CutoverPlan& plan, Cutover& cutover, const std::string& reason) {
+void Run::recover_patiently(const CutoverPlan& plan, Cutover& cutover, const std::string& reason) {
   report_.obstacles.push_back(reason);
   const auto until = steady_clock::now() + plan.limits.timeout;
   for (;;) {
@@ -148,27 +155,27 @@ bool Run::refused(const CutoverPlan& plan, CutoverSides& sides, const CutoverHis
   return false;
 }
 
-void Run::move(CutoverPlan& plan, std::unique_ptr<CutoverSides> sides, std::int64_t number) {
-  CutoverGuard guard(flags_, plan.to, plan.limits.pause_budget);
-  Cutover cutover(plan, report_, {[&] { guard.pause_begins(); }, [&] { guard.pause_ends(); }}, stop_);
-  if (const std::string problem = cutover.tell_before(); !problem.empty()) {
+void Run::move(const CutoverPlan& plan, std::unique_ptr<CutoverSides> sides, std::int64_t number) {
+  plan_ = std::make_unique<CutoverPlan>(plan);
+  guard_ = std::make_unique<CutoverGuard>(flags_, plan.to, plan.limits.pause_budget);
+  const PauseListener listener{[this] { guard_->pause_begins(); }, [this] { guard_->pause_ends(); }};
+  cutover_ = std::make_unique<Cutover>(*plan_, report_, listener, stop_);
+  if (const std::string problem = cutover_->tell_before(); !problem.empty()) {
     report_.obstacles.push_back(problem);
-    return;
+    return cutover_->tell_result();
   }
   try {
-    cutover.prepare(*sides, number);
-    if (!cutover.move(*sides)) cutover.take_back(*sides);
+    cutover_->prepare(*sides, number);
+    if (!cutover_->move(*sides)) cutover_->take_back(*sides);
   } catch (const std::exception& error) {
-    // Its lock goes with it.
-    sides.reset();
-    recover_patiently(plan, cutover, error.what());
+    sides.reset();  // its locks go with it
+    recover_patiently(*plan_, *cutover_, error.what());
   }
-  sides.reset();
-  report_.result == CutoverResult::kMoved ? cutover.settle() : cutover.tell_failed();
+  cutover_->tell_result();
 }
 
 void Run::run() {
-  CutoverPlan plan = make_plan(config_, options_);
+  const CutoverPlan plan = make_plan(config_, options_);
   std::unique_ptr<CutoverSides> sides = connect(plan);
   complete_schema(*sides);
   CutoverHistory history = read_cutovers(sides->blue(), sides->green(), config_.name);
@@ -214,7 +221,8 @@ int cutover_command(const Config& config, const OutputOptions& output, const Cut
   CutoverReport report{.name = config.name, .from = options.to == "green" ? "blue" : "green", .to = options.to};
   report.started_at = to_string(now_timestamp());
   ReportFile file(options.report);
-  Run(config, options, flags, report, signals.token()).run();
+  Run run(config, options, flags, report, signals.token());
+  run.run();
   if (file.wanted())
     file.write(file.is_page() ? report.html()
                               : report.json().dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
@@ -223,6 +231,8 @@ int cutover_command(const Config& config, const OutputOptions& output, const Cut
   } else {
     std::cout << report.text();
   }
+  std::cout.flush();
+  run.settle();
   const bool good = report.result == CutoverResult::kMoved || report.result == CutoverResult::kReady;
   return good || (options.recover && report.result != CutoverResult::kBroken) ? 0
                                                                               : static_cast<int>(StopCode::kRefused);

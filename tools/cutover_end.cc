@@ -181,12 +181,9 @@ void Cutover::settle() {
     try {
       pooler->restore(stop_);
     } catch (const std::exception& error) {
-      report_.notes.push_back(error.what());
+      log_event(LogLevel::kWarn, "a setting of the pooler could not be given back", {{"reason", error.what()}});
     }
   }
-  const std::string problem =
-      run_hook("after", plan_.limits.hooks.after, hook_environment(plan_.to), kCutoverHookTime, {});
-  if (!problem.empty()) report_.notes.push_back(problem);
 }
 
 }  // namespace teal

@@ -7,6 +7,7 @@
 #include "engine/names.h"
 #include "engine/pause.h"
 #include "engine/pg_error.h"
+#include "tools/fence.h"
 #include "tools/link_facts.h"
 #include "tools/sequence_return.h"
 #include "tools/signals.h"
@@ -18,6 +19,7 @@ using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kReleaseTimeout{10};
 constexpr std::chrono::milliseconds kRetryInterval{200};
+constexpr std::chrono::milliseconds kFenceLock{500};  // whoever uses a table waits so long at most
 constexpr const char* kInUse = "55006";
 constexpr const char* kNoRight = "42501";
 constexpr const char* kNotThere = "42704";
@@ -36,6 +38,7 @@ class Side {
   void drop_slots();
   void drop_publications();
   void drop_origins();
+  void drop_fence();
   void drop_rows_and_schema();
 
  private:
@@ -154,6 +157,24 @@ bool Side::schema_in_use() {
   return !published.empty();
 }
 
+// Its triggers go with the function, which takes each table's lock; the schema would take them too, and wait for ever.
+void Side::drop_fence() {
+  Fence fence(connection_, name_, {});
+  const Fence::State state = fence.state();
+  if (state == Fence::State::kAbsent) return;
+  const auto deadline = steady_clock::now() + kReleaseTimeout;
+  while (!fence.remove(kFenceLock)) {
+    if (steady_clock::now() > deadline) {
+      throw Stopped(StopCode::kRefused,
+                    connection_.label() +
+                        ": the fence's triggers cannot be removed, somebody has held a table all the "
+                        "time; repeat teal finish");
+    }
+    pause_for(kRetryInterval, {});
+  }
+  removed(state == Fence::State::kSealed ? "the fence: applications can write there again" : "the fence");
+}
+
 void Side::drop_rows_and_schema() {
   const Rows schema = connection_.exec("look for schema teal",
                                        "SELECT pg_has_role(nspowner, 'USAGE'), pg_get_userbyid(nspowner) "
@@ -187,6 +208,7 @@ DeprovisionReport deprovision(const std::string& name, PgConnection* blue, PgCon
   put_back_sequences(name, blue, green, report);
   for (Side& side : sides) side.drop_origins();
   for (Side& side : sides) side.drop_publications();
+  for (Side& side : sides) side.drop_fence();
   for (Side& side : sides) side.drop_rows_and_schema();
   return report;
 }

@@ -50,8 +50,8 @@ std::optional<MarkerPassed> MarkerRound::pass(std::chrono::milliseconds time, co
 // Links do not wait for their commits: where nobody else writes, the server flushes them when it comes to it, within
 // 200 ms (wal_writer_delay) or three times that. A commit of one's own that does wait brings them along.
 void MarkerRound::flush_target() {
-  target_.exec_often("have " + target_.label() + " write its log",
-                     "SELECT pg_logical_emit_message(true, 'teal', '')", {});
+  target_.exec_often("have " + target_.label() + " write its log", "SELECT pg_logical_emit_message(true, 'teal', '')",
+                     {});
 }
 
 void MarkerRound::forget() noexcept {

@@ -5,9 +5,12 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <utility>
 #include <vector>
+
+#include "tools/cutover_status.h"
 
 namespace teal {
 namespace {
@@ -95,6 +98,19 @@ void add_link(Page& page, const LinkStatus& link) {
   add_tables(page, link);
 }
 
+// One family for where writes are and how the last move ended: alarms ask for `moved` or `preparing` that stays.
+void add_cutover(Page& page, const CutoverHistory& history) {
+  if (!history.last) return;
+  page.gauge("teal_cutover_state", "1 for how far the last cutover has come, and where applications write",
+             {{"state", std::string(to_string(history.last->state))},
+              {"to", history.last->to},
+              {"writes_on", history.writes_on}},
+             1);
+  if (const std::optional<double> pause = last_pause_seconds(history)) {
+    page.gauge("teal_write_pause_seconds", "How long writes waited in the last cutover", {}, *pause);
+  }
+}
+
 void add_verify(Page& page, const VerifyRunning& verifying) {
   const VerifyProgress& progress = verifying.progress;
   page.counter("teal_verify_rows_total", "Rows that teal run compared", {}, static_cast<double>(progress.rows));
@@ -116,6 +132,7 @@ std::string metrics_text(const MigrationStatus& status) {
     page.gauge("teal_clock_skew_seconds", "Green's clock minus blue's", {}, status.skew.seconds());
   }
   for (const LinkStatus& link : status.links) add_link(page, link);
+  add_cutover(page, status.cutovers);
   if (status.verifying) add_verify(page, *status.verifying);
   return page.text();
 }

@@ -91,7 +91,7 @@ void Pooler::check() {
 // any moment, so it has to be quiet for a while.
 void Pooler::wait_for_logins(milliseconds time, const std::stop_token& stop) {
   const auto until = steady_clock::now() + time;
-  for (int quiet = 0; quiet < kQuietLooks; quiet = count_servers({"sv_login"}) == 0 ? quiet + 1 : 0) {
+  for (int quiet = 0; quiet < kQuietLooks; quiet = count_pool({"sv_login"}) == 0 ? quiet + 1 : 0) {
     if (steady_clock::now() > until || !pause_for(kLoginPoll, stop)) {
       throw PgError("pause " + label(), "it opens connections without end", "57P03");
     }
@@ -147,7 +147,7 @@ void Pooler::resume() {
   pausing_.reset();
 }
 
-int Pooler::count_servers(std::initializer_list<const char*> kinds) {
+int Pooler::count_pool(std::initializer_list<const char*> kinds) {
   const Rows pools = console().exec("SHOW POOLS");
   const int database = column(pools, "database");
   int count = 0;
@@ -160,12 +160,13 @@ int Pooler::count_servers(std::initializer_list<const char*> kinds) {
   return count;
 }
 
-// Until a connection has succeeded the pooler still counts the time since the last one that failed.
+// Until a connection has succeeded the pooler still counts the time since the last one that failed. Without clients
+// none was being opened.
 void Pooler::restore(const std::stop_token& stop) {
   if (login_retry_.empty()) return;
   const auto until = steady_clock::now() + kLoginRetryMost;
-  while (count_servers({"sv_active", "sv_idle", "sv_used"}) == 0 && steady_clock::now() < until &&
-         pause_for(kConnectedPoll, stop)) {
+  while (count_pool({"cl_active", "cl_waiting"}) > 0 && count_pool({"sv_active", "sv_idle", "sv_used"}) == 0 &&
+         steady_clock::now() < until && pause_for(kConnectedPoll, stop)) {
   }
   console().exec("SET server_login_retry = '" + login_retry_ + "'");
   login_retry_.clear();

@@ -60,7 +60,7 @@ class Pooler {
   void resume();
 
   /// Gives the pooler back what `resume_at` has changed of its settings, once it has a connection to where it leads: 15
-  /// s at most, because nobody may have asked for one.
+  /// s at most, because nobody may have asked for one. Without clients at once.
   void restore(const std::stop_token& stop);
 
   [[nodiscard]] const PoolerOptions& options() const { return options_; }
@@ -70,7 +70,7 @@ class Pooler {
   PoolerConsole& console();
   [[nodiscard]] std::string quoted_database() const;
   [[nodiscard]] std::string setting(const std::string& name);
-  [[nodiscard]] int count_servers(std::initializer_list<const char*> kinds);
+  [[nodiscard]] int count_pool(std::initializer_list<const char*> kinds);
   void wait_for_logins(std::chrono::milliseconds time, const std::stop_token& stop);
   void write_target(const PoolerTarget& target);
 

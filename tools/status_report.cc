@@ -7,6 +7,7 @@
 
 #include "engine/pg_error.h"
 #include "engine/time_text.h"
+#include "tools/cutover_status.h"
 
 namespace teal {
 namespace {
@@ -234,7 +235,8 @@ std::optional<LastVerify> read_verify_of(std::span<const LinkStatus> links, cons
 }
 
 std::string status_text(const MigrationStatus& status) {
-  std::string out = "migration  " + status.name + "\n" + clocks_line(status.skew);
+  std::string out = "migration  " + status.name + "\n" + cutover_text(status.cutovers, status.links);
+  out += clocks_line(status.skew);
   out += last_verify_text(status.verify, status.verify_max_age) + verify_running_text(status.verifying);
   for (const LinkStatus& link : status.links) out += link_text(link);
   return out;
@@ -283,6 +285,7 @@ nlohmann::ordered_json status_json(const MigrationStatus& status) {
   if (status.links.empty()) return json;
   json["clock_skew_seconds"] = status.skew.seconds();
   json["clock_skew_error_seconds"] = std::chrono::duration<double>(status.skew.error).count();
+  json["cutover"] = cutover_json(status.cutovers);
   json["verify"] = last_verify_json(status.verify, status.verify_max_age);
   json["verifying"] = verify_running_json(status.verifying);
   for (const LinkStatus& link : status.links) json["links"].push_back(link_json(link));

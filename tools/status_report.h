@@ -12,6 +12,7 @@
 #include "engine/config.h"
 #include "engine/pg_connection.h"
 #include "tools/conflict_rows.h"
+#include "tools/cutover_journal.h"
 #include "tools/kept_verdicts.h"
 #include "tools/link_facts.h"
 #include "tools/quarantine_rows.h"
@@ -65,6 +66,7 @@ struct MigrationStatus {
   std::optional<LastVerify> verify = {};
   std::chrono::milliseconds verify_max_age{0};
   std::optional<VerifyRunning> verifying = {};
+  CutoverHistory cutovers = {};
 };
 
 /// What was compared last, and what of the links' tables was not. Errors: PgError.

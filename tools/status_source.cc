@@ -29,6 +29,7 @@ std::optional<MigrationStatus> StatusSource::read() {
     status.skew = measure_clock_skew(*blue_, *green_);
     status.verify = read_verify_of(status.links, config_.name, *green_);
     status.verify_max_age = config_.verify.max_age;
+    status.cutovers = read_cutovers(*blue_, *green_, config_.name);
     status.verifying = read_verify_progress(*green_, config_.name);
     return status;
   } catch (...) {

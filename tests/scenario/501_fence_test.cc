@@ -131,6 +131,7 @@ TEST_F(FenceTest, L1WritersAreEndedWhenToldTo) {
 }
 
 TEST_F(FenceTest, WritersThatMayNotBeEndedAreNamed) {
+  blue().exec("REVOKE pg_signal_backend FROM teal");
   install();
   blue_owner().exec("BEGIN; INSERT INTO child VALUES (5, 1)");
   fence_->close(seconds(60));

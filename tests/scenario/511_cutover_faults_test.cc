@@ -110,8 +110,8 @@ TEST_F(CutoverFaults, PoolerThatStandsStillIsFoundBeforeAndInTheMiddle) {
 
 // Its last moment before the decision.
 TEST_F(CutoverFaults, GreenThatIsGoneInTheMiddleLeavesTheApplicationOnBlue) {
-  start_links(", tries: 1, timeout: 5s, hooks: { repoint: \"test $TEAL_TO = blue || kill -QUIT " +
-              std::to_string(green_server().pid()) + "\" }");
+  start_links(", tries: 1, timeout: 5s, hooks: { repoint: \"test $TEAL_TO = blue || { kill -QUIT " +
+              std::to_string(green_server().pid()) + "; sleep 0.5; }\" }");
   const auto begin = steady_clock::now();
   const nlohmann::json report = cut("cutover", 1, {"--unverified"});
   EXPECT_LT(steady_clock::now() - begin, seconds(30));

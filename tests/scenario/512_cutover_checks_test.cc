@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <memory>
 #include <set>
 #include <string>
 #include <thread>
@@ -50,7 +51,12 @@ TEST_F(CutoverChecks, L3SidesThatWereNotFoundEqualLatelyAreRefused) {
   EXPECT_EQ(cut("cutover", 0, {"--dry-run"})["result"], "ready");
   wait_until("that is old", seconds(20), [&] { return run_teal(arguments("cutover", {"--dry-run"})).exit_code == 1; });
   EXPECT_THAT(obstacles({}), HasSubstr("more than verify.max_age allows"));
-  green().exec("SET session_replication_role = replica; UPDATE public.pgbench_branches SET bbalance = 7");
+  // As if a link had written it, so that none carries it. (Not in one transaction with the origin's creation: decoding
+  // would not know its name.)
+  const std::string origin = "'teal_shop_blue_to_green_test'";
+  green().exec("SELECT pg_replication_origin_create(" + origin + ")");
+  green().exec("SELECT pg_replication_origin_session_setup(" + origin +
+               "); UPDATE public.pgbench_branches SET bbalance = 7");
   EXPECT_EQ(command({"verify"}).exit_code, 1);
   EXPECT_THAT(obstacles({}), HasSubstr("pgbench_branches differed"));
 }
@@ -76,7 +82,7 @@ TEST_F(CutoverChecks, RightsThatAreMissingAreSaidAsGrants) {
   blue().exec("REVOKE TRIGGER ON public.pgbench_history FROM teal; REVOKE pg_signal_backend FROM teal");
   const nlohmann::json report = cut("cutover", 1, {"--unverified"});
   EXPECT_EQ(report["result"], "refused");
-  EXPECT_THAT(report["obstacles"].dump(), HasSubstr("GRANT TRIGGER ON pgbench_history TO teal"));
+  EXPECT_THAT(report["obstacles"].dump(), HasSubstr("GRANT TRIGGER ON public.pgbench_history TO teal"));
   EXPECT_THAT(report["notes"].dump(), HasSubstr("GRANT pg_signal_backend TO teal"));
 }
 
@@ -121,7 +127,7 @@ TEST_F(CutoverChecks, HookThatFailsIsToldBeforeOrUndoesAll) {
   const nlohmann::json report = cut("cutover", 1, {"--unverified"});
   EXPECT_EQ(report["result"], "undone") << report.dump(1);
   EXPECT_THAT(report["obstacles"].dump(), HasSubstr("cutover.hooks.repoint ended with 1"));
-  EXPECT_EQ(read_file(said), "green refused\ngreen refused\nblue refused\n") << "led there, and back";
+  EXPECT_EQ(read_file(said), "green refused\ngreen\nblue\n") << "led there, and back";
   EXPECT_EQ(writable(), "both") << "as before";
   const auto begin = steady_clock::now();
   start_links(", pause_budget: 500ms, hooks: { repoint: \"test $TEAL_TO = blue || sleep 60\" }");
@@ -226,9 +232,9 @@ TEST_F(CutoverChecks, ReportMayBeAPageAndFinishLeavesNothing) {
   cut("cutover", 0, {"--unverified", "--report", page.string()});
   EXPECT_THAT(read_file(page), HasSubstr("moved: applications write on green"));
   teal_->terminate();
-  EXPECT_EQ(command({"finish", "--yes"}).exit_code, 0);
-  blue().exec("DROP PUBLICATION IF EXISTS teal_shop_blue_to_green");
-  expect_no_trace(blue_server());
+  const TealResult finished = command({"finish", "--yes"});
+  EXPECT_THAT(finished.out, HasSubstr("removed blue: the fence: applications can write there again"));
+  for (const PgServer* server : {&blue_server(), &green_server()}) expect_no_trace(*server, 1);
   EXPECT_EQ(refusal(blue_server()), "");
 }
 
