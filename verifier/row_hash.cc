@@ -41,8 +41,11 @@ bool in_key(const ComparedTable& table, std::size_t i) {
                      [&](const ComparedKey& key) { return quote_identifier(key.name) == table.columns[i]; });
 }
 
+// Of fields that are all NULL the server's hash is 0, whatever its seed: one that is not carries the seed on.
+std::string record(const std::vector<std::string>& fields) { return "ROW(" + joined(fields) + ", 0)"; }
+
 std::string hash_of_record(const std::vector<std::string>& fields, const std::string& seed) {
-  return "hash_record_extended(ROW(" + joined(fields) + "), " + seed + ")";
+  return "hash_record_extended(" + record(fields) + ", " + seed + ")";
 }
 
 // NULL when one of the values is.
@@ -84,7 +87,7 @@ std::string row_hash_inputs_sql(const ComparedTable& table) {
     fields.push_back(table.values[i].field("t." + table.columns[i]));
     if (in_key(table, i)) key.push_back(fields.back());
   }
-  inputs.push_back("ROW(" + joined(fields) + ") AS fields");
+  inputs.push_back(record(fields) + " AS fields");
   // A key that is mixed in begins the hash by itself.
   if (!key.empty()) inputs.push_back(hash_of_record(key, "1") + " AS seed");
   return joined(inputs);

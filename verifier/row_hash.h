@@ -10,7 +10,7 @@ namespace teal {
 /// Columns of types that can be are mixed in one after the other, each into what came of those before; the others are
 /// fields of a record, whose hash begins from that. The hash of a record is a weighted sum of its fields', so that over
 /// many rows values could change places unseen: hence it never ends a row's hash without the key having begun it.
-/// The table has to have a key. Needs PostgreSQL 14.
+/// The table has to have a key. Needs PostgreSQL 14. Source: PostgreSQL, hash_record_extended.
 
 /// What `row_hash_sql` needs of a row `t`, for the list of a SELECT that is to be named `s`; never empty.
 [[nodiscard]] std::string row_hash_inputs_sql(const ComparedTable& table);

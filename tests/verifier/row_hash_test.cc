@@ -34,7 +34,7 @@ TEST(RowHash, K3BetweenTwoBigintsSomethingIsMixed) {
 TEST(RowHash, K4KeyThatIsNotMixedInBeginsTheHash) {
   const ComparedTable table = table_of({{"at", "date"}, {"v", "integer"}});
   EXPECT_EQ(row_hash_inputs_sql(table),
-            "t.\"v\" AS c1, ROW(t.\"at\") AS fields, hash_record_extended(ROW(t.\"at\"), 1) AS seed");
+            "t.\"v\" AS c1, ROW(t.\"at\", 0) AS fields, hash_record_extended(ROW(t.\"at\", 0), 1) AS seed");
   EXPECT_EQ(
       row_hash_sql(table, "7").find("hash_record_extended(s.fields, coalesce(hashint4extended(s.c1, (s.seed # 7)"), 0U);
 }
@@ -42,7 +42,7 @@ TEST(RowHash, K4KeyThatIsNotMixedInBeginsTheHash) {
 TEST(RowHash, ValuesThatMayBeKeptApartAreReadOnce) {
   ComparedTable table = table_of({{"id", "integer"}, {"v", "text"}});
   table.long_rows = true;
-  EXPECT_EQ(row_hash_inputs_sql(table), "t.\"id\" AS c0, ROW(t.\"v\" COLLATE \"C\") AS fields");
+  EXPECT_EQ(row_hash_inputs_sql(table), "t.\"id\" AS c0, ROW(t.\"v\" COLLATE \"C\", 0) AS fields");
 }
 
 TEST(RowHash, K6NestingEndsSomewhere) {
