@@ -35,7 +35,8 @@ TEST(MigrationSchedule, HasEveryFailpointThatIsNotSteadyWithinThreeMigrations) {
       for (const MigrationKill& kill : schedule.next().kills) points.insert(kill.failpoint);
     }
     for (std::size_t i = 0; i < kFailpoints.size(); ++i) {
-      EXPECT_EQ(points.contains(i), kFailpoints[i].in == FailpointIn::kSetUp) << kFailpoints[i].name << ", seed " << seed;
+      EXPECT_EQ(points.contains(i), kFailpoints[i].in == FailpointIn::kSetUp)
+          << kFailpoints[i].name << ", seed " << seed;
     }
   }
 }
