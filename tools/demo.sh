@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Shows teal at work on two throwaway PostgreSQL servers, from nothing but a Debian 12 with root or sudo:
 #   tools/demo.sh          builds teal, fills blue, starts the sidecar, writes on blue for 20 seconds, kills the sidecar
-#                          with SIGKILL in the middle, compares both sides row by row, and removes everything
+#                          with SIGKILL in the middle, compares both sides row by row; then moves clients that write
+#                          through PgBouncer to green and back, compares again, and removes everything
 #   tools/demo.sh --keep   leaves the two servers running and says how to connect and how to clean up
-# About a minute after the build. Exit code 0 only when every row arrived, no client failed, and nothing was left behind.
+# About two minutes after the build. Exit code 0 only when every row arrived, no client failed, and nothing was left behind.
 # --teal FILE uses that program instead of building one.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -26,6 +27,7 @@ while (($#)); do
 done
 
 directory="" pg_bin="" port_blue="" port_green="" pid_blue="" pid_green="" pid_teal="" pids_writers=()
+port_pooler="" pid_pooler="" client_failures=0 client_transactions=0 moves=0 longest_pause=0
 problems=()
 
 step() { printf '\n== %s\n' "$*"; }
@@ -58,6 +60,8 @@ expect() {
 source tools/demo/servers.sh
 # shellcheck source=tools/demo/load.sh
 source tools/demo/load.sh
+# shellcheck source=tools/demo/moves.sh
+source tools/demo/moves.sh
 
 # --------------------------------------------------------------------------------------------------- end of all
 
@@ -67,6 +71,7 @@ clean_up() {
   set +e
   for pid in "${pids_writers[@]}"; do stop_process "$pid" TERM 10; done
   stop_process "$pid_teal" TERM 20
+  stop_process "$pid_pooler" TERM 10
   if ((keep)) && alive "$pid_blue" && alive "$pid_green"; then
     tell_how_to_go_on
   else
@@ -157,9 +162,9 @@ YAML
 
 run_teal() { timeout 60 "$teal" -c "$directory/teal.yml" "$@"; }
 
-# Publishing a table is its owner's right: check prints the SQL, the owner runs it.
+# check_and_publish SIDE: publishing a table is its owner's right; check prints the SQL, the owner runs it.
 check_and_publish() {
-  local code=0 sql
+  local side=$1 code=0 sql
   say "\$ teal check"
   run_teal check >"$directory/check.txt" || code=$?
   fold -s -w 108 "$directory/check.txt" | sed 's/ *$//' | indent
@@ -167,7 +172,7 @@ check_and_publish() {
   run_teal check --json >"$directory/check.json" || true
   sql=$(pick 'findings.*.mend' <"$directory/check.json" | sed -n 's/^as shop_owner .*: \(CREATE PUBLICATION .*;\)$/\1/p')
   [[ -n $sql ]] || fail "teal check asked for something else than the publication"
-  psql_on blue shop_owner -c "$sql"
+  psql_on "$side" shop_owner -c "$sql"
   say "(the owner runs that statement)"
   say "\$ teal check"
   run_teal check | indent || fail "teal check is still not content"
@@ -229,13 +234,17 @@ compare_sides() {
 
 # What teal may not drop, because it is another's, it prints as SQL; the owner runs that.
 finish() {
-  local sql
+  local sql statement side
   say "\$ teal finish --yes"
   run_teal finish --yes >"$directory/finish.txt" || true
   indent <"$directory/finish.txt"
   sql=$(sed -n 's/^  mend: \(DROP PUBLICATION .*;\)$/\1/p' "$directory/finish.txt")
-  [[ -z $sql ]] || psql_on blue shop_owner -c "$sql"
-  say "(the owner runs that statement)"
+  while read -r statement; do
+    side=blue
+    [[ $statement != *green_to_blue* ]] || side=green
+    [[ -z $statement ]] || psql_on "$side" shop_owner -c "$statement"
+  done <<<"$sql"
+  say "(the owner runs these statements)"
   say "\$ teal finish --yes"
   run_teal finish --yes | indent || problems+=("teal finish left something")
   leftovers=0
@@ -251,6 +260,7 @@ judge() {
   expect "$rows_different rows differ" test "$rows_different" -eq 0
   expect "no table was compared" test "$rows_compared" -gt 0
   expect "$client_failures client transactions failed" test "$client_failures" -eq 0
+  expect "writes were moved $moves times, not twice" test "$moves" -eq 2
   expect "nothing was streamed" test "$applied" -gt 0
   expect "teal did not catch up with the writers" test -n "$copied_in"
   expect "teal did not catch up after it was killed" test -n "$recovered_in"
@@ -269,6 +279,7 @@ summary() {
   line "killed, started again $down_for s later" "in step ${recovered_in:-never} s after that"
   line "green complete after the last write" "$complete_in s"
   line "compared" "$(number "$rows_compared") rows in $tables_compared tables, $(number "$rows_different") differ"
+  line "moved to green and back" "$moves times; writes waited for ${longest_pause%.*} ms at most"
   line "failed client transactions" "$(number "$client_failures") of $(number "$client_transactions")"
   line "teal's peak memory" "$( ((memory_kib > 0)) && size $((memory_kib * 1024)) || echo "unknown, /proc is not there")"
   line "left on the servers" "$( ((leftovers == 0)) && echo nothing || echo "$leftovers things")"
@@ -295,14 +306,14 @@ load_blue
 write_config
 
 step "what is missing?"
-check_and_publish
+check_and_publish blue
 
 step "teal run: copies, then streams; $((tpcb_clients + shop_clients)) clients write on blue for $writing_seconds s from the start"
 start_teal
 wait_for_link
-start_writers
+start_writers "$port_blue" ""
 watch_writers
-count_clients
+count_clients ""
 
 step "the writers have stopped"
 wait_until_complete
@@ -310,6 +321,22 @@ say "green held everything after $complete_in s"
 stop_teal
 
 step "is every row there, once?"
+compare_sides
+
+step "the way back, and a pooler"
+hand_over
+start_pooler
+add_cutover_to_config
+check_and_publish green
+start_teal
+wait_for_both_links
+say "\$ teal verify"
+run_teal verify 2>>"$directory/teal.log" | indent || problems+=("teal verify did not end with 0")
+
+step "the writes move to green and back, while $((tpcb_clients + shop_clients)) clients write through the pooler"
+move_there_and_back
+wait_until_complete
+stop_teal
 compare_sides
 
 step "the end of the migration"

@@ -11,11 +11,11 @@ set -euo pipefail
 packages=(g++ cmake ninja-build ccache pkg-config ca-certificates
   libpq-dev libboost1.81-dev libconcurrentqueue-dev libxxhash-dev libspdlog-dev libfmt-dev libcli11-dev
   libyaml-cpp-dev nlohmann-json3-dev prometheus-cpp-dev libgtest-dev libgmock-dev
-  postgresql-15 postgresql-client-15 python3 procps)
+  postgresql-15 postgresql-client-15 pgbouncer python3 procps)
 for set in "$@"; do
   case $set in
-    tests) packages+=(clang-format-19 pgbouncer) ;;
-    ci) packages+=(clang-format-19 pgbouncer clang-tidy-19 clang-19 libclang-rt-19-dev) ;;
+    tests) packages+=(clang-format-19) ;;
+    ci) packages+=(clang-format-19 clang-tidy-19 clang-19 libclang-rt-19-dev) ;;
     bench) packages+=(libbenchmark-dev pgcopydb postgresql-15-pglogical python3-psycopg2) ;;
     *) echo "setup.sh: unknown set '$set'; known are tests, ci, bench" >&2; exit 2 ;;
   esac

@@ -1,13 +1,14 @@
 # shellcheck shell=bash disable=SC2154,SC2034
-# The writers on blue of tools/demo.sh, which sources this, and what is watched while they write. Needs its settings
+# The writers of tools/demo.sh, which sources this, and what is watched while they write. Needs its settings
 # and helpers; sets the counters that its summary prints.
 
+# start_writers PORT PREFIX: of a server or a pooler, and of their logs' names.
 start_writers() {
-  local common=(-n -T "$writing_seconds" -h "$directory" -p "$port_blue" -U shop_owner shop) limit=$((writing_seconds + 60))
-  timeout "$limit" "$pg_bin/pgbench" -c "$tpcb_clients" "${common[@]}" >"$directory/tpcb.log" 2>&1 &
+  local common=(-n -T "$writing_seconds" -h "$directory" -p "$1" -U shop_owner shop) limit=$((writing_seconds + 60))
+  timeout "$limit" "$pg_bin/pgbench" -c "$tpcb_clients" "${common[@]}" >"$directory/${2}tpcb.log" 2>&1 &
   pids_writers+=($!)
   timeout "$limit" "$pg_bin/pgbench" -c "$shop_clients" -f tools/demo/place_order.sql@5 -f tools/demo/pay_order.sql@4 \
-    -f tools/demo/change_product.sql@2 -f tools/demo/forget_order.sql@1 "${common[@]}" >"$directory/shop.log" 2>&1 &
+    -f tools/demo/change_product.sql@2 -f tools/demo/forget_order.sql@1 "${common[@]}" >"$directory/${2}shop.log" 2>&1 &
   pids_writers+=($!)
 }
 
@@ -88,15 +89,15 @@ sleep_until() {
   sleep "$(awk -v from="$1" -v n="$2" -v to="$EPOCHREALTIME" 'BEGIN { d = from + n - to; print (d > 0 ? d + 0.01 : 0) }')"
 }
 
-# Sums what pgbench reports: committed and failed transactions. An aborted client is a failed transaction too.
+# count_clients PREFIX: adds up what pgbench reports, committed and failed transactions. An aborted client is a failed
+# transaction too.
 count_clients() {
   local pid file
-  client_failures=0 client_transactions=0
   for pid in "${pids_writers[@]}"; do
     wait "$pid" || client_failures=$((client_failures + 1))
   done
   pids_writers=()
-  for file in "$directory/tpcb.log" "$directory/shop.log"; do
+  for file in "$directory/${1}tpcb.log" "$directory/${1}shop.log"; do
     client_transactions=$((client_transactions + $(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' "$file")))
     client_failures=$((client_failures + $(sed -n 's/^number of failed transactions: \([0-9]*\).*/\1/p' "$file")))
     grep -q aborted "$file" && tail -n 5 "$file" | indent
