@@ -253,11 +253,40 @@ TEST(ConfigValues, S21ListensOnAddressesOfThisMachineOnly) {
 }
 
 TEST(ConfigFile, RefusesKeysThatNothingActsOnYet) {
-  for (const char* text :
-       {"maps: []", "cutover: {}", "alerts: { max_lag: 5s }", "alerts: { webhook: x }", "migrations: {}"}) {
+  for (const char* text : {"maps: []", "alerts: { max_lag: 5s }", "alerts: { webhook: x }", "migrations: {}"}) {
     const FileResult result = read(text);
     ASSERT_EQ(result.problems.size(), 1U) << text;
     EXPECT_THAT(result.problems[0], HasSubstr("not supported by teal " TEAL_VERSION " yet")) << text;
+  }
+}
+
+TEST(ConfigFile, ReadsTheCutover) {
+  const FileResult result = read(
+      "cutover: { max_lag: 3s, pause_budget: 500ms, timeout: 1m, tries: 5, sequence_margin: 100, end_writers: true, "
+      "end_connections: false, pgbouncer: [ { admin: a, database: d, config: c, green: \"host=g\" } ], hooks: { "
+      "before: b, "
+      "repoint: r, after: x, failed: f } }");
+  ASSERT_EQ(result.problems, std::vector<std::string>{});
+  const CutoverConfig& cutover = result.config.cutover;
+  EXPECT_EQ(cutover.max_lag, std::chrono::seconds(3));
+  EXPECT_EQ(cutover.pause_budget, std::chrono::milliseconds(500));
+  EXPECT_EQ(cutover.timeout, std::chrono::minutes(1));
+  EXPECT_EQ(cutover.tries, 5);
+  EXPECT_EQ(cutover.sequence_margin, 100);
+  EXPECT_TRUE(cutover.end_writers);
+  EXPECT_FALSE(cutover.end_connections);
+  ASSERT_EQ(cutover.pgbouncer.size(), 1U);
+  EXPECT_EQ(cutover.pgbouncer[0].database, "d");
+  EXPECT_EQ(cutover.pgbouncer[0].blue, "");
+  EXPECT_EQ(cutover.pgbouncer[0].green, "host=g");
+  EXPECT_EQ(cutover.hooks.repoint, "r");
+}
+
+TEST(ConfigFile, RefusesACutoverThatCannotBe) {
+  for (const char* text : {"cutover: { pause_budget: 10ms }", "cutover: { pause_budget: 10s, timeout: 5s }",
+                           "cutover: { pgbouncer: [ { admin: a, config: c } ] }", "cutover: { pgbouncer: {} }",
+                           "cutover: { tries: 0 }", "cutover: { hooks: { during: x } }"}) {
+    EXPECT_EQ(read(text).problems.size(), 1U) << text;
   }
 }
 
