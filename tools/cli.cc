@@ -177,6 +177,23 @@ void CommandLine::add_cutover() {
                      "Write the report to this file, as JSON, or as a page for people where it ends in .html")
         ->type_name("FILE");
     command->add_flag("-y,--yes", options.yes, "Do not ask");
+    add_duration(*command, "--watch", options.watch, "Look after it for so long when the writes have been moved");
+    const auto condition = [&options](const std::string& text) {
+      std::optional<WatchCondition> parsed = parse_watch_condition(text);
+      if (!parsed) {
+        throw CLI::ValidationError("--rollback-on", "\"" + text +
+                                                        "\" is no condition like lag>5s, errors>2%, latency>50ms or "
+                                                        "command:./healthy.sh");
+      }
+      options.rollback_on.push_back(std::move(*parsed));
+    };
+    command
+        ->add_option_function<std::string>("--rollback-on", condition,
+                                           "With --watch: move them back by itself when this is so; may be repeated")
+        ->multi_option_policy(CLI::MultiOptionPolicy::Throw)
+        ->trigger_on_parse()
+        ->type_name("CONDITION")
+        ->needs(command->get_option("--watch"));
     add_duration(*command, "--guarding", options.guarding, "");
     command->get_option("--guarding")->group("");  // of the process that another one makes: see CutoverGuard
   }

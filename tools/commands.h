@@ -7,6 +7,7 @@
 
 #include "engine/config.h"
 #include "tools/conflict_rows.h"
+#include "tools/cutover_watch.h"
 
 namespace teal {
 
@@ -75,7 +76,9 @@ struct CutoverOptions {
   std::optional<std::chrono::milliseconds> pause_budget;
   std::optional<std::chrono::milliseconds> timeout;
   std::optional<int> tries;
-  std::string report;  ///< file for the report, as JSON or HTML by its ending; "": none
+  std::optional<std::chrono::milliseconds> watch;  ///< how long to look after it; nullopt: not
+  std::vector<WatchCondition> rollback_on;         ///< with `watch`: move back by itself when one of these is so
+  std::string report;                              ///< file for the report, as JSON or HTML by its ending; "": none
 };
 
 struct TailOptions {

@@ -90,7 +90,8 @@ std::map<std::string, std::string> Cutover::hook_environment(const std::string& 
 }
 
 std::string Cutover::tell_before() {
-  return run_hook("before", plan_.limits.hooks.before, hook_environment(plan_.to), kCutoverHookTime, stop_);
+  return run_hook("cutover.hooks.before", plan_.limits.hooks.before, hook_environment(plan_.to), kCutoverHookTime,
+                  stop_);
 }
 
 void Cutover::tell_result() {
@@ -98,8 +99,8 @@ void Cutover::tell_result() {
   std::map<std::string, std::string> environment = hook_environment(plan_.to);
   environment["TEAL_RESULT"] = to_string(report_.result);
   const std::string problem =
-      run_hook(moved ? "after" : "failed", moved ? plan_.limits.hooks.after : plan_.limits.hooks.failed, environment,
-               kCutoverHookTime, {});
+      run_hook(moved ? "cutover.hooks.after" : "cutover.hooks.failed",
+               moved ? plan_.limits.hooks.after : plan_.limits.hooks.failed, environment, kCutoverHookTime, {});
   if (!problem.empty()) report_.notes.push_back(problem);
 }
 
@@ -278,7 +279,7 @@ void Cutover::move_sequences(CutoverSides& sides, bool tell) {
 // The journal says so before: whoever takes it back has to lead them back.
 void Cutover::run_repoint(const std::string& to, milliseconds time) {
   const std::string problem = clock_.step("run the hook repoint for " + to, [&] {
-    return run_hook("repoint", plan_.limits.hooks.repoint, hook_environment(to), time,
+    return run_hook("cutover.hooks.repoint", plan_.limits.hooks.repoint, hook_environment(to), time,
                     to == plan_.to ? stop_ : std::stop_token());
   });
   if (!problem.empty()) throw Stopped(StopCode::kRefused, problem);

@@ -17,6 +17,7 @@
 #include "tools/cutover.h"
 #include "tools/cutover_checks.h"
 #include "tools/cutover_guard.h"
+#include "tools/cutover_watch.h"
 #include "tools/exit_code.h"
 #include "tools/link_facts.h"
 #include "tools/report_file.h"
@@ -79,6 +80,7 @@ class Run {
   }
   void recover(const CutoverEntry& entry);
   void recover_patiently(const CutoverPlan& plan, Cutover& cutover, const std::string& reason);
+  [[nodiscard]] bool cannot_watch();
   [[nodiscard]] bool refused(const CutoverPlan& plan, CutoverSides& sides, const CutoverHistory& history);
   void move(const CutoverPlan& plan, std::unique_ptr<CutoverSides> sides, std::int64_t number);
 
@@ -155,6 +157,14 @@ bool Run::refused(const CutoverPlan& plan, CutoverSides& sides, const CutoverHis
   return false;
 }
 
+bool Run::cannot_watch() {
+  if (!options_.watch) return false;
+  for (std::string& obstacle : CutoverWatch(config_, options_.rollback_on, options_.to).obstacles()) {
+    report_.obstacles.push_back(std::move(obstacle));
+  }
+  return !report_.obstacles.empty();
+}
+
 void Run::move(const CutoverPlan& plan, std::unique_ptr<CutoverSides> sides, std::int64_t number) {
   plan_ = std::make_unique<CutoverPlan>(plan);
   guard_ = std::make_unique<CutoverGuard>(flags_, plan.to, plan.limits.pause_budget);
@@ -197,7 +207,7 @@ void Run::run() {
     sides = connect(plan);
     history = read_cutovers(sides->blue(), sides->green(), config_.name);
   }
-  if (options_.recover || refused(plan, *sides, history)) return;
+  if (options_.recover || refused(plan, *sides, history) || cannot_watch()) return;
   if (options_.dry_run) {
     report_.result = CutoverResult::kReady;
     return;
@@ -212,6 +222,33 @@ void Run::run() {
   move(plan, std::move(sides), history.last ? history.last->number + 1 : 1);
 }
 
+void print(const CutoverReport& report, const OutputOptions& output, ReportFile& file) {
+  constexpr auto kReplace = nlohmann::json::error_handler_t::replace;
+  if (file.wanted()) file.write(file.is_page() ? report.html() : report.json().dump(2, ' ', false, kReplace));
+  std::cout << (output.json ? report.json().dump(2, ' ', false, kReplace) + "\n" : report.text()) << std::flush;
+}
+
+// Returns the exit code: 1 when the writes are back where they were.
+int look_after(const Config& config, const OutputOptions& output, const CutoverOptions& options,
+               const ConfigFlags& flags, const std::stop_token& stop) {
+  log_event(LogLevel::kInfo, "looking after the side that has the writes", {{"ms", options.watch->count()}});
+  const std::optional<std::string> reason =
+      CutoverWatch(config, options.rollback_on, options.to).watch(*options.watch, stop);
+  if (!reason) return 0;
+  CutoverOptions back = options;
+  back.to = options.to == "green" ? "blue" : "green";
+  back.unverified = true;  // what was equal before is what is gone back to
+  CutoverReport report{.name = config.name, .from = options.to, .to = back.to};
+  report.started_at = to_string(now_timestamp());
+  report.notes.push_back("moved back by itself: " + *reason);
+  ReportFile none("");
+  Run run(config, back, flags, report, stop);
+  run.run();
+  print(report, output, none);
+  run.settle();
+  return static_cast<int>(StopCode::kRefused);
+}
+
 }  // namespace
 
 int cutover_command(const Config& config, const OutputOptions& output, const CutoverOptions& options,
@@ -223,16 +260,11 @@ int cutover_command(const Config& config, const OutputOptions& output, const Cut
   ReportFile file(options.report);
   Run run(config, options, flags, report, signals.token());
   run.run();
-  if (file.wanted())
-    file.write(file.is_page() ? report.html()
-                              : report.json().dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
-  if (output.json) {
-    std::cout << report.json().dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
-  } else {
-    std::cout << report.text();
-  }
-  std::cout.flush();
+  print(report, output, file);
   run.settle();
+  if (options.watch && report.result == CutoverResult::kMoved) {
+    return look_after(config, output, options, flags, signals.token());
+  }
   const bool good = report.result == CutoverResult::kMoved || report.result == CutoverResult::kReady;
   return good || (options.recover && report.result != CutoverResult::kBroken) ? 0
                                                                               : static_cast<int>(StopCode::kRefused);

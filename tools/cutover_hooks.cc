@@ -47,24 +47,27 @@ std::string first_lines(const std::string& text) {
 
 }  // namespace
 
+std::string command_problem(const std::string& name, const std::string& command) {
+  if (command.empty()) return "";
+  // Its grammar, and that its first word is a command.
+  const Deadline deadline(kSyntaxTime, {});
+  const SubprocessResult result =
+      run_subprocess({"/bin/sh", "-c",
+                      "sh -n -c \"$1\" || exit; set -f; set -- $1; case $1 in *=*|*[\\\"\\'\\$\\`\\(\\{]*) ;; *) "
+                      "command -v \"$1\" > /dev/null || { echo \"$1: not found\" >&2; exit 1; } ;; esac",
+                      "sh", command},
+                     {}, deadline.token());
+  return result.exit_code == 0 ? "" : name + " cannot be run: " + first_lines(result.err);
+}
+
 std::vector<std::string> hook_problems(const CutoverHooks& hooks) {
   std::vector<std::string> problems;
   for (const auto& [name, command] : {std::pair<const char*, const std::string&>("before", hooks.before),
                                       std::pair<const char*, const std::string&>("repoint", hooks.repoint),
                                       std::pair<const char*, const std::string&>("after", hooks.after),
                                       std::pair<const char*, const std::string&>("failed", hooks.failed)}) {
-    if (command.empty()) continue;
-    // Its grammar, and that its first word is a command.
-    const Deadline deadline(kSyntaxTime, {});
-    const SubprocessResult result =
-        run_subprocess({"/bin/sh", "-c",
-                        "sh -n -c \"$1\" || exit; set -f; set -- $1; case $1 in *=*|*[\\\"\\'\\$\\`\\(\\{]*) ;; *) "
-                        "command -v \"$1\" > /dev/null || { echo \"$1: not found\" >&2; exit 1; } ;; esac",
-                        "sh", command},
-                       {}, deadline.token());
-    if (result.exit_code != 0) {
-      problems.push_back(std::string("cutover.hooks.") + name + " cannot be run: " + first_lines(result.err));
-    }
+    std::string problem = command_problem(std::string("cutover.hooks.") + name, command);
+    if (!problem.empty()) problems.push_back(std::move(problem));
   }
   return problems;
 }
@@ -82,11 +85,11 @@ std::string run_hook(const std::string& name, const std::string& command,
                 {{"hook", name}, {"out", first_lines(result.out)}, {"err", first_lines(result.err)}});
     }
     if (result.exit_code == 0) return "";
-    problem = "cutover.hooks." + name + " ended with " + std::to_string(result.exit_code) +
+    problem = name + " ended with " + std::to_string(result.exit_code) +
               (deadline.token().stop_requested() ? " (it was ended: its time was over)" : "") +
               (result.err.empty() ? "" : ": " + first_lines(result.err));
   } catch (const std::system_error& error) {
-    problem = "cutover.hooks." + name + " cannot be run: " + error.what();
+    problem = name + " cannot be run: " + error.what();
   }
   log_event(LogLevel::kWarn, "hook failed", {{"hook", name}, {"reason", problem}});
   return problem;

@@ -9,6 +9,8 @@
 
 namespace teal {
 
+/// What is wrong with a command as far as that shows without running it; "": nothing. `name`: what it is for messages.
+[[nodiscard]] std::string command_problem(const std::string& name, const std::string& command);
 /// What is wrong with these commands as far as that shows without running them.
 [[nodiscard]] std::vector<std::string> hook_problems(const CutoverHooks& hooks);
 

@@ -30,11 +30,12 @@ CLONE_NEWNS = 0x00020000
 OWN_MAJOR = 15
 # What is run again on each pair of server versions: what depends on the servers most. "Join." is a suite, not a word.
 PAIR_TESTS = ["AheadOfTheCommit.C5", "AheadOfTheCommit.M2", "Binary", "CopiedInserts", "CopyInPieces.I7", "Crash",
-              "DepartedPartition", "FenceTest", "Interruptions", "Join.", "LargeTransactions.C5",
+              "Cutover.W13", "CutoverChecks.L2", "CutoverChecks.L5Without", "CutoverFaults.L1", "DepartedPartition", "FenceTest", "Interruptions", "Join.", "LargeTransactions.C5",
               "LargeTransactions.M2", "OriginPosition", "PartitionAttack.H7", "Partitions", "PromotedGreen",
               "Tail.C1", "Tail.KilledIt", "TwoPhase", "TwoWayApart", "Types", "VerifyBeyond.", "VerifyForms",
               "WalOracle", "WholeRows"]
-TWO_WAY_SUITES = ["TwoWay", "Sequences.", "UniqueKeys", "ManyClaims", "OtherClock.", "ConflictsCommand."]
+TWO_WAY_SUITES = ["TwoWay", "Sequences.", "UniqueKeys", "ManyClaims", "OtherClock.", "ConflictsCommand.",
+                  "Cutover.W13", "CutoverChecks.L2", "CutoverFaults.L1"]
 SCENARIO_SECONDS_MAX = 300
 UNIT_SECONDS_MAX = 300
 LONG_FACTOR = 6

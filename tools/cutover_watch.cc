@@ -1,0 +1,172 @@
+#include "tools/cutover_watch.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "engine/config_values.h"
+#include "engine/log.h"
+#include "engine/pause.h"
+#include "engine/pg_error.h"
+#include "tools/cutover_hooks.h"
+#include "tools/link_facts.h"
+#include "tools/status_report.h"
+
+namespace teal {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kLookEvery{2'000};
+constexpr milliseconds kCommandTime{10'000};
+constexpr int kTimesInTurn = 3;
+constexpr double kTellsSomething = 20;  // transactions or statements between two looks
+
+std::string shortened(double value, const char* unit) {
+  std::array<char, 48> text{};
+  std::snprintf(text.data(), text.size(), "%.1f %s", value, unit);
+  return text.data();
+}
+
+std::optional<double> parse_percent(const std::string& text) {
+  if (!text.ends_with('%')) return std::nullopt;
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  const bool whole = end == text.c_str() + text.size() - 1 && end != text.c_str();
+  return whole && value >= 0 && value <= 100 ? std::optional(value) : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<WatchCondition> parse_watch_condition(const std::string& text) {
+  using Kind = WatchCondition::Kind;
+  constexpr std::string_view kCommandWord = "command:";
+  if (text.starts_with(kCommandWord)) {
+    WatchCondition condition{Kind::kCommand, 0, text.substr(kCommandWord.size()), text};
+    return condition.command.empty() ? std::nullopt : std::optional(std::move(condition));
+  }
+  const std::size_t sign = text.find('>');
+  if (sign == std::string::npos) return std::nullopt;
+  const std::string name = text.substr(0, sign);
+  const std::string limit = text.substr(sign + 1);
+  if (name == "errors") {
+    const std::optional<double> percent = parse_percent(limit);
+    if (!percent) return std::nullopt;
+    return WatchCondition{Kind::kErrors, *percent, "", text};
+  }
+  const std::optional<milliseconds> time = parse_duration(limit);
+  if (!time || (name != "lag" && name != "latency")) return std::nullopt;
+  return WatchCondition{name == "lag" ? Kind::kLag : Kind::kLatency, static_cast<double>(time->count()), "", text};
+}
+
+CutoverWatch::CutoverWatch(const Config& config, const std::vector<WatchCondition>& conditions, std::string to)
+    : config_(config),
+      conditions_(conditions),
+      to_(std::move(to)),
+      blue_(PgConnection::connect(connect_options(config, true, "watch"))),
+      green_(PgConnection::connect(connect_options(config, false, "watch"))) {}
+
+bool CutoverWatch::wants(WatchCondition::Kind kind) const {
+  return std::any_of(conditions_.begin(), conditions_.end(), [&](const auto& one) { return one.kind == kind; });
+}
+
+std::vector<std::string> CutoverWatch::obstacles() {
+  std::vector<std::string> found;
+  if (wants(WatchCondition::Kind::kLatency)) {
+    try {
+      static_cast<void>(read_counts());
+    } catch (const PgError& error) {
+      found.push_back(
+          std::string("--rollback-on latency needs pg_stat_statements on ") + to_ +
+          " (shared_preload_libraries, and CREATE EXTENSION in schema public or pg_catalog): " + error.what());
+    }
+  }
+  for (const WatchCondition& condition : conditions_) {
+    if (condition.kind != WatchCondition::Kind::kCommand) continue;
+    for (const std::string& problem :
+         hook_problems({.before = condition.command, .repoint = "", .after = "", .failed = ""})) {
+      found.push_back("--rollback-on " + condition.text + ": " + problem);
+    }
+  }
+  return found;
+}
+
+CutoverWatch::Counts CutoverWatch::read_counts() {
+  PgConnection& side = to_ == "green" ? green_ : blue_;
+  Counts counts;
+  const Rows transactions =
+      side.exec("count " + to_ + "'s transactions",
+                "SELECT xact_commit, xact_rollback FROM pg_stat_database WHERE datname = current_database()");
+  counts.committed = static_cast<double>(transactions.integer(0, 0));
+  counts.rolled_back = static_cast<double>(transactions.integer(0, 1));
+  if (!wants(WatchCondition::Kind::kLatency)) return counts;
+  const Rows where = side.exec("look for pg_stat_statements on " + to_,
+                               "SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = "
+                               "e.extnamespace WHERE e.extname = 'pg_stat_statements'");
+  if (where.empty()) throw PgError("look for pg_stat_statements on " + to_, "it is not there", "42704");
+  const Rows statements = side.exec(
+      "read how long " + to_ + "'s statements take",
+      "SELECT coalesce(sum(total_exec_time), 0)::float8, coalesce(sum(calls), 0)::float8 FROM " + where.str(0, 0) +
+          ".pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND "
+          "userid <> "
+          "(SELECT oid FROM pg_roles WHERE rolname = current_user)");
+  counts.statement_ms = std::stod(statements.str(0, 0));
+  counts.statements = std::stod(statements.str(0, 1));
+  return counts;
+}
+
+std::optional<std::string> CutoverWatch::wrong(const WatchCondition& condition, const Counts& now,
+                                               const std::stop_token& stop) {
+  switch (condition.kind) {
+    case WatchCondition::Kind::kLag:
+      for (const LinkStatus& link : read_links(config_, blue_, green_)) {
+        if (link.source != to_) continue;
+        if (link.phase != "streaming") return "link " + link.link + " is " + link.phase;
+        const double lag = link.lag_seconds() * 1000;
+        if (lag > condition.limit) return "link " + link.link + " lags by " + shortened(lag, "ms");
+      }
+      return std::nullopt;
+    case WatchCondition::Kind::kErrors: {
+      const double failed = now.rolled_back - last_->rolled_back;
+      const double all = failed + now.committed - last_->committed;
+      if (all < kTellsSomething || failed * 100 <= condition.limit * all) return std::nullopt;
+      return shortened(failed * 100 / all, "%") + " of " + shortened(all, "transactions") + " were rolled back";
+    }
+    case WatchCondition::Kind::kLatency: {
+      const double calls = now.statements - last_->statements;
+      const double mean = calls > 0 ? (now.statement_ms - last_->statement_ms) / calls : 0;
+      if (calls < kTellsSomething || mean <= condition.limit) return std::nullopt;
+      return "statements take " + shortened(mean, "ms") + " in the mean";
+    }
+    case WatchCondition::Kind::kCommand: {
+      const std::string problem = run_hook("watch", condition.command, {{"TEAL_TO", to_}}, kCommandTime, stop);
+      if (problem.empty() || stop.stop_requested()) return std::nullopt;
+      return problem;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> CutoverWatch::watch(milliseconds time, const std::stop_token& stop) {
+  const auto until = steady_clock::now() + time;
+  std::vector<int> times(conditions_.size(), 0);
+  last_ = read_counts();
+  while (steady_clock::now() < until && pause_for(std::min<milliseconds>(kLookEvery, time), stop)) {
+    const Counts now = read_counts();
+    for (std::size_t i = 0; i < conditions_.size(); ++i) {
+      const std::optional<std::string> reason = wrong(conditions_[i], now, stop);
+      times[i] = reason ? times[i] + 1 : 0;
+      if (!reason) continue;
+      log_event(LogLevel::kWarn, "something is wrong after the cutover",
+                {{"condition", conditions_[i].text}, {"reason", *reason}, {"times", times[i]}});
+      if (times[i] >= kTimesInTurn) return conditions_[i].text + ": " + *reason;
+    }
+    last_ = now;
+  }
+  return std::nullopt;
+}
+
+}  // namespace teal
