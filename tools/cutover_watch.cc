@@ -66,8 +66,8 @@ CutoverWatch::CutoverWatch(const Config& config, const std::vector<WatchConditio
     : config_(config),
       conditions_(conditions),
       to_(std::move(to)),
-      blue_(PgConnection::connect(connect_options(config, true, "watch"))),
-      green_(PgConnection::connect(connect_options(config, false, "watch"))) {}
+      blue_(PgConnection::connect(connect_options(config, true, "cutover-watch"))),
+      green_(PgConnection::connect(connect_options(config, false, "cutover-watch"))) {}
 
 bool CutoverWatch::wants(WatchCondition::Kind kind) const {
   return std::any_of(conditions_.begin(), conditions_.end(), [&](const auto& one) { return one.kind == kind; });
@@ -86,10 +86,8 @@ std::vector<std::string> CutoverWatch::obstacles() {
   }
   for (const WatchCondition& condition : conditions_) {
     if (condition.kind != WatchCondition::Kind::kCommand) continue;
-    for (const std::string& problem :
-         hook_problems({.before = condition.command, .repoint = "", .after = "", .failed = ""})) {
-      found.push_back("--rollback-on " + condition.text + ": " + problem);
-    }
+    std::string problem = command_problem("--rollback-on " + condition.text, condition.command);
+    if (!problem.empty()) found.push_back(std::move(problem));
   }
   return found;
 }
@@ -142,7 +140,7 @@ std::optional<std::string> CutoverWatch::wrong(const WatchCondition& condition, 
       return "statements take " + shortened(mean, "ms") + " in the mean";
     }
     case WatchCondition::Kind::kCommand: {
-      const std::string problem = run_hook("watch", condition.command, {{"TEAL_TO", to_}}, kCommandTime, stop);
+      const std::string problem = run_hook("the command", condition.command, {{"TEAL_TO", to_}}, kCommandTime, stop);
       if (problem.empty() || stop.stop_requested()) return std::nullopt;
       return problem;
     }
