@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "applier/dump_program.h"
 #include "applier/index_units.h"
 #include "engine/pg_connection.h"
 #include "engine/pg_error.h"
@@ -24,72 +25,10 @@
 namespace teal {
 namespace {
 
-struct SafeConninfo {
-  std::string text;                                // key='value' pairs without secrets
-  std::map<std::string, std::string> environment;  // the secrets
-};
-
-// A default of the server, the role or the database must not hinder the restore (TRAPS M7), nor give the constants of
-// defaults and checks another amount (D10).
-constexpr const char* kPinned =
-    "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 "
-    "-c idle_in_transaction_session_timeout=0 -c lc_monetary=C";
-
-constexpr const char* kConnectionFailure = "08006";
-
-int server_major(const std::string& conninfo) {
-  return PgConnection::connect({conninfo, "the server whose schema is moved", "teal/schema"}).server_major();
-}
-
-std::string quoted_value(std::string_view text) {
-  std::string value = "'";
-  for (const char c : text) {
-    if (c == '\'' || c == '\\') value.push_back('\\');
-    value.push_back(c);
-  }
-  return value + "'";
-}
-
-SafeConninfo without_secrets(const std::string& conninfo) {
-  const ConninfoHandle parsed(PQconninfoParse(conninfo.c_str(), nullptr));
-  if (!parsed) throw Stopped(StopCode::kUsage, "a connection string cannot be read");
-  SafeConninfo safe;
-  std::string pinned = kPinned;
-  if (server_major(conninfo) >= 14) pinned += " -c idle_session_timeout=0";
-  bool own_options = false;
-  for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option) {
-    if (option->val == nullptr) continue;
-    const std::string key = option->keyword;
-    if (key == "password") {
-      safe.environment["PGPASSWORD"] = option->val;
-      continue;
-    }
-    if (key == "sslpassword") {  // libpq has no variable for it, and the command line is public
-      throw Stopped(StopCode::kUsage,
-                    "copy.schema: true cannot be used with sslpassword in a connection string: use a "
-                    "key without a passphrase, or restore the schema yourself and set copy.schema: false");
-    }
-    if (key == "options") {
-      safe.text += "options=" + quoted_value(std::string(option->val) + " " + pinned) + " ";
-      own_options = true;
-      continue;
-    }
-    safe.text += key + "=" + quoted_value(option->val) + " ";
-  }
-  if (own_options) return safe;
-  const char* inherited = std::getenv("PGOPTIONS");
-  safe.environment["PGOPTIONS"] = (inherited == nullptr ? "" : std::string(inherited) + " ") + pinned;
-  return safe;
-}
-
 std::size_t count_entries(const std::vector<IndexUnit>& units) {
   std::size_t count = 0;
   for (const IndexUnit& unit : units) count += unit.entries.size();
   return count;
-}
-
-std::string program(const std::string& bindir, const std::string& name) {
-  return bindir.empty() ? name : bindir + "/" + name;
 }
 
 // A line of `pg_restore --list`: "6; 2615 16385 SCHEMA - app owner".
@@ -100,32 +39,6 @@ bool is_there_already(const std::string& line, const std::set<std::string>& sche
     if (line.find(" COMMENT - SCHEMA " + schema + " ") != std::string::npos) return true;
   }
   return false;
-}
-
-// Of libpq, in the language that is asked for below: the programs' exit code is the same for whatever goes wrong.
-constexpr std::array kLostConnection{"server closed the connection unexpectedly",
-                                     "could not receive data from server",
-                                     "could not send data to server",
-                                     "SSL connection has been closed unexpectedly",
-                                     "SSL SYSCALL error",
-                                     "connection to server "};
-
-bool lost_connection(const std::string& said) {
-  return std::any_of(kLostConnection.begin(), kLostConnection.end(),
-                     [&](const char* words) { return said.find(words) != std::string::npos; });
-}
-
-void run_or_stop(const std::string& what, const std::vector<std::string>& argv, const SafeConninfo& conninfo,
-                 const std::stop_token& stop) {
-  std::map<std::string, std::string> environment = conninfo.environment;
-  environment["LC_ALL"] = "";
-  environment["LC_MESSAGES"] = "C";
-  const SubprocessResult result = run_subprocess(argv, environment, stop);
-  if (result.exit_code == 0) return;
-  if (stop.stop_requested()) throw Interrupted("stopped while " + what + "; nothing of it was kept");
-  if (lost_connection(result.err)) throw PgError(what, result.err, kConnectionFailure);
-  throw Stopped(StopCode::kRefused, what + " failed (" + argv[0] + " exited with " + std::to_string(result.exit_code) +
-                                        "), nothing of it was kept: " + result.err);
 }
 
 }  // namespace
@@ -139,7 +52,7 @@ SchemaDump::SchemaDump(SchemaRestoreOptions options, std::stop_token stop)
   directory_ = pattern;
   const SafeConninfo source = without_secrets(options_.source_conninfo);
   try {
-    std::vector<std::string> argv = {program(options_.bindir, "pg_dump"),
+    std::vector<std::string> argv = {dump_program(options_.bindir, "pg_dump"),
                                      "--format=custom",
                                      "--schema-only",
                                      "--no-owner",
@@ -150,7 +63,7 @@ SchemaDump::SchemaDump(SchemaRestoreOptions options, std::stop_token stop)
                                      "--file=" + directory_ + "/schema",
                                      "--dbname=" + source.text};
     for (const std::string& table : options_.excluded_tables) argv.push_back("--exclude-table=" + table);
-    run_or_stop("dumping the schema of the source", argv, source, stop_);
+    run_dump_program("dumping the schema of the source", argv, source, stop_);
   } catch (...) {
     std::filesystem::remove_all(directory_);
     throw;
@@ -164,7 +77,7 @@ SchemaDump::~SchemaDump() {
 
 std::string SchemaDump::list_contents() {
   const SubprocessResult listed =
-      run_subprocess({program(options_.bindir, "pg_restore"), "--list", directory_ + "/schema"}, {});
+      run_subprocess({dump_program(options_.bindir, "pg_restore"), "--list", directory_ + "/schema"}, {});
   if (listed.exit_code != 0) throw Stopped(StopCode::kRefused, "the schema's dump cannot be listed: " + listed.err);
   return listed.out;
 }
@@ -178,11 +91,11 @@ void SchemaDump::restore_listed(const std::string& section, const std::vector<Du
   out.close();
   if (!out) throw Stopped(StopCode::kRefused, "cannot write " + path);
   const SafeConninfo target = without_secrets(options_.target_conninfo);
-  run_or_stop(
-      "restoring the schema (" + section + ") on the target",
-      {program(options_.bindir, "pg_restore"), "--section=" + section, "--no-owner", "--no-acl", "--single-transaction",
-       "--exit-on-error", "--use-list=" + path, "--dbname=" + target.text, directory_ + "/schema"},
-      target, stop);
+  run_dump_program("restoring the schema (" + section + ") on the target",
+                   {dump_program(options_.bindir, "pg_restore"), "--section=" + section, "--no-owner", "--no-acl",
+                    "--single-transaction", "--exit-on-error", "--use-list=" + path, "--dbname=" + target.text,
+                    directory_ + "/schema"},
+                   target, stop);
 }
 
 // Without schemas that the target has already (the administrator made them to grant rights in them) and without

@@ -92,6 +92,10 @@ void CommandLine::add_commands() {
                          "teal -c teal.yml finish --yes");
   finish->add_flag("--force", invocation_.finish.force, "Go on when one side cannot be reached");
   finish->add_flag("-y,--yes", invocation_.finish.yes, "Do not ask");
+  finish
+      ->add_option("--archive", invocation_.finish.archive,
+                   "First dump the side that a cutover has left into this file (pg_dump, custom format)")
+      ->type_name("FILE");
   add("version", Command::kVersion, "Print version, build, libpq and the supported servers", "teal version --json");
   app_.set_version_flag("--version", "teal " TEAL_VERSION);
 }

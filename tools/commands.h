@@ -22,8 +22,9 @@ struct StatusOptions {
 };
 
 struct FinishOptions {
-  bool force = false;  ///< go on when one side cannot be reached
-  bool yes = false;    ///< do not ask
+  bool force = false;   ///< go on when one side cannot be reached
+  bool yes = false;     ///< do not ask
+  std::string archive;  ///< file to dump the side that was left into, first; "": none
 };
 
 struct VerifyOptions {

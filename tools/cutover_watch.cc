@@ -81,7 +81,7 @@ std::vector<std::string> CutoverWatch::obstacles() {
     } catch (const PgError& error) {
       found.push_back(
           std::string("--rollback-on latency needs pg_stat_statements on ") + to_ +
-          " (shared_preload_libraries, and CREATE EXTENSION in schema public or pg_catalog): " + error.what());
+          " (shared_preload_libraries, and CREATE EXTENSION): " + error.what());
     }
   }
   for (const WatchCondition& condition : conditions_) {

@@ -5,14 +5,18 @@
 #include <set>
 #include <stop_token>
 
+#include "engine/log.h"
 #include "engine/pg_error.h"
 #include "engine/run_lock.h"
+#include "tools/archive.h"
 #include "tools/commands.h"
 #include "tools/confirm.h"
+#include "tools/cutover_journal.h"
 #include "tools/deprovision.h"
 #include "tools/exit_code.h"
 #include "tools/known_migrations.h"
 #include "tools/link_facts.h"
+#include "tools/signals.h"
 
 namespace teal {
 namespace {
@@ -91,6 +95,31 @@ void check_claim(const Config& config, PgConnection& blue, PgConnection& green) 
                                         "): use that one's configuration; if it is gone for good, teal finish --force");
 }
 
+// Before anything is taken away: what fails here leaves all as it was.
+void archive(const Config& config, const std::string& file, std::optional<PgConnection>& blue,
+             std::optional<PgConnection>& green) {
+  if (!blue || !green) throw Stopped(StopCode::kUsage, "--archive needs both sides");
+  const CutoverHistory history = read_cutovers(*blue, *green, config.name);
+  if (!history.last) {
+    throw Stopped(StopCode::kUsage,
+                  "--archive: no cutover has left a side of \"" + config.name + "\"; dump it with pg_dump");
+  }
+  const SignalStop signals;
+  const bool left_blue = history.writes_on == "green";
+  archive_side(config, left_blue, file, signals.token());
+  log_event(LogLevel::kInfo, "archived", {{"side", left_blue ? "blue" : "green"}, {"file", file}});
+}
+
+// Who finishes in the middle of a cutover would leave two writable sides, or none.
+void refuse_within_cutover(const Config& config, std::optional<PgConnection>& blue,
+                           std::optional<PgConnection>& green) {
+  if (!blue || !green) return;
+  const CutoverHistory history = read_cutovers(*blue, *green, config.name);
+  if (!history.last || history.last->ended()) return;
+  throw Stopped(StopCode::kRefused, "cutover " + std::to_string(history.last->number) + " to " + history.last->to +
+                                        " has not ended: teal cutover --recover ends it, then repeat teal finish");
+}
+
 }  // namespace
 
 int finish_command(const Config& config, const OutputOptions& output, const FinishOptions& options) {
@@ -105,7 +134,11 @@ int finish_command(const Config& config, const OutputOptions& output, const Fini
   // A teal that still copies does not read its slot yet, so the slot alone does not tell that it is there.
   std::optional<RunLock> lock;
   if (green) lock.emplace(connect_options(config, false, "finish"), config.name, kLockPatience, std::stop_token());
-  if (blue && green && !options.force) check_claim(config, *blue, *green);
+  if (blue && green && !options.force) {
+    check_claim(config, *blue, *green);
+    refuse_within_cutover(config, blue, green);
+  }
+  if (!options.archive.empty()) archive(config, options.archive, blue, green);
   DeprovisionReport report = deprovision(config.name, blue ? &*blue : nullptr, green ? &*green : nullptr);
   const bool own_done = report.left.empty();
   report.left.insert(report.left.end(), unreached.begin(), unreached.end());

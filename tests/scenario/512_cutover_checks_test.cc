@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <set>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "tests/scenario/cutover_fixture.h"
+#include "tests/support/pg_installation.h"
 #include "tests/support/scratch_directory.h"
 
 namespace teal::test {
@@ -232,7 +234,11 @@ TEST_F(CutoverChecks, ReportMayBeAPageAndFinishLeavesNothing) {
   cut("cutover", 0, {"--unverified", "--report", page.string()});
   EXPECT_THAT(read_file(page), HasSubstr("moved: applications write on green"));
   teal_->terminate();
-  const TealResult finished = command({"finish", "--yes"});
+  const std::string dump = (page.parent_path() / "blue.dump").string();
+  const TealResult finished = command({"finish", "--yes", "--archive", dump});
+  EXPECT_EQ(std::filesystem::status(dump).permissions() & std::filesystem::perms::all,
+            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  EXPECT_EQ(run_program({.argv = {pg_installation().bin / "pg_restore", "--list", dump}}, seconds(20)), 0);
   EXPECT_THAT(finished.out, HasSubstr("removed blue: the fence: applications can write there again"));
   for (const PgServer* server : {&blue_server(), &green_server()}) expect_no_trace(*server, 1);
   EXPECT_EQ(refusal(blue_server()), "");
