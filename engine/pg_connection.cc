@@ -207,6 +207,7 @@ Rows PgConnection::collect(std::string_view operation) {
       if (cancelled) check_cancel_answered(operation, *cancelled);
       const auto waited = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - start);
       if (answer_within_.count() > 0 && waited > answer_within_) {
+        given_up_ = true;
         throw PgError(std::string(operation),
                       label_ + " has not answered for " + std::to_string(waited.count()) + " ms", "08006");
       }

@@ -115,7 +115,7 @@ class PgConnection {
   /// "host:port/database", for people.
   [[nodiscard]] std::string address() const;
   [[nodiscard]] PGconn* raw() const { return connection_.get(); }
-  [[nodiscard]] bool usable() const { return PQstatus(connection_.get()) == CONNECTION_OK; }
+  [[nodiscard]] bool usable() const { return !given_up_ && PQstatus(connection_.get()) == CONNECTION_OK; }
   /// The same, after a look at the socket: the server may have ended a session that does nothing. Never waits.
   [[nodiscard]] bool alive() const { return PQconsumeInput(connection_.get()) != 0 && usable(); }
 
@@ -154,6 +154,7 @@ class PgConnection {
   std::uint64_t often_made_ = 0;
   std::string label_;
   std::chrono::milliseconds answer_within_;
+  bool given_up_ = false;  ///< an answer has not come in time, and may still come
   std::stop_token stop_;
   WaitListener wait_listener_;
 };

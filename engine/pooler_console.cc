@@ -47,7 +47,8 @@ std::string error_text(std::string_view fields) {
 
 }  // namespace
 
-void PoolerConsole::raise(const std::string& text, const char* sqlstate) const {
+void PoolerConsole::raise(const std::string& text, const char* sqlstate) {
+  given_up_ = given_up_ || *sqlstate != '\0';
   throw PgError(command_ + " at " + label_, text, sqlstate);
 }
 
@@ -77,7 +78,7 @@ void PoolerConsole::send(const std::string& command) {
   if (PQsendQuery(connection_.get(), command.c_str()) == 0) raise(trimmed(PQerrorMessage(connection_.get())), kLost);
 }
 
-bool PoolerConsole::wait_readable(steady_clock::time_point until) const {
+bool PoolerConsole::wait_readable(steady_clock::time_point until) {
   PGconn* raw = connection_.get();
   while (PQisBusy(raw) != 0) {
     if (!wait_for(PQsocket(raw), POLLIN, until)) return false;
@@ -116,7 +117,7 @@ Rows PoolerConsole::exec(const std::string& command) {
   return Rows(std::move(last));
 }
 
-void PoolerConsole::send_bytes(const std::string& bytes, steady_clock::time_point until) const {
+void PoolerConsole::send_bytes(const std::string& bytes, steady_clock::time_point until) {
   const int socket = PQsocket(connection_.get());
   for (std::size_t sent = 0; sent < bytes.size();) {
     if (!wait_for(socket, POLLOUT, until)) raise("it takes nothing", kLost);

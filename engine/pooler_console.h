@@ -28,18 +28,20 @@ class PoolerConsole {
   /// Whether the answer to `send` has come within `time`. Errors: PgError also when it is a refusal.
   [[nodiscard]] bool answered_within(std::chrono::milliseconds time);
 
+  [[nodiscard]] bool usable() const { return !given_up_ && PQstatus(connection_.get()) == CONNECTION_OK; }
   [[nodiscard]] const std::string& label() const { return label_; }
 
  private:
-  void send_bytes(const std::string& bytes, std::chrono::steady_clock::time_point until) const;
+  void send_bytes(const std::string& bytes, std::chrono::steady_clock::time_point until);
   void read_answers(std::size_t count, std::chrono::steady_clock::time_point until);
-  [[nodiscard]] bool wait_readable(std::chrono::steady_clock::time_point until) const;
-  [[noreturn]] void raise(const std::string& text, const char* sqlstate) const;
+  [[nodiscard]] bool wait_readable(std::chrono::steady_clock::time_point until);
+  [[noreturn]] void raise(const std::string& text, const char* sqlstate);
 
   ConnHandle connection_;
   std::string label_;
   std::chrono::milliseconds answer_within_;
   std::string command_;
+  bool given_up_ = false;  ///< an answer has not come in time, and may still come
 };
 
 }  // namespace teal

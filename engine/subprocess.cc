@@ -19,7 +19,7 @@ extern char** environ;
 namespace teal {
 namespace {
 
-constexpr int kStopCheckMs = 20;
+constexpr std::chrono::milliseconds kStopCheck{20};
 constexpr std::chrono::milliseconds kGrace{500};  // between asking a program to end and ending it
 
 class Pipe {
@@ -87,41 +87,54 @@ int spawn(const std::vector<std::string>& argv, const std::map<std::string, std:
   return error;
 }
 
-void read_both(Pipe& out, Pipe& err, SubprocessResult& result, pid_t pid, const std::stop_token& stop) {
-  using Clock = std::chrono::steady_clock;
-  std::array<pollfd, 2> ends{pollfd{out.read_end(), POLLIN, 0}, pollfd{err.read_end(), POLLIN, 0}};
-  std::array<std::string*, 2> texts{&result.out, &result.err};
-  std::optional<Clock::time_point> told;
+// Takes what there is, at once or within `wait`. Returns whether there was anything.
+bool read_some(std::array<pollfd, 2>& ends, SubprocessResult& result, std::chrono::milliseconds wait) {
+  if (::poll(ends.data(), ends.size(), static_cast<int>(wait.count())) <= 0) return false;
+  bool any = false;
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    if (ends[i].fd < 0 || ends[i].revents == 0) continue;
+    std::array<char, 4096> buffer{};
+    const ssize_t count = ::read(ends[i].fd, buffer.data(), buffer.size());
+    any = any || count > 0;
+    if (count > 0) {
+      (i == 0 ? result.out : result.err).append(buffer.data(), static_cast<std::size_t>(count));
+    } else if (count == 0 || errno != EINTR) {
+      ends[i].fd = -1;
+    }
+  }
+  return any;
+}
+
+// Until the program has ended, whoever else has its pipes by then. Returns its status.
+int read_to_the_end(std::array<pollfd, 2> ends, SubprocessResult& result, pid_t pid, const std::stop_token& stop) {
+  std::optional<std::chrono::steady_clock::time_point> told;
   bool killed = false;
-  while (ends[0].fd >= 0 || ends[1].fd >= 0) {
+  for (;;) {
+    int status = 0;
+    const pid_t ended = ::waitpid(pid, &status, WNOHANG);
+    if (ended < 0 && errno != EINTR) throw std::system_error(errno, std::generic_category(), "wait for a program");
+    if (ended == pid) {
+      while (read_some(ends, result, std::chrono::milliseconds(0))) {
+      }
+      return status;
+    }
     if (stop.stop_requested() && !told) {
       ::kill(-pid, SIGTERM);
-      told = Clock::now();
+      told = std::chrono::steady_clock::now();
     }
-    if (told && !killed && Clock::now() - *told > kGrace) {
+    if (told && !killed && std::chrono::steady_clock::now() - *told > kGrace) {
       ::kill(-pid, SIGKILL);
       killed = true;
     }
-    // Something has left the group, and keeps the pipes.
-    if (told && Clock::now() - *told > 2 * kGrace) return;
-    if (::poll(ends.data(), ends.size(), kStopCheckMs) < 0 && errno != EINTR) return;
-    for (std::size_t i = 0; i < ends.size(); ++i) {
-      if (ends[i].fd < 0 || ends[i].revents == 0) continue;
-      std::array<char, 4096> buffer{};
-      const ssize_t count = ::read(ends[i].fd, buffer.data(), buffer.size());
-      if (count > 0) {
-        texts[i]->append(buffer.data(), static_cast<std::size_t>(count));
-      } else if (count == 0 || errno != EINTR) {
-        ends[i].fd = -1;
-      }
-    }
+    static_cast<void>(read_some(ends, result, kStopCheck));
   }
 }
 
 }  // namespace
 
 SubprocessResult run_subprocess(const std::vector<std::string>& argv,
-                                const std::map<std::string, std::string>& environment, const std::stop_token& stop) {
+                                const std::map<std::string, std::string>& environment, const std::stop_token& stop,
+                                const std::function<void(pid_t)>& started) {
   Pipe out;
   Pipe err;
   SubprocessResult result;
@@ -134,11 +147,9 @@ SubprocessResult run_subprocess(const std::vector<std::string>& argv,
   }
   out.close_end(1);
   err.close_end(1);
-  read_both(out, err, result, pid, stop);
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0) {
-    if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "wait for " + argv[0]);
-  }
+  if (started) started(pid);
+  const int status =
+      read_to_the_end({pollfd{out.read_end(), POLLIN, 0}, pollfd{err.read_end(), POLLIN, 0}}, result, pid, stop);
   result.exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
   return result;
 }

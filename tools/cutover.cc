@@ -119,7 +119,7 @@ void Cutover::prepare(CutoverSides& sides, std::int64_t number) {
     });
     clock_.step("put the fence on " + plan_.from(), [&] { install_fence(sides.left_fence()); });
   }
-  clock_.step("move sequences beforehand", [&] { move_sequences(sides, false); });
+  clock_.step("move sequences beforehand", [&] { move_sequences(sides); });
 }
 
 // Who holds a table keeps the fence's trigger from it, in the first cutover.
@@ -152,7 +152,7 @@ bool Cutover::move(CutoverSides& sides) {
     } catch (const std::exception& error) {
       if (deciding_ || decided_) throw;
       if (!sides.usable()) {
-        let_go_at_any_price(sides);
+        let_go_at_any_price(sides.left_fence(), plan_.fence && sides.left().usable());
         throw;
       }
       reason = error.what();
@@ -169,6 +169,11 @@ bool Cutover::move(CutoverSides& sides) {
   return true;
 }
 
+// No longer than the budget lasts: who has not answered by then is not waited for.
+void Cutover::expect_answers(CutoverSides& sides) {
+  for (PgConnection* side : {&sides.left(), &sides.target()}) side->set_answer_within(budget_left() + kAnswerSlack);
+}
+
 void Cutover::attempt(CutoverSides& sides) {
   clock_.step("see that the link is near", [&] {
     MarkerRound round(sides.left(), sides.target(), plan_.forward());
@@ -180,19 +185,42 @@ void Cutover::attempt(CutoverSides& sides) {
     }
   });
   note(sides, CutoverState::kPausing);
-  pause_poolers();
+  expect_answers(sides);
+  pause_poolers(sides);
+  expect_answers(sides);
   if (plan_.fence) fence_off(sides);
+  expect_answers(sides);
   drain(sides);
+  expect_answers(sides);
   if (!plan_.limits.hooks.repoint.empty()) {
     entry_.details["repointed"] = true;
     note(sides, CutoverState::kPausing);
     run_repoint(plan_.to, budget_left());
   }
+  // A partition that was made meanwhile has none, and may have been written.
+  if (plan_.fence) sides.left_fence().check_complete();
   if (budget_left().count() == 0) over_budget("the cutover", plan_.limits);
   clock_.step("decide", [&] { decide(sides); });
 }
 
-void Cutover::pause_poolers() {
+// What came through a pooler is under the server's own names.
+std::string Cutover::open_transactions(CutoverSides& sides) {
+  const Rows rows = sides.left().exec(
+      "look for open transactions on " + plan_.from(),
+      "SELECT pid, coalesce(usename, ''), coalesce(state, ''), extract(epoch FROM clock_timestamp() - "
+      "xact_start)::float8 "
+      "FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' AND xact_start IS "
+      "NOT "
+      "NULL AND pid <> pg_backend_pid() AND NOT starts_with(application_name, 'teal/') ORDER BY xact_start LIMIT 3");
+  std::string who;
+  for (int i = 0; i < rows.size(); ++i) {
+    who += (who.empty() ? " (session " : ", session ") + rows.str(i, 0) + " of " + rows.str(i, 1) + ", " +
+           rows.str(i, 2) + ", " + rows.str(i, 3) + " s old";
+  }
+  return who.empty() ? "" : who + ")";
+}
+
+void Cutover::pause_poolers(CutoverSides& sides) {
   for (const auto& pooler : poolers_) {
     clock_.step("pause " + pooler->label(), [&] {
       // Until it is sent, nothing waits for the first of them.
@@ -203,7 +231,7 @@ void Cutover::pause_poolers() {
   for (const auto& pooler : poolers_) {
     clock_.step("wait until it has paused", [&] {
       if (!pooler->paused_within(budget_left(), stop_)) {
-        over_budget("a transaction that came through " + pooler->label(), plan_.limits);
+        over_budget("a transaction that came through " + pooler->label() + open_transactions(sides), plan_.limits);
       }
     });
   }
@@ -211,7 +239,6 @@ void Cutover::pause_poolers() {
 
 void Cutover::fence_off(CutoverSides& sides) {
   pause_begins();
-  for (PgConnection* side : {&sides.left(), &sides.target()}) side->set_answer_within(budget_left() + kAnswerSlack);
   clock_.step("close the fence on " + plan_.from(), [&] { sides.left_fence().close(budget_left()); });
   clock_.step("wait for open transactions", [&] { wait_for_writers(sides, budget_left()); });
   clock_.step("try to write", [&] {
@@ -249,7 +276,7 @@ void Cutover::drain(CutoverSides& sides) {
     });
   };
   const MarkerPassed first = pass("drain");
-  clock_.step("move sequences", [&] { move_sequences(sides, true); });
+  clock_.step("move sequences", [&] { move_sequences(sides); });
   const MarkerPassed second = pass("prove silence");
   report_.left_at = second.source_lsn;
   const std::int64_t between = second.from_outside - first.from_outside;
@@ -261,14 +288,14 @@ void Cutover::drain(CutoverSides& sides) {
   }
 }
 
-void Cutover::move_sequences(CutoverSides& sides, bool tell) {
+void Cutover::move_sequences(CutoverSides& sides) {
   for (const SequenceMove& one : sync_sequences(sides.left(), sides.target(), plan_.draw_from_sequences,
                                                 plan_.config.name, {.margin = plan_.limits.sequence_margin})) {
     const std::string name = to_string(one.name.name.empty() ? one.from : one.name);
     if (one.outcome == SequenceMove::Outcome::kProblem) {
       throw Stopped(StopCode::kRefused, "sequence " + name + ": " + one.problem);
     }
-    if (!tell || one.outcome != SequenceMove::Outcome::kMoved) continue;
+    if (one.outcome != SequenceMove::Outcome::kMoved) continue;
     const auto number = [](const std::optional<std::int64_t>& value) {
       return value ? std::to_string(*value) : "its end";
     };
@@ -280,8 +307,9 @@ void Cutover::move_sequences(CutoverSides& sides, bool tell) {
 void Cutover::run_repoint(const std::string& to, milliseconds time) {
   const std::string problem = clock_.step("run the hook repoint for " + to, [&] {
     return run_hook("cutover.hooks.repoint", plan_.limits.hooks.repoint, hook_environment(to), time,
-                    to == plan_.to ? stop_ : std::stop_token());
+                    to == plan_.to ? stop_ : std::stop_token(), listener_.hook_runs);
   });
+  listener_.hook_runs(0);
   if (!problem.empty()) throw Stopped(StopCode::kRefused, problem);
 }
 
@@ -296,7 +324,7 @@ void Cutover::decide(CutoverSides& sides) {
     if (plan_.fence) sides.left_fence().seal();
     deciding_ = true;
     left.exec("decide", "COMMIT");
-  } catch (const PgError&) {
+  } catch (...) {
     if (left.usable()) {
       left.exec("roll back", "ROLLBACK");
       deciding_ = false;
@@ -305,8 +333,6 @@ void Cutover::decide(CutoverSides& sides) {
   }
   decided_ = true;
   deciding_ = false;
-  // From here on there is nothing to be taken back, however long it takes.
-  listener_.ends();
   if (plan_.fence && !sides.left_fence().held()) make_sure(sides);
 }
 

@@ -1,4 +1,6 @@
 #pragma once
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -23,6 +25,7 @@ inline constexpr std::chrono::milliseconds kCutoverHookTime{60'000};
 struct PauseListener {
   std::function<void()> begins;
   std::function<void()> ends;
+  std::function<void(pid_t)> hook_runs;  ///< the process group of a hook that runs; 0: it has ended
 };
 
 /// Moves the writes from one side to the other.
@@ -54,6 +57,10 @@ class Cutover {
   /// which. Errors: PgError, Stopped: it is still to be done.
   void recover(CutoverSides& sides, CutoverEntry entry);
 
+  /// When only the side that is left can be asked: lets its applications go on, if it is not decided that they are
+  /// moved, and if nobody else is at it. The rest is still to be done. Errors: PgError.
+  bool free_left_alone();
+
   /// The hook `before`. Returns what went wrong, or "".
   [[nodiscard]] std::string tell_before();
   /// The hook `after`, when the writes have been moved, else `failed`.
@@ -61,8 +68,10 @@ class Cutover {
   /// Gives back what was borrowed of the poolers, which may take 15 s: see Pooler::restore.
   void settle();
 
-  /// Whether the writes are decided to be moved, as far as this process knows.
-  [[nodiscard]] bool decided() const { return decided_; }
+  /// What is known, in words, when neither could be done: where applications write, and what is to be done.
+  [[nodiscard]] std::string standing() const;
+  /// Nobody is to take this process for one that hangs: it goes on trying.
+  void be_patient() { listener_.ends(); }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -71,19 +80,22 @@ class Cutover {
   [[nodiscard]] std::chrono::milliseconds time_left() const;
   void install_fence(Fence& fence);
   void attempt(CutoverSides& sides);
-  void pause_poolers();
+  void expect_answers(CutoverSides& sides);
+  [[nodiscard]] std::string open_transactions(CutoverSides& sides);
+  void pause_poolers(CutoverSides& sides);
   void fence_off(CutoverSides& sides);
   void wait_for_writers(CutoverSides& sides, std::chrono::milliseconds time);
   void drain(CutoverSides& sides);
-  void move_sequences(CutoverSides& sides, bool tell);
+  void move_sequences(CutoverSides& sides);
   void run_repoint(const std::string& to, std::chrono::milliseconds time);
+  void lead_back();
   void decide(CutoverSides& sides);
   void make_sure(CutoverSides& sides);
   void finish(CutoverSides& sides);
   void lead_pooler(std::size_t number);
   void end_connections(CutoverSides& sides);
   void let_go(CutoverSides& sides);
-  void let_go_at_any_price(CutoverSides& sides) noexcept;
+  void let_go_at_any_price(Fence& left, bool reachable) noexcept;
   void resume_poolers();
   void note(CutoverSides& sides, CutoverState state);
   void pause_begins();

@@ -10,6 +10,8 @@
 #include "engine/catalog_columns.h"
 #include "engine/pg_error.h"
 #include "tools/cutover_hooks.h"
+#include "tools/cutover_journal.h"
+#include "tools/link_facts.h"
 #include "tools/marker_round.h"
 #include "tools/sequence_sync.h"
 #include "tools/status_report.h"
@@ -39,6 +41,7 @@ class Checks {
   CutoverFindings run(bool unverified) {
     check_links();
     if (!unverified) check_verified();
+    check_one_sided();
     check_transactions();
     check_rights();
     check_applications();
@@ -59,6 +62,7 @@ class Checks {
   void check_links();
   void check_link(const LinkStatus& link);
   void check_verified();
+  void check_one_sided();
   void check_transactions();
   void check_prepared();
   void check_rights();
@@ -67,6 +71,7 @@ class Checks {
   void check_markers();
   void check_sequences();
   void check_poolers();
+  void check_led_to(std::size_t number);
   void note_other_slots();
   void note_target_writers();
 
@@ -95,7 +100,8 @@ void Checks::check_links() {
 
 void Checks::check_link(const LinkStatus& link) {
   if (link.phase != "streaming") {
-    obstacle("link " + link.link + " is " + link.phase + ", not streaming: see teal status, and the log of teal run");
+    obstacle("link " + link.link + " is " + link.phase +
+             ", not streaming: start teal run, or see its log and teal status");
   }
   if (const std::int64_t open = link.quarantine.open(); open > 0) {
     obstacle("link " + link.link + " has " + std::to_string(open) + " quarantined changes: teal quarantine list");
@@ -131,6 +137,20 @@ void Checks::check_verified() {
     obstacle("the last comparison began " + seconds_text(last->age_seconds()) +
              " ago, more than verify.max_age allows" + mend);
   }
+}
+
+// Not even with --unverified: rows that are there alone would be lost.
+void Checks::check_one_sided() {
+  const CutoverHistory history = read_cutovers(sides_.blue(), sides_.green(), plan_.config.name);
+  if (!history.one_sided_seconds || !plan_.way_back) return;
+  const std::optional<LastVerify> last = read_verify_of(links_, plan_.config.name, sides_.green());
+  const bool compared = last && !last->tables.empty() && last->never.empty() &&
+                        last->verdict() == TableVerdict::kEqual && last->age_seconds() < *history.one_sided_seconds;
+  if (compared) return;
+  obstacle("the writes were moved without a way back " + seconds_text(*history.one_sided_seconds) +
+           " ago, and what was written until a link led back is on " + history.writes_on +
+           " alone: teal verify has to find both sides equal since then; teal verify --repair " + history.writes_on +
+           " brings the rows");
 }
 
 // They hold the pooler's pause and the fence up for as long as they take.
@@ -221,9 +241,8 @@ void Checks::check_applications() {
   const auto there = writers_of(sides_.target(), to_green ? plan_.green_tables : plan_.blue_tables);
   if (!here.empty() && there.empty()) {
     return obstacle("no role but teal's may write on " + plan_.to +
-                    ": where teal made the tables, hand them over, as an "
-                    "administrator in " +
-                    plan_.to + "'s database: REASSIGN OWNED BY ... TO ...; see docs/guide.md");
+                    ": where teal made the tables, hand them over one by one, as docs/guide.md has it under \"Move the "
+                    "application\" (not by REASSIGN OWNED, which takes teal's own schema from it)");
   }
   for (const auto& [role, tables] : here) {
     const auto known = there.find(role);
@@ -235,7 +254,10 @@ void Checks::check_applications() {
     }
     if (count > kNamedTablesMost) missing += " and " + std::to_string(count - kNamedTablesMost) + " more";
     if (count > 0)
-      note("role " + role + " may write to " + missing + " on " + plan_.from() + ", and not on " + plan_.to);
+      note("role " + role + " may write to " + missing + " on " + plan_.from() + ", and not on " + plan_.to +
+           "; if it is an application's, on " + plan_.to +
+           ": GRANT USAGE ON SCHEMA ..., SELECT, INSERT, UPDATE, DELETE ON ... TO " + quote_identifier(role) +
+           ", and USAGE on their sequences");
   }
 }
 
@@ -271,6 +293,28 @@ void Checks::check_sequences() {
   }
 }
 
+// What nobody has tried is where clients are going to be led. The pooler may reach what teal does not, so only what
+// answers is judged, and what is not there at all.
+void Checks::check_led_to(std::size_t number) {
+  const bool green = plan_.to == "green";
+  const PoolerTarget target = pooler_target(plan_.config, plan_.limits.pgbouncer[number], green);
+  ConnectOptions options = connect_options(plan_.config, !green, "cutover");
+  options.conninfo = conninfo_at(options, target);
+  options.connect_timeout = std::chrono::seconds(2);
+  try {
+    PgConnection there = PgConnection::connect(options);
+    const ServerFacts found = read_server_facts(there);
+    const ServerFacts expected = read_server_facts(sides_.target());
+    if (found.system_id == expected.system_id && found.database == expected.database) return;
+    obstacle("cutover.pgbouncer would lead clients to " + to_string(target) + ", which is database " + found.database +
+             " of another server than " + plan_.to + ", or another database: mend its " + plan_.to);
+  } catch (const PgError& error) {
+    const std::string text =
+        "teal cannot look at " + to_string(target) + ", where cutover.pgbouncer would lead clients: " + error.text();
+    PgConnection::refuses_sessions(options) || error.error_class() == ErrorClass::kLogin ? note(text) : obstacle(text);
+  }
+}
+
 void Checks::check_poolers() {
   const std::vector<std::unique_ptr<Pooler>> poolers = open_poolers(plan_);
   for (std::size_t i = 0; i < poolers.size(); ++i) {
@@ -280,12 +324,19 @@ void Checks::check_poolers() {
       const PoolerTarget leads = poolers[i]->state().target;
       const PoolerTarget expected = pooler_target(plan_.config, plan_.limits.pgbouncer[i], plan_.to != "green");
       static_cast<void>(pooler_target(plan_.config, plan_.limits.pgbouncer[i], plan_.to == "green"));
-      if (leads == expected) continue;
+      if (leads == expected) {
+        check_led_to(i);
+        continue;
+      }
       obstacle(poolers[i]->label() + " leads to " + to_string(leads) + ", and not to " + plan_.from() + " (" +
                to_string(expected) + "): where it reaches " + plan_.from() + " by another name, give it " +
-               plan_.from() + ": \"host=... port=... dbname=...\" in cutover.pgbouncer");
+               plan_.from() +
+               ": \"host=... port=... dbname=...\" in cutover.pgbouncer; where it is wrong, lead it to " +
+               plan_.from() + " (its file, and RELOAD)");
     } catch (const PgError& error) {
-      obstacle(error.what());
+      obstacle(
+          std::string(error.what()) +
+          "; cutover.pgbouncer's admin names PgBouncer's console: dbname=pgbouncer, and a user of its admin_users");
     } catch (const Stopped& stopped) {
       obstacle(stopped.what());
     }

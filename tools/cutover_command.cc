@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -31,6 +32,8 @@ using std::chrono::steady_clock;
 
 constexpr milliseconds kLockPatience{5'000};
 constexpr milliseconds kRecoverPause{200};
+constexpr std::chrono::minutes kGuardTries{10};
+const PauseListener kNobodyListens{[] {}, [] {}, [](pid_t) {}};
 
 CutoverPlan make_plan(const Config& config, const CutoverOptions& options) {
   CutoverPlan plan{.config = config, .limits = config.cutover, .to = options.to};
@@ -58,6 +61,15 @@ void complete_schema(CutoverSides& sides) {
       throw Stopped(StopCode::kRefused, "nothing is set up on " + side->label() + ": start teal run first");
     }
     if (!has_control_table(*side, "cutover_journal")) install_control_schema(*side);
+  }
+}
+
+bool free_left(Cutover& cutover) {
+  try {
+    return cutover.free_left_alone();
+  } catch (const std::exception& error) {
+    log_event(LogLevel::kDebug, "the side that is left cannot be asked either", {{"reason", error.what()}});
+    return false;
   }
 }
 
@@ -102,7 +114,8 @@ void Run::recover(const CutoverEntry& entry) {
   plan_->way_back = entry.details.value("way_back", true);
   report_.from = plan_->from();
   report_.to = plan_->to;
-  cutover_ = std::make_unique<Cutover>(*plan_, report_, PauseListener{[] {}, [] {}}, stop_);
+  if (cutover_) cutover_->settle();
+  cutover_ = std::make_unique<Cutover>(*plan_, report_, kNobodyListens, stop_);
   const std::unique_ptr<CutoverSides> sides = connect(*plan_);
   // Who has ended meanwhile, or was ended by its guard, has changed it.
   const CutoverHistory history = read_cutovers(sides->blue(), sides->green(), config_.name);
@@ -114,33 +127,32 @@ void Run::recover(const CutoverEntry& entry) {
   cutover_->tell_result();
 }
 
-// Whatever has gone wrong, it is ended one way or the other, as soon as both sides can be asked.
+// Whatever has gone wrong, it is ended one way or the other, as soon as both sides can be asked; as long as only the
+// one that is left can be, its applications at least are let go.
 void Run::recover_patiently(const CutoverPlan& plan, Cutover& cutover, const std::string& reason) {
   report_.obstacles.push_back(reason);
+  cutover.be_patient();
   const auto until = steady_clock::now() + plan.limits.timeout;
-  for (;;) {
+  std::string problem;
+  bool freed = false;
+  do {
     try {
       const auto sides = std::make_unique<CutoverSides>(plan, kCutoverAnswers, kLockPatience, std::stop_token());
       const CutoverHistory history = read_cutovers(sides->blue(), sides->green(), config_.name);
-      if (history.last && !history.last->ended()) cutover.recover(*sides, *history.last);
+      if (history.last && !history.last->ended()) return cutover.recover(*sides, *history.last);
+      report_.result = CutoverResult::kUndone;
       return;
     } catch (const PgError& error) {
-      log_event(LogLevel::kWarn, "the cutover cannot be ended yet", {{"reason", error.what()}});
-      if (steady_clock::now() < until && pause_for(kRecoverPause, {})) continue;
-      report_.obstacles.emplace_back(error.what());
+      problem = error.what();
     } catch (const Stopped& stopped) {
-      report_.obstacles.emplace_back(stopped.what());
+      problem = stopped.what();
     }
-    break;
-  }
+    log_event(LogLevel::kWarn, "the cutover cannot be ended yet", {{"reason", problem}});
+    if (!freed) freed = free_left(cutover);
+  } while (steady_clock::now() < until && pause_for(kRecoverPause, {}));
   report_.result = CutoverResult::kBroken;
-  report_.obstacles.push_back(cutover.decided()
-                                  ? "the writes are decided to be moved to " + plan.to +
-                                        ", and it is not open yet: "
-                                        "writes have no home; repeat the command once what is named here is mended"
-                                  : "applications write on " + plan.from() +
-                                        ", but not everything that was prepared could be taken back: repeat the "
-                                        "command once what is named here is mended");
+  report_.obstacles.push_back(problem);
+  report_.obstacles.push_back(cutover.standing());
 }
 
 bool Run::refused(const CutoverPlan& plan, CutoverSides& sides, const CutoverHistory& history) {
@@ -168,7 +180,9 @@ bool Run::cannot_watch() {
 void Run::move(const CutoverPlan& plan, std::unique_ptr<CutoverSides> sides, std::int64_t number) {
   plan_ = std::make_unique<CutoverPlan>(plan);
   guard_ = std::make_unique<CutoverGuard>(flags_, plan.to, plan.limits.pause_budget);
-  const PauseListener listener{[this] { guard_->pause_begins(); }, [this] { guard_->pause_ends(); }};
+  const PauseListener listener{[this] { guard_->pause_begins(); }, [this] { guard_->pause_ends(); },
+                               [this](pid_t group) { guard_->hook_runs(group); }};
+  if (cutover_) cutover_->settle();
   cutover_ = std::make_unique<Cutover>(*plan_, report_, listener, stop_);
   if (const std::string problem = cutover_->tell_before(); !problem.empty()) {
     report_.obstacles.push_back(problem);
@@ -189,6 +203,7 @@ void Run::run() {
   std::unique_ptr<CutoverSides> sides = connect(plan);
   complete_schema(*sides);
   CutoverHistory history = read_cutovers(sides->blue(), sides->green(), config_.name);
+  report_.writes_on = history.writes_on;
   if (history.last && !history.last->ended()) {
     if (options_.dry_run) {
       report_.obstacles.push_back(
@@ -206,7 +221,9 @@ void Run::run() {
     report_.result = CutoverResult::kRefused;
     sides = connect(plan);
     history = read_cutovers(sides->blue(), sides->green(), config_.name);
+    report_.writes_on = history.writes_on;
   }
+  if (options_.recover) report_.notes.emplace_back("there is no cutover that has not ended");
   if (options_.recover || refused(plan, *sides, history) || cannot_watch()) return;
   if (options_.dry_run) {
     report_.result = CutoverResult::kReady;
@@ -214,7 +231,7 @@ void Run::run() {
   }
   const std::string question =
       "Move the writes of \"" + config_.name + "\" from " + plan.from() + " to " + plan.to + "?";
-  if (!options_.yes && !confirm(question, "cutover moves the applications' writes")) {
+  if (!options_.yes && !confirm(question, "this moves the applications' writes")) {
     report_.obstacles.emplace_back("nobody said yes");
     return;
   }
@@ -249,11 +266,42 @@ int look_after(const Config& config, const OutputOptions& output, const CutoverO
   return static_cast<int>(StopCode::kRefused);
 }
 
+// Until it is done: nobody else knows of it.
+int guard(const Config& config, const CutoverOptions& options, const ConfigFlags& flags) {
+  if (!guard_parent(*options.guarding)) return 0;
+  const auto until = steady_clock::now() + kGuardTries;
+  CutoverPlan left{.config = config, .limits = config.cutover, .to = options.to};
+  for (bool freed = false;;) {
+    CutoverReport report{.name = config.name, .from = left.from(), .to = options.to};
+    std::string problem;
+    try {
+      Run run(config, options, flags, report, {});
+      run.run();
+      run.settle();
+      return 0;
+    } catch (const PgError& error) {
+      problem = error.what();
+    } catch (const Stopped& stopped) {
+      problem = stopped.what();
+    }
+    log_event(LogLevel::kWarn, "the cutover cannot be ended yet", {{"reason", problem}});
+    Cutover cutover(left, report, kNobodyListens, {});
+    if (!freed) freed = free_left(cutover);
+    if (steady_clock::now() > until) {
+      log_event(LogLevel::kError, "giving up on a cutover that has not ended: repeat teal cutover",
+                {{"reason", problem}});
+      return static_cast<int>(StopCode::kRefused);
+    }
+    pause_for(kRecoverPause, {});
+  }
+}
+
 }  // namespace
 
 int cutover_command(const Config& config, const OutputOptions& output, const CutoverOptions& options,
                     const ConfigFlags& flags) {
-  if (options.guarding && !guard_parent(*options.guarding)) return 0;
+  std::signal(SIGPIPE, SIG_IGN);  // whoever reads what is logged must not end this
+  if (options.guarding) return guard(config, options, flags);
   const SignalStop signals;
   CutoverReport report{.name = config.name, .from = options.to == "green" ? "blue" : "green", .to = options.to};
   report.started_at = to_string(now_timestamp());

@@ -1,6 +1,7 @@
 // How a cutover ends: what was decided is gone on with, what was not is taken back, by this process or by another one.
 #include <exception>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "engine/pg_error.h"
 #include "tools/cutover.h"
 #include "tools/cutover_hooks.h"
+#include "tools/link_facts.h"
 #include "tools/marker_round.h"
 
 namespace teal {
@@ -18,6 +20,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kGoneWithin{1000};
 constexpr milliseconds kGonePoll{10};
+constexpr std::string_view kAway = "08006";
 
 }  // namespace
 
@@ -36,32 +39,42 @@ void Cutover::make_sure(CutoverSides& sides) {
   }
   clock_.step("drain again", [&] {
     MarkerRound round(sides.left(), sides.target(), plan_.forward());
-    if (round.pass(plan_.limits.timeout, {})) return round.forget();
+    if (const auto passed = round.pass(plan_.limits.timeout, {})) {
+      report_.left_at = passed->source_lsn;
+      return round.forget();
+    }
     throw Stopped(StopCode::kRefused, "link " + plan_.forward().link + " does not bring what was written on " +
                                           plan_.from() +
                                           ", although the writes are decided to be moved: see that teal run "
                                           "runs, and repeat the command");
   });
-  clock_.step("move sequences again", [&] { move_sequences(sides, true); });
+  clock_.step("move sequences again", [&] { move_sequences(sides); });
 }
 
 void Cutover::finish(CutoverSides& sides) {
   for (PgConnection* side : {&sides.left(), &sides.target()}) side->set_answer_within(kCutoverAnswers);
   clock_.step("open " + plan_.to, [&] {
-    if (plan_.fence && sides.target_fence().state() != Fence::State::kAbsent) sides.target_fence().open();
+    // Also one of an earlier move, when writers were one.
+    if (sides.target_fence().state() != Fence::State::kAbsent) sides.target_fence().open();
     report_.opened_at =
         sides.target().exec("ask where " + plan_.to + " is", "SELECT pg_current_wal_insert_lsn()").str(0, 0);
     clock_.detail(report_.opened_at);
   });
+  std::string problems;
   for (std::size_t i = 0; i < poolers_.size(); ++i) {
-    clock_.step("lead " + poolers_[i]->label() + " to " + plan_.to, [&] { lead_pooler(i); });
+    try {
+      clock_.step("lead " + poolers_[i]->label() + " to " + plan_.to, [&] { lead_pooler(i); });
+    } catch (const std::exception& error) {
+      problems += (problems.empty() ? "" : "; ") + std::string(error.what());
+    }
   }
+  if (!problems.empty()) throw PgError("lead the poolers to " + plan_.to, problems, std::string(kAway));
   pause_ends();
   if (plan_.limits.end_connections && plan_.fence) {
     clock_.step("end connections with " + plan_.from(), [&] { end_connections(sides); });
   }
   report_.result = CutoverResult::kMoved;
-  entry_.details["report"] = report_.json();
+  entry_.details["report"] = report_.summary();
   note(sides, CutoverState::kDone);
   log_event(LogLevel::kInfo, "writes moved", {{"to", plan_.to}, {"pause_ms", report_.pause_ms.value_or(0)}});
 }
@@ -70,7 +83,7 @@ void Cutover::lead_pooler(std::size_t number) {
   Pooler& pooler = *poolers_[number];
   const PoolerTarget target = pooler_target(plan_.config, plan_.limits.pgbouncer[number], plan_.to == "green");
   const PoolerState now = pooler.state();
-  if (!now.paused && now.target == target) return;
+  if (!now.paused && now.target == target) return pooler.expect_borrowed();
   if (!now.paused) {
     pooler.begin_pause(plan_.limits.timeout, {});
     if (!pooler.paused_within(plan_.limits.timeout, {})) {
@@ -118,26 +131,38 @@ void Cutover::resume_poolers() {
     }
   }
   if (!problems.empty()) {
-    throw Stopped(StopCode::kRefused,
-                  problems + "; if it is paused still, RESUME at its console, or repeat the command");
+    throw PgError("let the poolers go on",
+                  problems + "; if one is paused still, RESUME at its console, or repeat the command",
+                  std::string(kAway));
   }
 }
 
+// Hook first told, then forgotten: it may run twice, and never not at all.
+void Cutover::lead_back() {
+  if (!entry_.details.value("repointed", false)) return;
+  run_repoint(plan_.from(), kCutoverHookTime);
+  entry_.details["repointed"] = false;
+}
+
+// Each thing for itself: what one of them cannot do keeps the others from nothing.
 void Cutover::let_go(CutoverSides& sides) {
   for (PgConnection* side : {&sides.left(), &sides.target()}) side->set_answer_within(kCutoverAnswers);
   if (plan_.fence && sides.left_fence().state() != Fence::State::kAbsent) {
     clock_.step("open " + plan_.from() + " again", [&] { sides.left_fence().open(); });
   }
-  if (!poolers_.empty()) clock_.step("let the poolers go on", [&] { resume_poolers(); });
-  if (entry_.details.value("repointed", false)) {
-    run_repoint(plan_.from(), kCutoverHookTime);
-    entry_.details["repointed"] = false;
+  std::exception_ptr problem;
+  try {
+    if (!poolers_.empty()) clock_.step("let the poolers go on", [&] { resume_poolers(); });
+  } catch (const PgError&) {
+    problem = std::current_exception();
   }
   pause_ends();
+  lead_back();
+  if (problem) std::rethrow_exception(problem);
 }
 
 // One of the sides is gone: what is possible without it.
-void Cutover::let_go_at_any_price(CutoverSides& sides) noexcept {
+void Cutover::let_go_at_any_price(Fence& left, bool reachable) noexcept {
   const auto attempt_to = [](auto work) {
     try {
       work();
@@ -146,17 +171,55 @@ void Cutover::let_go_at_any_price(CutoverSides& sides) noexcept {
     }
   };
   attempt_to([&] {
-    if (plan_.fence && sides.left().usable()) sides.left_fence().open();
+    if (reachable && left.state() != Fence::State::kAbsent) left.open();
   });
   attempt_to([&] { resume_poolers(); });
   pause_ends();
+  attempt_to([&] { lead_back(); });
+}
+
+// The side that is left decides, so its word is enough to let its applications go on.
+bool Cutover::free_left_alone() {
+  PgConnection left = PgConnection::connect(connect_options(plan_.config, plan_.to == "green", "cutover"));
+  left.set_answer_within(kCutoverAnswers);
+  const Rows locked =
+      left.exec("lock out other cutovers on " + left.label(),
+                "SELECT pg_try_advisory_lock(hashtextextended('teal.cutover.' || $1, 0))", {plan_.config.name});
+  if (!locked.boolean(0, 0)) return false;
+  const std::optional<CutoverEntry> last = read_last_cutover(left, plan_.config.name);
+  if (!last || last->to != plan_.to || last->ended() || last->state == CutoverState::kMoved) return false;
+  entry_ = *last;
+  Fence fence(left, plan_.config.name, {});
+  let_go_at_any_price(fence, last->details.value("fence", true));
+  log_event(LogLevel::kWarn, "applications go on where they were; what was prepared on the other side is left",
+            {{"side", plan_.from()}});
+  return true;
+}
+
+std::string Cutover::standing() const {
+  if (decided_ && !report_.opened_at.empty()) {
+    return "the writes have been moved to " + plan_.to +
+           ", and not everybody is led there yet: repeat the command once what "
+           "is named here is mended";
+  }
+  if (decided_) {
+    return "the writes are decided to be moved to " + plan_.to +
+           ", and it is not open yet: writes have no home; repeat the command once what is named here is mended";
+  }
+  if (deciding_) {
+    return "it is not known whether the writes are decided to be moved: " + plan_.from() +
+           " has not said; poolers may be paused; repeat the command once it answers";
+  }
+  return "applications write on " + plan_.from() +
+         ", but not everything that was prepared could be taken back: repeat the command once what is named here is "
+         "mended";
 }
 
 void Cutover::take_back(CutoverSides& sides) {
   const bool was_sealed = entry_.details.value("target_was_sealed", false);
   if (plan_.fence && !was_sealed && sides.target_fence().state() != Fence::State::kAbsent) sides.target_fence().open();
   report_.result = CutoverResult::kUndone;
-  entry_.details["report"] = report_.json();
+  entry_.details["report"] = report_.summary();
   note(sides, CutoverState::kUndone);
 }
 

@@ -11,12 +11,14 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <optional>
 #include <string_view>
 #include <system_error>
 #include <vector>
 
 #include "engine/log.h"
+#include "engine/pg_error.h"
 
 extern char** environ;
 
@@ -25,11 +27,20 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr char kReady = 'r';  // said by the guard
+constexpr char kHook = 'h';
+constexpr std::chrono::milliseconds kReadyWithin{10'000};
 constexpr char kPauseBegins = 'p';
 constexpr char kPauseEnds = 'e';
 constexpr char kDone = 'd';
 // What it takes to take back, or to go on, beyond the budget.
 constexpr std::chrono::milliseconds kSlack{2'000};
+
+// In one piece: the socket keeps messages apart.
+struct Message {
+  char what = 0;
+  std::int32_t value = 0;
+};
 
 // Connection strings go by the environment: every user of the machine can read arguments.
 std::vector<std::string> environment_with(const ConfigFlags& flags) {
@@ -76,7 +87,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 
 CutoverGuard::CutoverGuard(const ConfigFlags& flags, const std::string& to, std::chrono::milliseconds budget) {
   std::array<int, 2> ends{-1, -1};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     throw std::system_error(errno, std::generic_category(), "make a way to the process that guards this one");
   }
   std::vector<std::string> arguments = arguments_for(flags, to, budget);
@@ -98,12 +109,25 @@ CutoverGuard::CutoverGuard(const ConfigFlags& flags, const std::string& to, std:
   ::posix_spawnattr_destroy(&attributes);
   ::close(ends[0]);
   to_guard_ = ends[1];
-  if (error == 0) return;
-  ::close(to_guard_);
-  throw std::system_error(error, std::generic_category(), "start the process that guards this one");
+  if (error != 0) {
+    ::close(to_guard_);
+    throw std::system_error(error, std::generic_category(), "start the process that guards this one");
+  }
+  pollfd answer{to_guard_, POLLIN, 0};
+  char said = 0;
+  if (::poll(&answer, 1, static_cast<int>(kReadyWithin.count())) == 1 && ::read(to_guard_, &said, 1) == 1 &&
+      said == kReady) {
+    return;
+  }
+  end();
+  throw Stopped(StopCode::kRefused,
+                "the process that guards this one did not come up, and nothing is held back without it; it reads the "
+                "configuration again, so that has to be a file");
 }
 
-CutoverGuard::~CutoverGuard() {
+CutoverGuard::~CutoverGuard() { end(); }
+
+void CutoverGuard::end() {
   say(kDone);
   ::close(to_guard_);
   int status = 0;
@@ -113,16 +137,25 @@ CutoverGuard::~CutoverGuard() {
 
 void CutoverGuard::pause_begins() { say(kPauseBegins); }
 void CutoverGuard::pause_ends() { say(kPauseEnds); }
+void CutoverGuard::hook_runs(pid_t group) { say(kHook, group); }
 
 // A guard that is gone cannot be told; its absence costs nothing as long as this process lives.
-void CutoverGuard::say(char what) const {
-  while (::send(to_guard_, &what, 1, MSG_NOSIGNAL) < 0 && errno == EINTR) {
+void CutoverGuard::say(char what, std::int32_t value) const {
+  const Message message{what, value};
+  while (::send(to_guard_, &message, sizeof message, MSG_NOSIGNAL) < 0 && errno == EINTR) {
   }
 }
 
 bool guard_parent(std::chrono::milliseconds budget) {
   const pid_t parent = ::getppid();
   std::optional<Clock::time_point> until;
+  pid_t hook = 0;
+  // What it has begun must not go on beside what takes it back.
+  const auto take_over = [&] {
+    if (hook > 0) ::kill(-hook, SIGKILL);
+    return true;
+  };
+  if (::send(STDIN_FILENO, &kReady, 1, MSG_NOSIGNAL) != 1) return false;
   for (;;) {
     int wait_ms = -1;
     if (until) {
@@ -133,18 +166,19 @@ bool guard_parent(std::chrono::milliseconds budget) {
     const int ready = ::poll(&input, 1, wait_ms);
     if (ready < 0 && errno == EINTR) continue;
     if (ready == 0) {
-      log_event(LogLevel::kError, "ending a cutover that holds writes back for too long", {{"pid", parent}});
       // Only the one that made this process: another may have its number by now.
       if (::getppid() == parent) ::kill(parent, SIGKILL);
-      return true;
+      log_event(LogLevel::kError, "a cutover held writes back for too long, and was ended", {{"pid", parent}});
+      return take_over();
     }
-    char said = 0;
-    const ssize_t got = ::read(STDIN_FILENO, &said, 1);
+    Message said;
+    const ssize_t got = ::recv(STDIN_FILENO, &said, sizeof said, 0);
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return true;
-    if (said == kDone) return false;
-    until.reset();
-    if (said == kPauseBegins) until = Clock::now() + budget + kSlack;
+    if (got <= 0) return take_over();
+    if (said.what == kDone) return false;
+    if (said.what == kHook) hook = said.value;
+    if (said.what == kPauseBegins) until = Clock::now() + budget + kSlack;
+    if (said.what == kPauseEnds) until.reset();
   }
 }
 

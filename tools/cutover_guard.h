@@ -1,5 +1,8 @@
 #pragma once
+#include <sys/types.h>
+
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 #include "engine/config.h"
@@ -13,7 +16,7 @@ namespace teal {
 class CutoverGuard {
  public:
   /// `flags`: how the configuration was found. `budget`: how long writes may be held back.
-  /// Errors: std::system_error when no process can be made.
+  /// Errors: std::system_error when no process can be made; Stopped(kRefused) when it does not come up.
   CutoverGuard(const ConfigFlags& flags, const std::string& to, std::chrono::milliseconds budget);
   CutoverGuard(const CutoverGuard&) = delete;
   CutoverGuard& operator=(const CutoverGuard&) = delete;
@@ -21,9 +24,12 @@ class CutoverGuard {
 
   void pause_begins();
   void pause_ends();
+  /// A command's process group, which is not to outlive this process; 0: it has ended.
+  void hook_runs(pid_t group);
 
  private:
-  void say(char what) const;
+  void end();
+  void say(char what, std::int32_t value = 0) const;
 
   int to_guard_ = -1;
   int pid_ = -1;

@@ -40,7 +40,7 @@ std::string first_lines(const std::string& text) {
   std::string out = text.substr(0, kMost);
   while (!out.empty() && out.back() == '\n') out.pop_back();
   for (char& c : out) {
-    if (c == '\n') c = ' ';
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';
   }
   return out;
 }
@@ -49,14 +49,14 @@ std::string first_lines(const std::string& text) {
 
 std::string command_problem(const std::string& name, const std::string& command) {
   if (command.empty()) return "";
-  // Its grammar, and that its first word is a command.
+  // Its grammar, and, where its first word is a plain one, that this is a command.
   const Deadline deadline(kSyntaxTime, {});
-  const SubprocessResult result =
-      run_subprocess({"/bin/sh", "-c",
-                      "sh -n -c \"$1\" || exit; set -f; set -- $1; case $1 in *=*|*[\\\"\\'\\$\\`\\(\\{]*) ;; *) "
-                      "command -v \"$1\" > /dev/null || { echo \"$1: not found\" >&2; exit 1; } ;; esac",
-                      "sh", command},
-                     {}, deadline.token());
+  const SubprocessResult result = run_subprocess(
+      {"/bin/sh", "-c",
+       "sh -n -c \"$1\" || exit; set -f; set -- $1; case $1 in *[!A-Za-z0-9_./-]*) ;; *) command -v \"$1\" > "
+       "/dev/null || { echo \"$1: not found\" >&2; exit 1; } ;; esac",
+       "sh", command},
+      {}, deadline.token());
   return result.exit_code == 0 ? "" : name + " cannot be run: " + first_lines(result.err);
 }
 
@@ -74,12 +74,12 @@ std::vector<std::string> hook_problems(const CutoverHooks& hooks) {
 
 std::string run_hook(const std::string& name, const std::string& command,
                      const std::map<std::string, std::string>& environment, std::chrono::milliseconds time,
-                     const std::stop_token& stop) {
+                     const std::stop_token& stop, const std::function<void(pid_t)>& started) {
   if (command.empty()) return "";
   std::string problem;
   try {
     const Deadline deadline(time, stop);
-    const SubprocessResult result = run_subprocess({"/bin/sh", "-c", command}, environment, deadline.token());
+    const SubprocessResult result = run_subprocess({"/bin/sh", "-c", command}, environment, deadline.token(), started);
     if (!result.out.empty() || !result.err.empty()) {
       log_event(LogLevel::kInfo, "hook said",
                 {{"hook", name}, {"out", first_lines(result.out)}, {"err", first_lines(result.err)}});

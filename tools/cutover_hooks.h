@@ -1,5 +1,8 @@
 #pragma once
+#include <sys/types.h>
+
 #include <chrono>
+#include <functional>
 #include <map>
 #include <stop_token>
 #include <string>
@@ -15,9 +18,11 @@ namespace teal {
 [[nodiscard]] std::vector<std::string> hook_problems(const CutoverHooks& hooks);
 
 /// Runs a command by /bin/sh, with `environment` added to ours; "" runs nothing. What it prints goes to the log.
-/// Returns "" when it has ended with 0, else what went wrong. It is ended when `time` is over or a stop was requested.
+/// Returns "" when it has ended with 0, else what went wrong. It is ended, with what it has started, when `time` is
+/// over or a stop was requested. `started` is told its process group.
 [[nodiscard]] std::string run_hook(const std::string& name, const std::string& command,
                                    const std::map<std::string, std::string>& environment,
-                                   std::chrono::milliseconds time, const std::stop_token& stop);
+                                   std::chrono::milliseconds time, const std::stop_token& stop,
+                                   const std::function<void(pid_t)>& started = {});
 
 }  // namespace teal

@@ -1,5 +1,6 @@
 #include "tools/cutover_journal.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -84,6 +85,12 @@ CutoverHistory read_cutovers(PgConnection& blue, PgConnection& green, const std:
     const auto other = read_one(side == &blue ? green : blue, migration, "AND state IN ('moved', 'done')", {migration});
     history.writes_on = other && other->number > decided->number ? other->to : decided->to;
     break;
+  }
+  for (PgConnection* side : {&blue, &green}) {
+    const auto last =
+        read_one(*side, migration, "AND state IN ('moved', 'done') AND details ->> 'way_back' = 'false'", {migration});
+    if (!last) continue;
+    history.one_sided_seconds = std::min(history.one_sided_seconds.value_or(last->seconds_ago), last->seconds_ago);
   }
   return history;
 }

@@ -47,6 +47,9 @@ struct CutoverHistory {
   /// The newest one, as the side that it leaves has it: that side's word is what counts.
   std::optional<CutoverEntry> last;
   std::string writes_on = "blue";  ///< where applications write, by all that was decided
+  /// Since the writes were last moved without a link back, by the server's clock: what was written since then is on one
+  /// side alone, unless a comparison that is younger has found both equal. Units: seconds.
+  std::optional<double> one_sided_seconds;
 };
 [[nodiscard]] CutoverHistory read_cutovers(PgConnection& blue, PgConnection& green, const std::string& migration);
 

@@ -23,7 +23,8 @@ std::string verdict(const CutoverReport& report) {
     case CutoverResult::kUndone:
       return "undone: applications write on " + report.from + " as before";
     case CutoverResult::kRefused:
-      return "refused: nothing was held back, applications write on " + report.from;
+      return "refused: nothing was held back, applications write on " +
+             (report.writes_on.empty() ? report.from : report.writes_on);
     case CutoverResult::kReady:
       return "ready: nothing stands in the way from " + where;
     case CutoverResult::kBroken:
@@ -63,6 +64,15 @@ const char* to_string(CutoverResult result) {
   return "";
 }
 
+nlohmann::ordered_json CutoverReport::summary() const {
+  return {{"result", to_string(result)},
+          {"started_at", started_at},
+          {"tries", tries},
+          {"pause_ms", pause_ms ? nlohmann::ordered_json(*pause_ms) : nlohmann::ordered_json()},
+          {"left_at", left_at},
+          {"opened_at", opened_at}};
+}
+
 nlohmann::ordered_json CutoverReport::json() const {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const CutoverStep& step : steps) {
@@ -72,6 +82,7 @@ nlohmann::ordered_json CutoverReport::json() const {
                               {"from", from},
                               {"to", to},
                               {"result", to_string(result)},
+                              {"writes_on", writes_on},
                               {"started_at", started_at},
                               {"tries", tries},
                               {"pause_ms", pause_ms ? nlohmann::ordered_json(*pause_ms) : nlohmann::ordered_json()},
@@ -91,7 +102,8 @@ std::string CutoverReport::text() const {
   for (const std::string& obstacle : obstacles) text += "- " + obstacle + "\n";
   text += verdict(*this);
   if (const std::string pause = pause_line(*this); !pause.empty()) text += "; " + pause;
-  if (!sequences.empty()) text += "; " + std::to_string(sequences.size()) + " sequences moved";
+  if (!sequences.empty())
+    text += "; " + std::to_string(sequences.size()) + (sequences.size() == 1 ? " sequence moved" : " sequences moved");
   if (tries > 1) text += "; " + std::to_string(tries) + " tries";
   return text + "\n";
 }
@@ -112,8 +124,9 @@ std::string CutoverReport::html() const {
     body += "<tr><td class=\"n\">" + ms_text(step.at_ms) + "</td><td class=\"n\">" + ms_text(step.took_ms) +
             "</td><td>" + html_text(step.what) + "</td><td>" + html_text(step.detail) + "</td></tr>\n";
   }
-  body += "</tbody></table>\n" + list_html("Sequences that were moved while writes waited", sequences);
-  return html_page("Writes moved from " + from + " to " + to + ": " + name, body, "times since the command began");
+  body += "</tbody></table>\n" + list_html("Sequences that were moved", sequences);
+  return html_page("Cutover from " + from + " to " + to + ", " + to_string(result) + ": " + name, body,
+                   "times since the command began");
 }
 
 CutoverClock::Noted::Noted(CutoverClock& clock, const std::string& what)

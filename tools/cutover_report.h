@@ -37,13 +37,16 @@ struct CutoverReport {
   std::string started_at = {};              ///< timestamptz as text, by this machine's clock
   int tries = 0;
   std::vector<CutoverStep> steps = {};
-  std::vector<std::string> sequences = {};  ///< that were moved in the pause: "public.s: 17 -> 40"
+  std::vector<std::string> sequences = {};  ///< that were moved: "public.s: 17 -> 40"
   std::optional<double> pause_ms = {};      ///< from the first write that was held back to the first that was let go
   std::optional<double> predicted_ms = {};  ///< of a dry run
+  std::string writes_on = {};               ///< as the journal has it; "": not known
   std::string left_at = {};                 ///< where the side that was left had written last
   std::string opened_at = {};               ///< where the other one wrote when it was opened
 
   [[nodiscard]] nlohmann::ordered_json json() const;
+  /// What the journal keeps: no texts, which may hold what sessions have sent.
+  [[nodiscard]] nlohmann::ordered_json summary() const;
   [[nodiscard]] std::string text() const;
   [[nodiscard]] std::string html() const;
 };

@@ -72,6 +72,24 @@ PoolerTarget pooler_target(const Config& config, const PgBouncerConfig& pooler, 
   return target;
 }
 
+std::string conninfo_at(const ConnectOptions& options, const PoolerTarget& target) {
+  const ConnectParams params = connect_params(options);
+  std::string text;
+  const auto add = [&](const std::string& key, const std::string& value) {
+    text += key + "='";
+    for (const char c : value) text += (c == '\'' || c == '\\' ? "\\" : "") + std::string(1, c);
+    text += "' ";
+  };
+  for (std::size_t i = 0; i < params.keys.size(); ++i) {
+    const std::string& key = params.keys[i];
+    if (key != "host" && key != "hostaddr" && key != "port" && key != "dbname") add(key, params.values[i]);
+  }
+  add("host", target.host);
+  add("port", target.port);
+  add("dbname", target.dbname);
+  return text;
+}
+
 std::vector<std::unique_ptr<Pooler>> open_poolers(const CutoverPlan& plan) {
   std::vector<std::unique_ptr<Pooler>> poolers;
   poolers.reserve(plan.limits.pgbouncer.size());

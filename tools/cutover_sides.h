@@ -60,6 +60,9 @@ class CutoverSides {
 /// connection string that libpq cannot read; Stopped(kUsage) when it names no server.
 [[nodiscard]] PoolerTarget pooler_target(const Config& config, const PgBouncerConfig& pooler, bool green);
 
+/// A connection string: teal's own way to a side, at another address. Errors: PgError as connect_params.
+[[nodiscard]] std::string conninfo_at(const ConnectOptions& options, const PoolerTarget& target);
+
 [[nodiscard]] std::vector<std::unique_ptr<Pooler>> open_poolers(const CutoverPlan& plan);
 
 }  // namespace teal

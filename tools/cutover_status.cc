@@ -20,7 +20,7 @@ std::string way_back_text(const CutoverHistory& history, std::span<const LinkSta
     if (link.source != history.writes_on) continue;
     if (link.phase != "streaming") return "no way back at the moment: link " + link.link + " is " + link.phase;
     const std::optional<double> lost = link.lost_in_seconds();
-    return "can be rolled back: link " + link.link + " streams" +
+    return "they can go back: link " + link.link + " streams" +
            (lost ? ", its slot may be lost in " + shortened(*lost, "s") : "");
   }
   return "no way back: no link leads from " + history.writes_on;
@@ -42,11 +42,14 @@ std::string cutover_text(const CutoverHistory& history, std::span<const LinkStat
   const CutoverEntry& last = *history.last;
   const std::string number = "cutover " + std::to_string(last.number) + " to " + last.to;
   std::string line = "writes     on " + history.writes_on + "; " + number;
+  if (last.state == CutoverState::kMoved) {
+    line = "writes     were moved to " + last.to + ", WHICH MAY NOT BE OPEN YET; " + number;
+  }
   if (!last.ended()) {
     return line + " HAS NOT ENDED (" + std::string(to_string(last.state)) + ", " + shortened(last.seconds_ago, "s") +
            " ago): unless it is at work, repeat teal cutover\n";
   }
-  line += last.state == CutoverState::kDone ? " at " : " was undone at ";
+  line += last.state == CutoverState::kDone ? ", begun at " : ", undone, begun at ";
   line += last.started_at;
   if (const std::optional<double> pause = last_pause_seconds(history)) {
     line += ", writes waited for " + shortened(*pause * 1000, "ms");

@@ -79,9 +79,8 @@ std::vector<std::string> CutoverWatch::obstacles() {
     try {
       static_cast<void>(read_counts());
     } catch (const PgError& error) {
-      found.push_back(
-          std::string("--rollback-on latency needs pg_stat_statements on ") + to_ +
-          " (shared_preload_libraries, and CREATE EXTENSION): " + error.what());
+      found.push_back(std::string("--rollback-on latency needs pg_stat_statements on ") + to_ +
+                      " (shared_preload_libraries, and CREATE EXTENSION): " + error.what());
     }
   }
   for (const WatchCondition& condition : conditions_) {

@@ -254,17 +254,20 @@ std::vector<OpenWriter> Fence::describe(const std::vector<std::string>& transact
   return writers;
 }
 
+void Fence::check_complete() {
+  const std::vector<TableName> open = without_trigger(members());
+  if (open.empty()) return;
+  throw Stopped(StopCode::kRefused, side_.label() + ": the fence's trigger on " + to_string(open.front()) +
+                                        " is missing or disabled; is the table new? Repeat this");
+}
+
 std::vector<OpenWriter> Fence::open_writers() { return describe(holders(members())); }
 
 // Those that come later meet the closed fence: only the first look counts.
 std::vector<OpenWriter> Fence::wait_for_writers(milliseconds time, const std::stop_token& stop) {
   const auto deadline = steady_clock::now() + time;
+  check_complete();
   const Members all = members();
-  const std::vector<TableName> open = without_trigger(all);
-  if (!open.empty()) {
-    throw Stopped(StopCode::kRefused, side_.label() + ": the fence's trigger on " + to_string(open.front()) +
-                                          " is missing or disabled; is the table new? Repeat this");
-  }
   std::vector<std::string> left = holders(all);
   while (!left.empty()) {
     if (steady_clock::now() > deadline) return describe(left);
@@ -304,7 +307,8 @@ std::string Fence::probe() {
     side_.exec("limit waiting for locks", "SET LOCAL lock_timeout = " + std::to_string(kProbeWait.count()));
     side_.exec("try to write on " + side_.label(), "DELETE FROM " + quoted(tables_.front()) + " WHERE false");
   } catch (const PgError& error) {
-    if (error.sqlstate() != kRefusedWrite) {
+    // Where teal may only read, the server refuses before the fence does.
+    if (error.sqlstate() != kRefusedWrite && error.sqlstate() != kNoRight) {
       roll_back();
       throw;
     }

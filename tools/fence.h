@@ -52,6 +52,9 @@ class Fence {
   /// `patience` is over, with those who do.
   void install(std::chrono::milliseconds patience, std::chrono::milliseconds lock_timeout, const std::stop_token& stop);
 
+  /// Errors: Stopped(kRefused) when a table, or a partition that is new, has no trigger.
+  void check_complete();
+
   /// Who has written, or may have, to one of the tables, and has not ended.
   [[nodiscard]] std::vector<OpenWriter> open_writers();
 
@@ -77,7 +80,7 @@ class Fence {
   [[nodiscard]] State state();
 
   /// What somebody meets who writes: "" when a statement is let through, else its message. Nothing is written: a DELETE
-  /// of no row, of one table, in a transaction that is rolled back. Takes the right to DELETE.
+  /// of no row, of one table, in a transaction that is rolled back. Without the right to DELETE it says that.
   [[nodiscard]] std::string probe();
 
   /// Removes function and triggers, where nobody has one of the tables for longer than `lock_timeout`, in all; false:

@@ -30,6 +30,8 @@ Pooler::Pooler(PoolerOptions options, milliseconds answer_within)
 std::string Pooler::label() const { return "the pooler of " + options_.config.string(); }
 
 PoolerConsole& Pooler::console() {
+  // One that has failed is good for nothing any more: the pooler may have been started anew.
+  if (console_ && !console_->usable()) console_.reset();
   if (!console_) console_ = std::make_unique<PoolerConsole>(options_.admin, label(), answer_within_);
   return *console_;
 }
@@ -63,6 +65,9 @@ void Pooler::check() {
                                           " is paused already, by somebody else or an earlier attempt; RESUME " +
                                           options_.database + " at its admin console");
   }
+  if (globally_paused()) {
+    throw Stopped(StopCode::kRefused, label() + " is paused as a whole; RESUME at its admin console");
+  }
   const std::string text = read_pooler_file(options_.config);
   // By itself: that is all that can be tried, and what the folder, its owner or a mount refuses shows here.
   replace_pooler_file(options_.config, text);
@@ -77,6 +82,7 @@ void Pooler::check() {
     throw Stopped(StopCode::kRefused, label() + ": the file leads to " + to_string(*there) + ", the pooler to " +
                                           to_string(now.target) + "; name the file that it runs with, or RELOAD it");
   }
+  check_own_file();
   if (setting("so_reuseport") != "0") {
     throw Stopped(StopCode::kRefused,
                   label() +
@@ -85,6 +91,28 @@ void Pooler::check() {
   }
   // Users of its statistics may look as well; what sets nothing new tells who may pause.
   console().exec("SET server_login_retry = '" + setting("server_login_retry") + "'");
+}
+
+// SHOW STATE is not in versions before 1.18.
+bool Pooler::globally_paused() {
+  try {
+    const Rows rows = console().exec("SHOW STATE");
+    for (int i = 0; i < rows.size(); ++i) {
+      if (rows.at(i, 0) == "paused") return rows.at(i, 1) == "yes";
+    }
+  } catch (const PgError&) {
+    console_.reset();
+  }
+  return false;
+}
+
+// A file that it includes may have the line as well; a copy of its file has it, and is read by nobody.
+void Pooler::check_own_file() {
+  const std::filesystem::path own = setting("conffile");
+  std::error_code failed;
+  if (!own.is_absolute() || std::filesystem::equivalent(own, options_.config, failed) || failed) return;
+  if (read_pooler_file(own).find("%include") != std::string::npos) return;
+  throw Stopped(StopCode::kRefused, label() + ": the pooler runs with " + own.string() + "; name that one");
 }
 
 // A connection that it is just opening would be thrown away by PAUSE: see the class. One that grows opens the next at
@@ -120,7 +148,7 @@ void Pooler::write_target(const PoolerTarget& target) {
 
 void Pooler::resume_at(const PoolerTarget& target) {
   write_target(target);
-  if (login_retry_.empty()) login_retry_ = setting("server_login_retry");
+  borrowed_ = true;
   // After RELOAD, which reads it from the file again.
   const std::array commands{std::string("RELOAD"), std::string("SET server_login_retry = '0'"),
                             "RESUME " + quoted_database()};
@@ -163,13 +191,14 @@ int Pooler::count_pool(std::initializer_list<const char*> kinds) {
 // Until a connection has succeeded the pooler still counts the time since the last one that failed. Without clients
 // none was being opened.
 void Pooler::restore(const std::stop_token& stop) {
-  if (login_retry_.empty()) return;
+  if (!borrowed_) return;
   const auto until = steady_clock::now() + kLoginRetryMost;
   while (count_pool({"cl_active", "cl_waiting"}) > 0 && count_pool({"sv_active", "sv_idle", "sv_used"}) == 0 &&
          steady_clock::now() < until && pause_for(kConnectedPoll, stop)) {
   }
-  console().exec("SET server_login_retry = '" + login_retry_ + "'");
-  login_retry_.clear();
+  // Its file has what it was.
+  console().exec("RELOAD");
+  borrowed_ = false;
 }
 
 }  // namespace teal

@@ -62,6 +62,8 @@ class Pooler {
   /// Gives the pooler back what `resume_at` has changed of its settings, once it has a connection to where it leads: 15
   /// s at most, because nobody may have asked for one. Without clients at once.
   void restore(const std::stop_token& stop);
+  /// Another process may have, and be gone.
+  void expect_borrowed() { borrowed_ = true; }
 
   [[nodiscard]] const PoolerOptions& options() const { return options_; }
   [[nodiscard]] std::string label() const;
@@ -70,6 +72,8 @@ class Pooler {
   PoolerConsole& console();
   [[nodiscard]] std::string quoted_database() const;
   [[nodiscard]] std::string setting(const std::string& name);
+  [[nodiscard]] bool globally_paused();
+  void check_own_file();
   [[nodiscard]] int count_pool(std::initializer_list<const char*> kinds);
   void wait_for_logins(std::chrono::milliseconds time, const std::stop_token& stop);
   void write_target(const PoolerTarget& target);
@@ -78,7 +82,7 @@ class Pooler {
   std::chrono::milliseconds answer_within_;
   std::unique_ptr<PoolerConsole> console_;
   std::unique_ptr<PoolerConsole> pausing_;  ///< waits for the answer to PAUSE
-  std::string login_retry_;                 ///< what it was; "": not changed
+  bool borrowed_ = false;                   ///< server_login_retry is not what its file says
 };
 
 }  // namespace teal

@@ -33,7 +33,8 @@ constexpr std::array<KnownHash, 23> kKnown{{
     {"text", "$v COLLATE \"C\"", "'a b'", kMixedText, true},
     {"character varying", "$v COLLATE \"C\"", "'a b '", kMixedText, true},
     // Its hash leaves out the blanks at the end, and nothing else: so the length says how many there are.
-    {"character", "bpcharsend($v)", "'a '", "hashbpcharextended($v COLLATE \"C\", $s # octet_length($v))", true},
+    {"character", "bpcharsend($v)", "'a '",
+     "hashbpcharextended($v COLLATE \"C\", hashint4extended(octet_length($v), $s))", true},
     {"real", "float4send($v)", "'-0.1'"},
     {"double precision", "float8send($v)", "'1e-7'"},
     {"numeric", "numeric_send($v)", "'-1.50'"},

@@ -218,6 +218,17 @@ TEST_P(VerifyForms, K3NullsHideNothing) {
   }
 }
 
+// Where the length of the blanks and a number were added to the same hash, one would make up for the other.
+TEST_P(VerifyForms, K3NumbersDoNotMakeUpForBlanks) {
+  for (Sql* side : {&blue_owner(), &green_owner()}) {
+    side->exec("CREATE TABLE public.t (id int PRIMARY KEY, a bigint, v bpchar)");
+  }
+  blue_owner().exec("INSERT INTO public.t VALUES (1, 2, 'x '), (2, 3, 'x')");
+  green_owner().exec("INSERT INTO public.t VALUES (1, 1, 'x'), (2, 1, 'x  ')");
+  configure("");
+  EXPECT_EQ(of_table(verify(1, form()), "t")["differences"].size(), 2U);
+}
+
 TEST_F(Verify, WhatOneSideAloneHasOrIsNotCopiedIsNotFullyChecked) {
   fill();
   green_owner().exec("CREATE TABLE later (id int PRIMARY KEY)");
