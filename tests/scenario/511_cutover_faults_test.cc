@@ -164,7 +164,7 @@ TEST_F(CutoverFaults, W13KilledAtEachStepItIsMovedOrUndoneWithinTheBudgetAndASec
     });
     EXPECT_LT(steady_clock::now() - begin, seconds(5)) << "step " << step;
     if (killed && state == "undone") ++undone;
-    const bool now_green = refusal(blue_server()) != "";
+    const bool now_green = !refusal(blue_server()).empty();
     if (killed && now_green != on_green) ++moved;
     on_green = now_green;
     EXPECT_EQ(refusal(on_green ? green_server() : blue_server()), "") << "step " << step;

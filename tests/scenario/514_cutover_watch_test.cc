@@ -48,12 +48,14 @@ TEST_F(CutoverWatchTest, ErrorsAndSlowStatementsBringThemBack) {
               HasSubstr("needs pg_stat_statements on green"));
   green().exec("CREATE EXTENSION pg_stat_statements");
   const std::filesystem::path script = make_scratch_directory("script") / "slow.sql";
-  write_file(script, "SELECT pg_sleep(0.1);\n");
-  for (const std::string condition : {"errors>30%", "latency>50ms"}) {
+  for (const std::string condition : {"errors>10%", "latency>50ms"}) {
     write_file(script, condition.starts_with("errors") ? "BEGIN;\nSELECT 1;\nROLLBACK;\n" : "SELECT pg_sleep(0.1);\n");
-    Pgbench clients(
-        blue_server(), kOwnerRole, kShopDatabase,
-        {.clients = 4, .seconds = 40, .port = bouncer_->port(), .more = {"-n", "--rate=40", "-f", script.string()}});
+    Pgbench clients(blue_server(), kOwnerRole, kShopDatabase,
+                    {.clients = 4,
+                     .seconds = 40,
+                     .port = bouncer_->port(),
+                     .more = {"-n", "--rate=" + std::string(condition.starts_with("errors") ? "200" : "30"), "-f",
+                              script.string()}});
     const TealResult result =
         run_teal(with_config({"cutover", "--yes", "--unverified", "--watch", "60s", "--rollback-on", condition}));
     EXPECT_EQ(result.exit_code, 1) << result.out << result.err;

@@ -99,7 +99,7 @@ TEST_F(CutoverAttack, L5WithoutAWayBackNobodyGoesBackBeforeTheSidesWereFoundEqua
   EXPECT_EQ(cut("cutover", 0, {"--no-way-back"})["result"], "moved");
   green_owner().exec("INSERT INTO public.pgbench_history (tid, bid, aid, delta) VALUES (1, 1, 77, 0)");
   teal_->terminate();
-  start_links();
+  start_links("", false);
   const nlohmann::json report = cut("rollback", 1, {"--unverified"});
   EXPECT_EQ(report["result"], "refused");
   EXPECT_THAT(report["obstacles"].dump(), HasSubstr("teal verify --repair green"));
