@@ -50,13 +50,12 @@ std::string first_lines(const std::string& text) {
 std::string command_problem(const std::string& name, const std::string& command) {
   if (command.empty()) return "";
   // Its grammar, and, where its first word is a plain one, that this is a command.
+  const std::string look =
+      "sh -n -c \"$1\" || exit; set -f; set -- $1; case $1 in *[!A-Za-z0-9_./-]*) ;; *) command -v \"$1\" > /dev/null "
+      "|| { "
+      "echo \"$1: not found\" >&2; exit 1; } ;; esac";
   const Deadline deadline(kSyntaxTime, {});
-  const SubprocessResult result = run_subprocess(
-      {"/bin/sh", "-c",
-       "sh -n -c \"$1\" || exit; set -f; set -- $1; case $1 in *[!A-Za-z0-9_./-]*) ;; *) command -v \"$1\" > "
-       "/dev/null || { echo \"$1: not found\" >&2; exit 1; } ;; esac",
-       "sh", command},
-      {}, deadline.token());
+  const SubprocessResult result = run_subprocess({"/bin/sh", "-c", look, "sh", command}, {}, deadline.token());
   return result.exit_code == 0 ? "" : name + " cannot be run: " + first_lines(result.err);
 }
 

@@ -115,53 +115,57 @@ CutoverWatch::Counts CutoverWatch::read_counts() {
   return counts;
 }
 
-std::optional<std::string> CutoverWatch::wrong(const WatchCondition& condition, const Counts& now,
-                                               const std::stop_token& stop) {
+CutoverWatch::Look CutoverWatch::look(const WatchCondition& condition, const Counts& last, const Counts& now,
+                                      const std::stop_token& stop) {
   switch (condition.kind) {
     case WatchCondition::Kind::kLag:
       for (const LinkStatus& link : read_links(config_, blue_, green_)) {
         if (link.source != to_) continue;
-        if (link.phase != "streaming") return "link " + link.link + " is " + link.phase;
+        if (link.phase != "streaming") return {.reason = "link " + link.link + " is " + link.phase};
         const double lag = link.lag_seconds() * 1000;
-        if (lag > condition.limit) return "link " + link.link + " lags by " + shortened(lag, "ms");
+        if (lag > condition.limit) return {.reason = "link " + link.link + " lags by " + shortened(lag, "ms")};
       }
-      return std::nullopt;
+      return {};
     case WatchCondition::Kind::kErrors: {
-      const double failed = now.rolled_back - last_->rolled_back;
-      const double all = failed + now.committed - last_->committed;
-      if (all < kTellsSomething || failed * 100 <= condition.limit * all) return std::nullopt;
-      return shortened(failed * 100 / all, "%") + " of " + shortened(all, "transactions") + " were rolled back";
+      const double failed = now.rolled_back - last.rolled_back;
+      const double all = failed + now.committed - last.committed;
+      if (all < kTellsSomething) return {.known = false};
+      if (failed * 100 <= condition.limit * all) return {};
+      return {.reason =
+                  shortened(failed * 100 / all, "%") + " of " + shortened(all, "transactions") + " were rolled back"};
     }
     case WatchCondition::Kind::kLatency: {
-      const double calls = now.statements - last_->statements;
-      const double mean = calls > 0 ? (now.statement_ms - last_->statement_ms) / calls : 0;
-      if (calls < kTellsSomething || mean <= condition.limit) return std::nullopt;
-      return "statements take " + shortened(mean, "ms") + " in the mean";
+      const double calls = now.statements - last.statements;
+      const double mean = calls > 0 ? (now.statement_ms - last.statement_ms) / calls : 0;
+      if (calls < kTellsSomething) return {.known = false};
+      if (mean <= condition.limit) return {};
+      return {.reason = "statements take " + shortened(mean, "ms") + " in the mean"};
     }
-    case WatchCondition::Kind::kCommand: {
-      const std::string problem = run_hook("the command", condition.command, {{"TEAL_TO", to_}}, kCommandTime, stop);
-      if (problem.empty() || stop.stop_requested()) return std::nullopt;
-      return problem;
-    }
+    case WatchCondition::Kind::kCommand:
+      return {.known = true,
+              .reason = run_hook("the command", condition.command, {{"TEAL_TO", to_}}, kCommandTime, stop)};
   }
-  return std::nullopt;
+  return {};
 }
 
+// Servers count in bursts: what tells nothing yet is looked at together with what comes.
 std::optional<std::string> CutoverWatch::watch(milliseconds time, const std::stop_token& stop) {
   const auto until = steady_clock::now() + time;
   std::vector<int> times(conditions_.size(), 0);
-  last_ = read_counts();
+  std::vector<Counts> last(conditions_.size(), read_counts());
   while (steady_clock::now() < until && pause_for(std::min<milliseconds>(kLookEvery, time), stop)) {
     const Counts now = read_counts();
     for (std::size_t i = 0; i < conditions_.size(); ++i) {
-      const std::optional<std::string> reason = wrong(conditions_[i], now, stop);
-      times[i] = reason ? times[i] + 1 : 0;
-      if (!reason) continue;
+      const Look seen = look(conditions_[i], last[i], now, stop);
+      if (stop.stop_requested()) return std::nullopt;
+      if (!seen.known) continue;
+      last[i] = now;
+      times[i] = seen.reason.empty() ? 0 : times[i] + 1;
+      if (seen.reason.empty()) continue;
       log_event(LogLevel::kWarn, "something is wrong after the cutover",
-                {{"condition", conditions_[i].text}, {"reason", *reason}, {"times", times[i]}});
-      if (times[i] >= kTimesInTurn) return conditions_[i].text + ": " + *reason;
+                {{"condition", conditions_[i].text}, {"reason", seen.reason}, {"times", times[i]}});
+      if (times[i] >= kTimesInTurn) return conditions_[i].text + ": " + seen.reason;
     }
-    last_ = now;
   }
   return std::nullopt;
 }

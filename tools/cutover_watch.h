@@ -42,7 +42,7 @@ class CutoverWatch {
   [[nodiscard]] std::optional<std::string> watch(std::chrono::milliseconds time, const std::stop_token& stop);
 
  private:
-  /// Since the last look.
+  /// Since the server began to count.
   struct Counts {
     double committed = 0;
     double rolled_back = 0;
@@ -50,8 +50,12 @@ class CutoverWatch {
     double statements = 0;
   };
   [[nodiscard]] Counts read_counts();
-  [[nodiscard]] std::optional<std::string> wrong(const WatchCondition& condition, const Counts& now,
-                                                 const std::stop_token& stop);
+  struct Look {
+    bool known = true;        ///< enough has happened to tell
+    std::string reason = {};  ///< what is wrong; "": nothing
+  };
+  [[nodiscard]] Look look(const WatchCondition& condition, const Counts& last, const Counts& now,
+                          const std::stop_token& stop);
   [[nodiscard]] bool wants(WatchCondition::Kind kind) const;
 
   const Config& config_;
@@ -59,7 +63,6 @@ class CutoverWatch {
   std::string to_;
   PgConnection blue_;
   PgConnection green_;
-  std::optional<Counts> last_;
 };
 
 }  // namespace teal
