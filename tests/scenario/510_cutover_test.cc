@@ -27,7 +27,7 @@ TEST_F(Cutover, W13ThereAndBackUnderLoadNoClientFailsAndNoRowIsLostOrTwice) {
   wait_until("they write", seconds(20), [&] { return history(blue()) > 500; });
   std::vector<double> pauses;
   bool on_green = false;
-  while (clients.running() && pauses.size() < (long_tier() ? 100 : 10)) {
+  while (clients.running() && pauses.size() < (by_hand_tier() ? 100 : 10)) {
     const nlohmann::json report = cut(on_green ? "rollback" : "cutover", 0);
     if (report["result"] != "moved") break;
     on_green = !on_green;

@@ -142,13 +142,13 @@ TEST_F(CutoverFaults, W13KilledAtEachStepItIsMovedOrUndoneWithinTheBudgetAndASec
   start_links();
   Pgbench clients(
       blue_server(), kOwnerRole, kShopDatabase,
-      {.clients = 8, .seconds = long_tier() ? 240 : 75, .port = bouncer_->port(), .more = {"-n", "--rate=200"}});
+      {.clients = 8, .seconds = by_hand_tier() ? 240 : 75, .port = bouncer_->port(), .more = {"-n", "--rate=200"}});
   wait_until("they write", seconds(20), [&] { return history(blue()) > 100; });
   bool on_green = false;
   int moved = 0;
   int undone = 0;
   bool killed = true;
-  for (int step = 1; killed; step += long_tier() ? 1 : 3) {
+  for (int step = 1; killed; step += by_hand_tier() ? 1 : 3) {
     ASSERT_TRUE(clients.running()) << "it takes longer than the load";
     TealProcess teal(arguments(on_green ? "rollback" : "cutover", {"--unverified"}),
                      {.environment = {"TEAL_FAILPOINT=cutover_step:" + std::to_string(step)}});
