@@ -255,6 +255,8 @@ int look_after(const Config& config, const OutputOptions& output, const CutoverO
   CutoverOptions back = options;
   back.to = options.to == "green" ? "blue" : "green";
   back.unverified = true;  // what was equal before is what is gone back to
+  back.watch.reset();
+  back.rollback_on.clear();
   CutoverReport report{.name = config.name, .from = options.to, .to = back.to};
   report.started_at = to_string(now_timestamp());
   report.notes.push_back("moved back by itself: " + *reason);
