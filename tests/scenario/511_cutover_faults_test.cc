@@ -142,7 +142,7 @@ TEST_F(CutoverFaults, W13KilledAtEachStepItIsMovedOrUndoneWithinTheBudgetAndASec
   start_links();
   Pgbench clients(
       blue_server(), kOwnerRole, kShopDatabase,
-      {.clients = 8, .seconds = by_hand_tier() ? 240 : 75, .port = bouncer_->port(), .more = {"-n", "--rate=200"}});
+      {.clients = 8, .seconds = by_hand_tier() ? 240 : 100, .port = bouncer_->port(), .more = {"-n", "--rate=200"}});
   wait_until("they write", seconds(20), [&] { return history(blue()) > 100; });
   bool on_green = false;
   int moved = 0;
