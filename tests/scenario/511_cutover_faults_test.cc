@@ -24,19 +24,7 @@ using testing::HasSubstr;
 
 class CutoverFaults : public CutoverFixture {
  protected:
-  [[nodiscard]] std::string journal(Sql& side) {
-    return side.value("SELECT coalesce(string_agg(state, ' ' ORDER BY number), '') FROM teal.cutover_journal");
-  }
   Sql client() { return Sql(bouncer_->conninfo(kOwnerRole)); }
-  bool pooler_paused() {
-    Sql console(bouncer_->admin());
-    const SqlRows rows = console.rows("SHOW DATABASES");
-    for (const auto& row : rows) {
-      // name, host, port, database, ..., paused, disabled
-      if (row[0] == "shop") return row[row.size() - 2] == "1";
-    }
-    return false;
-  }
 };
 
 TEST_F(CutoverFaults, L1TransactionThatTakesAWhileIsWaitedFor) {

@@ -20,14 +20,6 @@ using testing::HasSubstr;
 
 class CutoverAttack : public CutoverFixture {
  protected:
-  bool pooler_paused() {
-    Sql console(bouncer_->admin());
-    const SqlRows rows = console.rows("SHOW DATABASES");
-    for (const auto& row : rows) {
-      if (row[0] == "shop") return row[row.size() - 2] == "1";
-    }
-    return false;
-  }
   std::string state(Sql& side) {
     return side.value("SELECT coalesce((SELECT state FROM teal.cutover_journal ORDER BY number DESC LIMIT 1), '')");
   }

@@ -58,6 +58,15 @@ class CutoverFixture : public TwoWayFixture {
     const bool on_green = refusal(green_server()).empty();
     return on_blue ? (on_green ? "both" : "blue") : (on_green ? "green" : "none");
   }
+  bool pooler_paused() {
+    Sql console(bouncer_->admin());
+    const SqlRows rows = console.rows("SHOW DATABASES");
+    for (const auto& row : rows) {
+      // name, host, port, database, ..., paused, disabled
+      if (row[0] == "shop") return row[row.size() - 2] == "1";
+    }
+    return false;
+  }
   std::int64_t history(Sql& side) { return side.number("SELECT count(*) FROM public.pgbench_history"); }
   void expect_sides_equal() {
     for (const std::string& table : kPgbenchTables) expect_equal(table);
